@@ -1,0 +1,1 @@
+/* The module: hooks and directives, nothing else. */

@@ -1,0 +1,113 @@
+/*
+ * The hub: the one owner of the hardware. It takes Clown.Talk requests as lines, drives the devices
+ * of every node, and hands back replies and publications as lines.
+ *
+ * It knows nothing of httpd, sockets or pipes: two programs wrap it, the process that the module
+ * starts (hub_process.c) and clowntalk-bridge (bridge.c). All functions are called from one thread,
+ * the owner's; each bus has a thread of its own inside, which speaks to the owner through hub_fd().
+ */
+#ifndef HUB_H
+#define HUB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the asker may do, decided at its handshake. */
+#define HUB_MAY_CONTROL 1u /* `set`, `pulse/set`, `config/set` */
+#define HUB_MAY_RAW_I2C 2u /* i2c/... */
+
+#define HUB_MAX_LINE 65536 /* bytes of a request line, without its '\n' */
+
+/* ---- configuration: plain data, owned by the caller, read during hub_create() only ---- */
+
+typedef struct hub_bus_config {
+    int label;           /* 0 to 99: the 0 in i2c0-48 */
+    const char *device;  /* "/dev/i2c-1", "sim", "sim:FILE" */
+} hub_bus_config;
+
+typedef struct hub_device_config { /* ClownTalkDevice TOPIC [DRIVER] [OPTION=VALUE ...] */
+    const char *topic;   /* "relay/i2c0-20" */
+    const char *driver;  /* "pcf8574", "none" leaves the address alone, NULL: the type's usual one */
+    const char *const *options; /* "pin=0" ..., NULL-terminated, or NULL */
+} hub_device_config;
+
+typedef struct hub_interval_config { /* ClownTalkPublishInterval TYPE SECONDS */
+    const char *type;
+    double seconds;
+} hub_interval_config;
+
+typedef struct hub_node_config {
+    const char *name;    /* "nodes/bridge/0" */
+    const hub_bus_config *buses;
+    size_t n_buses;
+    const hub_device_config *devices;
+    size_t n_devices;
+    const hub_interval_config *intervals;
+    size_t n_intervals;
+    const char *led;     /* "/sys/class/leds/NAME", "sim" or NULL */
+    double rescan;       /* seconds between looks at absent addresses, 0: never */
+} hub_node_config;
+
+typedef struct hub_config {
+    const hub_node_config *nodes;
+    size_t n_nodes;
+    const char *state_dir;        /* remembered states, or NULL: nothing is remembered */
+    const char *release;          /* "firmware-release" */
+    const char *datetime;         /* "firmware-datetime", ISO 8601 UTC */
+    const char *reason_for_reset; /* "power-on", "restart", "crash" */
+} hub_config;
+
+/*
+ * Checks one directive without any hardware, for `apachectl configtest` and the bridge's command
+ * line. NULL where it is right, otherwise a sentence (in `why`) that says what is allowed.
+ */
+const char *hub_check_bus(const hub_bus_config *bus, char *why, size_t why_size);
+const char *hub_check_device(const hub_device_config *device, char *why, size_t why_size);
+const char *hub_check_interval(const hub_interval_config *interval, char *why, size_t why_size);
+
+/* ---- output ---- */
+
+typedef enum hub_level { HUB_DEBUG, HUB_INFO, HUB_WARNING, HUB_ERROR } hub_level;
+
+/* Called on the owner's thread, from within hub_create(), hub_request(), hub_dispatch() and hub_destroy(). */
+typedef struct hub_output {
+    /*
+     * A message (with its '\n') for the one who sent request `asker`. `last` is true for the final one:
+     * every request gets exactly one final reply.
+     */
+    void (*reply)(void *baton, uint64_t asker, const char *line, size_t length, bool last);
+    /*
+     * A message for every initialized client of the node, but not for the sender of request
+     * `except` (0: no exception), who gets the same with the request's id through reply().
+     */
+    void (*publish)(void *baton, const char *node, uint64_t except, const char *line, size_t length);
+    /* A line for the log, without '\n'. `code` is a stable number of the series CT1000 to CT1999. */
+    void (*log)(void *baton, hub_level level, int code, const char *text);
+    void *baton;
+} hub_output;
+
+typedef struct hub hub;
+
+/*
+ * Opens every bus, starts their threads and begins to look for devices. Buses that cannot be opened
+ * are logged and tried again; the hub lives without them. NULL only where memory or threads fail.
+ */
+hub *hub_create(const hub_config *config, const hub_output *output);
+/* A descriptor that becomes readable when hub_dispatch() has something to do. */
+int hub_fd(hub *hub);
+/* Hands out what the buses have produced since. Never blocks. */
+void hub_dispatch(hub *hub);
+/*
+ * Takes one request (without '\n', at most HUB_MAX_LINE bytes). `asker` (not 0) names it in
+ * reply(). An unknown node is answered with `unavailable`. Requests that come before the buses were
+ * looked through wait for that, at most two seconds. The opening is one of them: it is answered by
+ * `clown.talk/-/config/ok` and the last known values. Whether a client is initialized is its keeper's
+ * business: the hub answers every request as if it were.
+ */
+void hub_request(hub *hub, const char *node, unsigned rights, uint64_t asker, const char *line,
+                 size_t length);
+/* Ends the threads (a relay's pulse is finished first) and closes the buses. Outstanding requests are answered with `unavailable`. */
+void hub_destroy(hub *hub);
+
+#endif

@@ -1,0 +1,1 @@
+# The hub: scheduler, last values, relay memory; and clowntalk-bridge around it.

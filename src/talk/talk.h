@@ -1,0 +1,160 @@
+/*
+ * Clown.Talk: "serialized MQTT", one JSON array per message (docs/protocol.md).
+ *
+ *     ["relay/i2c0-3b/set", {"state": true}, {"id": 7}]
+ *      topic                payload          parameters
+ *
+ * This part of the project is pure: it knows json-c and libc, does no input or output, keeps no
+ * state between calls and may be called from any thread. Text is UTF-8; lengths are in bytes.
+ */
+#ifndef TALK_H
+#define TALK_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct json_object;
+
+/* Bounds of a message. Deeper or longer input is `malformed`, never a crash. */
+#define TALK_MAX_DEPTH 8      /* nesting of arrays and objects */
+#define TALK_MAX_TOPIC 64     /* bytes in a topic */
+#define TALK_MAX_LEVELS 4     /* levels in a topic */
+#define TALK_MAX_WHY 192      /* bytes that hold any explanation written by this part, with its NUL */
+
+/* Why a request was refused; the names on the wire are talk_error_name()'s. */
+typedef enum talk_error {
+    TALK_OK = 0,
+    TALK_MALFORMED,       /* no Clown.Talk message */
+    TALK_NOT_INITIALIZED, /* before the opening */
+    TALK_UNKNOWN_TOPIC,   /* no such form of topic */
+    TALK_UNKNOWN_DEVICE,  /* well formed, no such device now */
+    TALK_BAD_PAYLOAD,     /* a member is missing, of the wrong type or out of range */
+    TALK_FORBIDDEN,       /* this user may not do this */
+    TALK_BUSY,            /* too many requests wait for this device */
+    TALK_RATE_LIMITED,    /* this client sends too fast */
+    TALK_IO_ERROR,        /* the chip did not answer or answered nonsense */
+    TALK_TIMEOUT,         /* the device did not finish in time */
+    TALK_UNAVAILABLE,     /* the hardware side is restarting */
+} talk_error;
+
+/* "malformed", "not-initialized" ...; NULL for TALK_OK. */
+const char *talk_error_name(talk_error error);
+
+/* What a request's topic asks for. */
+typedef enum talk_form {
+    TALK_FORM_UNKNOWN = 0,
+    TALK_OPENING,          /* clown.talk/-/config/set */
+    TALK_LIST,             /* -/-/config/list, -/-/config/get */
+    TALK_GET,              /* TYPE/ADDR/get */
+    TALK_SET,              /* TYPE/ADDR/set */
+    TALK_CONFIG_GET,       /* TYPE/ADDR/config/get, TYPE/ADDR/config/list */
+    TALK_CONFIG_SET,       /* TYPE/ADDR/config/set, TYPE/ADDR/config/update */
+    TALK_PULSE_SET,        /* TYPE/ADDR/pulse/set */
+    TALK_HISTORY_GET,      /* TYPE/ADDR/history/get */
+    TALK_I2C_SCAN,         /* i2c/BUS/config/scan */
+    TALK_I2C_GET,          /* i2c/BUS/get */
+    TALK_I2C_SET,          /* i2c/BUS/set */
+} talk_form;
+
+/*
+ * A request's topic, taken apart. `device` is the topic without its verb ("relay/i2c0-3b"), in the
+ * spelling that the server sends: hexadecimal digits in lower case. `type` is its first level,
+ * `address` its second.
+ */
+typedef struct talk_topic {
+    talk_form form;
+    char text[TALK_MAX_TOPIC + 1];   /* as the client wrote it: error topics are made from it */
+    char device[TALK_MAX_TOPIC + 1];
+    char type[TALK_MAX_TOPIC + 1];
+    char address[TALK_MAX_TOPIC + 1];
+} talk_topic;
+
+/* The second level of a device's topic: "-", "i2c0-3b" or, for one channel of a chip, "i2c0-20-7". */
+typedef struct talk_address {
+    bool on_bus;     /* false for "-": then nothing else counts */
+    int bus;         /* label, 0 to 99 */
+    uint8_t chip;    /* 7-bit address, 0x00 to 0x7f */
+    int channel;     /* 0 to 99, or -1 where there is none */
+} talk_address;
+
+/* Reads an ADDR (hex in either case). False where it has no such form. */
+bool talk_address_parse(const char *text, talk_address *address);
+/* Writes an ADDR as the server sends it. `out` holds at least 24 bytes. */
+void talk_address_format(const talk_address *address, char *out);
+
+/*
+ * A message that came in. The two objects are owned by it: talk_message_clear() lets them go.
+ * After a refusal the members say as much as could be read, so that the error can name the
+ * request's own topic and carry its id.
+ */
+typedef struct talk_message {
+    talk_topic topic;            /* text[0] == 0 where none could be read */
+    struct json_object *payload; /* an object, or NULL */
+    struct json_object *id;      /* parameters' "id", a string or a number, or NULL */
+} talk_message;
+
+/*
+ * Reads one message (no line feed inside or behind it; surrounding JSON white space is allowed).
+ * Checks UTF-8, depth, element types; a topic of no known form gives TALK_UNKNOWN_TOPIC, all else
+ * that is wrong TALK_MALFORMED. `why` gets a sentence for people (at most TALK_MAX_WHY bytes, always
+ * valid UTF-8). `message` must be cleared in any case.
+ */
+talk_error talk_message_parse(talk_message *message, const char *text, size_t length, char *why,
+                              size_t why_size);
+void talk_message_clear(talk_message *message);
+
+/*
+ * Takes the next line out of what a client sent: blank lines are skipped, the last '\n' may be
+ * missing, a '\r' before it is dropped. Advances *at; false when nothing is left before `end`.
+ */
+bool talk_next_line(const char **at, const char *end, const char **line, size_t *length);
+
+/* ---- messages that go out ---- */
+
+/* A growing text, ended by NUL. All zero is an empty one; talk_text_free() releases it. */
+typedef struct talk_text {
+    char *data;
+    size_t length;
+    size_t capacity;
+} talk_text;
+
+void talk_text_add(talk_text *text, const char *data, size_t length);
+void talk_text_addf(talk_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void talk_text_clear(talk_text *text); /* empties it and keeps its memory */
+void talk_text_free(talk_text *text);
+
+/* Adds `["topic", payload]` or, with an id, `["topic", payload, {"id": id}]`, and '\n'. The objects stay the caller's. */
+void talk_write(talk_text *out, const char *topic, struct json_object *payload,
+                struct json_object *id);
+/* The same with a payload that is JSON text already. */
+void talk_write_text(talk_text *out, const char *topic, const char *payload,
+                     struct json_object *id);
+/* Adds the error that answers `request` (its last level replaced by "error"; NULL or "" gives "-/-/error"). */
+void talk_write_error(talk_text *out, const char *request, struct json_object *id, talk_error error,
+                      const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* ---- payload members ---- */
+
+/* A quantity as Clown.Talk sends it, `[21.50, "℃"]`: a new object; `decimals` 0 to 9. A NaN gives `[null, "℃"]`. */
+struct json_object *talk_quantity(double value, int decimals, const char *unit);
+
+/* ---- DATA: bytes as a string in one of three encodings ---- */
+
+typedef enum talk_encoding {
+    TALK_HEX = 0, /* "01,FF" */
+    TALK_ASCII,   /* "(text)" */
+    TALK_BASE64,  /* "Af8=" */
+} talk_encoding;
+
+/*
+ * Decodes DATA into at most `size` bytes. Returns the number of bytes, or -1 with a sentence in
+ * `why`. Hex first (so "AB" is one byte), then parentheses, then base64 (RFC 4648 section 4, padded).
+ */
+int talk_data_decode(const char *text, uint8_t *out, size_t size, talk_encoding *encoding, char *why,
+                     size_t why_size);
+/* Adds the encoded bytes to `out`, without quotes. ASCII falls back to hex where a byte is not printable. */
+void talk_data_encode(talk_text *out, const uint8_t *data, size_t length, talk_encoding encoding);
+
+#endif
