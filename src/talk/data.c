@@ -6,15 +6,6 @@
 static const char base64_digits[] = /* RFC 4648 section 4, table 1 */
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
-
 static int base64_digit(char c)
 {
     const char *at = c ? strchr(base64_digits, c) : NULL;
@@ -28,7 +19,7 @@ static bool is_hex(const char *text, size_t length)
     if (length % 3 != 2)
         return length == 0;
     for (size_t i = 0; i < length; i++)
-        if (i % 3 == 2 ? text[i] != ',' : hex_digit(text[i]) < 0)
+        if (i % 3 == 2 ? text[i] != ',' : talk_hex_digit(text[i]) < 0)
             return false;
     return true;
 }
@@ -36,7 +27,7 @@ static bool is_hex(const char *text, size_t length)
 static void decode_hex(const char *text, uint8_t *out, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        out[i] = (uint8_t)(hex_digit(text[3 * i]) << 4 | hex_digit(text[3 * i + 1]));
+        out[i] = (uint8_t)(talk_hex_digit(text[3 * i]) << 4 | talk_hex_digit(text[3 * i + 1]));
 }
 
 /* The number of bytes in base64 text, or -1 where it is none. */
@@ -68,8 +59,8 @@ static void decode_base64(const char *text, uint8_t *out, size_t count)
     }
 }
 
-int talk_data_decode(const char *text, uint8_t *out, size_t size, talk_encoding *encoding, char *why,
-                     size_t why_size)
+int talk_data_decode(const char *text, uint8_t *out, size_t size, talk_encoding *encoding,
+                     char *why, size_t why_size)
 {
     size_t length = strlen(text);
     int count;
@@ -89,8 +80,9 @@ int talk_data_decode(const char *text, uint8_t *out, size_t size, talk_encoding 
         *encoding = TALK_BASE64;
         count = base64_count(text, length);
         if (count < 0) {
-            talk_why(why, why_size, "data must be hex bytes as \"01,FF\", text in parentheses as "
-                                    "\"(text)\" or base64 with padding");
+            talk_why(why, why_size,
+                     "data must be hex bytes as \"01,FF\", text in parentheses as "
+                     "\"(text)\" or base64 with padding");
             return -1;
         }
     }
@@ -131,7 +123,7 @@ static void encode_base64(talk_text *out, const uint8_t *data, size_t length)
 
 void talk_data_encode(talk_text *out, const uint8_t *data, size_t length, talk_encoding encoding)
 {
-    talk_text_add(out, "", 0); /* no bytes are a text, too */
+    talk_text_add(out, "", 0); /* so that no bytes are an empty text, not none */
     if (encoding == TALK_BASE64) {
         encode_base64(out, data, length);
     } else if (encoding == TALK_ASCII && is_printable(data, length)) {

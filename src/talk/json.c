@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-bool json_refuse(json_scan *scan, const char *what)
+bool json_refuse(const json_scan *scan, const char *what)
 {
     talk_why(scan->why, scan->why_size, "not JSON at byte %zu: %s",
              (size_t)(scan->at - scan->start) + 1, what);
@@ -14,8 +14,8 @@ bool json_refuse(json_scan *scan, const char *what)
 /* RFC 8259 section 2: ws. */
 void json_space(json_scan *scan)
 {
-    while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\t' || *scan->at == '\n' ||
-                                    *scan->at == '\r'))
+    while (scan->at < scan->end &&
+           (*scan->at == ' ' || *scan->at == '\t' || *scan->at == '\n' || *scan->at == '\r'))
         scan->at++;
 }
 
@@ -25,30 +25,21 @@ bool json_take(json_scan *scan, char c)
     if (scan->at == scan->end || *scan->at != c)
         return false;
     scan->at++;
-    json_space(scan);
     return true;
 }
 
 bool json_open(json_scan *scan, char bracket)
 {
-    if (!json_take(scan, bracket))
-        return json_refuse(scan, bracket == '[' ? "an array was expected" : "an object was expected");
-    if (++scan->depth > TALK_MAX_DEPTH) {
+    if (scan->depth == TALK_MAX_DEPTH) {
         talk_why(scan->why, scan->why_size, "nested too deep: at most %d arrays and objects",
                  TALK_MAX_DEPTH);
         return false;
     }
-    return true;
+    scan->depth++;
+    return json_take(scan, bracket);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
+/* ---- strings, RFC 8259 section 7 ---- */
 
 /* Reads the XXXX of \uXXXX at `text`, or returns -1. */
 static int hex4(const char *text, const char *end)
@@ -58,7 +49,7 @@ static int hex4(const char *text, const char *end)
     if (end - text < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(text[i]);
+        int digit = talk_hex_digit(text[i]);
         if (digit < 0)
             return -1;
         code = code << 4 | digit;
@@ -66,40 +57,51 @@ static int hex4(const char *text, const char *end)
     return code;
 }
 
-/* RFC 8259 section 7: an escape, from the byte behind its backslash. */
-static bool take_escape(json_scan *scan)
+/* Takes uXXXX, or uXXXX\uXXXX where the character needs two of them. */
+static bool take_unicode_escape(json_scan *scan)
 {
-    int code, low;
+    int code = hex4(scan->at + 1, scan->end), low = -1;
 
-    if (scan->at < scan->end && *scan->at && strchr("\"\\/bfnrt", *scan->at)) {
-        scan->at++;
-        return true;
-    }
-    if (scan->at == scan->end || *scan->at != 'u')
-        return json_refuse(scan, "no such escape");
-    code = hex4(scan->at + 1, scan->end);
     if (code < 0)
-        return json_refuse(scan, "\\u needs four hexadecimal digits");
+        return json_refuse(scan, "\\u must be followed by four hexadecimal digits");
     if (code == 0)
         return json_refuse(scan, "U+0000 is not allowed in a string");
     if (code >= 0xdc00 && code <= 0xdfff)
-        return json_refuse(scan, "a low surrogate without a high one");
+        return json_refuse(scan, "a low surrogate must follow a high one");
     scan->at += 5;
     if (code < 0xd800 || code > 0xdbff)
         return true;
-    low = scan->end - scan->at >= 6 && scan->at[0] == '\\' && scan->at[1] == 'u'
-              ? hex4(scan->at + 2, scan->end)
-              : -1;
+    if (scan->end - scan->at > 2 && scan->at[0] == '\\' && scan->at[1] == 'u')
+        low = hex4(scan->at + 2, scan->end);
     if (low < 0xdc00 || low > 0xdfff)
-        return json_refuse(scan, "a high surrogate without a low one");
+        return json_refuse(scan, "a high surrogate must be followed by a low one");
     scan->at += 6;
     return true;
 }
 
-bool json_string(json_scan *scan, json_span *span)
+/* Takes an escape, from the byte behind its backslash. */
+static bool take_escape(json_scan *scan)
 {
-    json_space(scan);
-    *span = (json_span){.text = scan->at};
+    switch (scan->at < scan->end ? *scan->at : '\0') {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        scan->at++;
+        return true;
+    case 'u':
+        return take_unicode_escape(scan);
+    default:
+        return json_refuse(scan, "a backslash must be followed by one of \"\\/bfnrtu");
+    }
+}
+
+static bool take_string(json_scan *scan)
+{
     if (scan->at == scan->end || *scan->at != '"')
         return json_refuse(scan, "a string was expected");
     scan->at++;
@@ -122,12 +124,12 @@ bool json_string(json_scan *scan, json_span *span)
         }
     }
     if (scan->at == scan->end)
-        return json_refuse(scan, "a string does not end");
+        return json_refuse(scan, "a string has no end");
     scan->at++;
-    span->length = (size_t)(scan->at - span->text);
-    json_space(scan);
     return true;
 }
+
+/* ---- numbers, RFC 8259 section 6: [ minus ] int [ frac ] [ exp ] ---- */
 
 static size_t take_digits(json_scan *scan)
 {
@@ -138,7 +140,7 @@ static size_t take_digits(json_scan *scan)
     return (size_t)(scan->at - first);
 }
 
-static bool take_one_of(json_scan *scan, char a, char b)
+static bool take_either(json_scan *scan, char a, char b)
 {
     if (scan->at == scan->end || (*scan->at != a && *scan->at != b))
         return false;
@@ -146,25 +148,26 @@ static bool take_one_of(json_scan *scan, char a, char b)
     return true;
 }
 
-/* RFC 8259 section 6: [ minus ] int [ frac ] [ exp ]. */
 static bool take_number(json_scan *scan)
 {
-    take_one_of(scan, '-', '-');
-    if (take_one_of(scan, '0', '0')) {
+    take_either(scan, '-', '-');
+    if (take_either(scan, '0', '0')) {
         if (take_digits(scan) > 0)
-            return json_refuse(scan, "a number starts with a superfluous 0");
+            return json_refuse(scan, "a number must not begin with 0 and a digit");
     } else if (take_digits(scan) == 0) {
         return json_refuse(scan, "a digit was expected");
     }
-    if (take_one_of(scan, '.', '.') && take_digits(scan) == 0)
+    if (take_either(scan, '.', '.') && take_digits(scan) == 0)
         return json_refuse(scan, "a digit was expected");
-    if (take_one_of(scan, 'e', 'E')) {
-        take_one_of(scan, '+', '-');
+    if (take_either(scan, 'e', 'E')) {
+        take_either(scan, '+', '-');
         if (take_digits(scan) == 0)
             return json_refuse(scan, "a digit was expected");
     }
     return true;
 }
+
+/* ---- values, RFC 8259 sections 3 to 5 ---- */
 
 static bool take_word(json_scan *scan, const char *word)
 {
@@ -176,83 +179,121 @@ static bool take_word(json_scan *scan, const char *word)
     return true;
 }
 
-bool json_name(json_scan *scan, json_span *name)
+static bool take_array(json_scan *scan)
 {
-    if (!json_string(scan, name))
+    json_span value;
+
+    if (!json_open(scan, '['))
         return false;
-    if (!json_take(scan, ':'))
-        return json_refuse(scan, "a colon was expected");
-    return true;
-}
-
-/* The rest of an array or object, behind its opening bracket. */
-static bool take_members(json_scan *scan, char close)
-{
-    json_span ignored;
-
-    if (!json_take(scan, close)) {
+    if (!json_take(scan, ']')) {
         do {
-            if (close == '}' && !json_name(scan, &ignored))
-                return false;
-            if (!json_value(scan, &ignored))
+            if (!json_value(scan, &value))
                 return false;
         } while (json_take(scan, ','));
-        if (!json_take(scan, close))
-            return json_refuse(scan, close == '}' ? "a comma or } was expected"
-                                                  : "a comma or ] was expected");
+        if (!json_take(scan, ']'))
+            return json_refuse(scan, "a comma or ] was expected");
     }
     scan->depth--;
     return true;
 }
 
-bool json_value(json_scan *scan, json_span *span)
+/* Takes a member, its name without the quotes. */
+static bool take_member(json_scan *scan, json_span *name, json_span *value)
 {
-    bool good;
-
     json_space(scan);
-    span->text = scan->at;
-    switch (scan->at < scan->end ? *scan->at : '\0') {
-    case '"':
-        return json_string(scan, span);
-    case '{':
-        good = json_open(scan, '{') && take_members(scan, '}');
-        break;
-    case '[':
-        good = json_open(scan, '[') && take_members(scan, ']');
-        break;
-    case 't':
-        good = take_word(scan, "true");
-        break;
-    case 'f':
-        good = take_word(scan, "false");
-        break;
-    case 'n':
-        good = take_word(scan, "null");
-        break;
-    case '-':
-    case '0' ... '9':
-        good = take_number(scan);
-        break;
-    default:
-        good = json_refuse(scan, "a value was expected");
-    }
-    span->length = good ? (size_t)(scan->at - span->text) : 0;
-    json_space(scan);
-    return good;
+    name->text = scan->at + 1;
+    if (!take_string(scan))
+        return false;
+    name->length = (size_t)(scan->at - name->text) - 1;
+    if (!json_take(scan, ':'))
+        return json_refuse(scan, "a colon was expected");
+    return json_value(scan, value);
 }
 
-bool json_string_is(json_span string, const char *text)
+static bool take_object(json_scan *scan)
 {
-    const char *at = string.text + 1, *end = string.text + string.length - 1;
+    json_span name, value;
 
-    for (; at < end && *text; text++) {
-        if (*at == '\\') { /* of the escapes only \u stands for a character of a member's name */
-            if (at[1] != 'u' || hex4(at + 2, end) != *text)
+    if (!json_open(scan, '{'))
+        return false;
+    if (!json_take(scan, '}')) {
+        do {
+            if (!take_member(scan, &name, &value))
+                return false;
+        } while (json_take(scan, ','));
+        if (!json_take(scan, '}'))
+            return json_refuse(scan, "a comma or } was expected");
+    }
+    scan->depth--;
+    return true;
+}
+
+static bool take_value(json_scan *scan)
+{
+    switch (scan->at < scan->end ? *scan->at : '\0') {
+    case '"':
+        return take_string(scan);
+    case '{':
+        return take_object(scan);
+    case '[':
+        return take_array(scan);
+    case 't':
+        return take_word(scan, "true");
+    case 'f':
+        return take_word(scan, "false");
+    case 'n':
+        return take_word(scan, "null");
+    case '-':
+    case '0' ... '9':
+        return take_number(scan);
+    default:
+        return json_refuse(scan, "a value was expected");
+    }
+}
+
+bool json_value(json_scan *scan, json_span *value)
+{
+    json_space(scan);
+    value->text = scan->at;
+    value->length = 0;
+    if (!take_value(scan))
+        return false;
+    value->length = (size_t)(scan->at - value->text);
+    return true;
+}
+
+/* Is this name, once its escapes are read, `name`? Only \u can stand for one of its characters. */
+static bool is_named(json_span member, const char *name)
+{
+    const char *at = member.text, *end = member.text + member.length;
+
+    for (; at < end && *name; name++) {
+        if (at[0] == '\\') {
+            if (at[1] != 'u' || hex4(at + 2, end) != *name)
                 return false;
             at += 6;
-        } else if (*at++ != *text) {
+        } else if (*at++ != *name) {
             return false;
         }
     }
-    return at == end && !*text;
+    return at == end && *name == '\0';
+}
+
+bool json_find(json_span object, const char *name, json_span *value)
+{
+    json_scan scan = {.at = object.text, .end = object.text + object.length};
+    json_span member_name, member;
+    bool found = false;
+
+    if (!json_take(&scan, '{') || json_take(&scan, '}'))
+        return false;
+    do {
+        if (!take_member(&scan, &member_name, &member))
+            return false;
+        if (is_named(member_name, name)) {
+            *value = member;
+            found = true;
+        }
+    } while (json_take(&scan, ','));
+    return found;
 }

@@ -1,13 +1,13 @@
 /*
  * What is JSON and what is not (RFC 8259): a scanner that checks text and finds its values, but
- * builds nothing. json-c builds the objects; its tokener alone would not do, for even when strict it
- * takes NaN, 00, 1. and {'a': 1}, lets through control characters and overlong UTF-8, and cuts a member's
- * name at an escaped NUL.
+ * builds nothing. json-c builds the objects. Its tokener alone would not do, for even when strict
+ * it takes NaN, 00, 1. and {'a': 1}, lets control characters and overlong UTF-8 pass, and cuts a
+ * member's name at an escaped NUL.
  *
- * Beyond RFC 8259 the scanner refuses what could not be handed on unchanged: an escaped lone surrogate,
- * which has no UTF-8 form (RFC 7493 section 2.1), and U+0000, which would cut a C string short.
+ * Beyond RFC 8259 the scanner refuses what could not be handed on unchanged: an escaped lone
+ * surrogate, which has no UTF-8 form (RFC 7493 section 2.1), and U+0000, which ends a C string.
  *
- * A scan lives on its caller's stack and points into the caller's text.
+ * A scan lives on its caller's stack and points into the caller's text, which need not end in NUL.
  */
 #ifndef TALK_JSON_H
 #define TALK_JSON_H
@@ -16,15 +16,15 @@
 #include <stddef.h>
 
 typedef struct json_scan {
-    const char *start; /* of the text, for positions in explanations */
+    const char *start; /* of the text: positions in explanations count from here */
     const char *at;    /* the next byte */
     const char *end;
-    int depth;         /* arrays and objects that are open here */
-    char *why;         /* gets a sentence when something is refused */
+    int depth; /* arrays and objects that are open */
+    char *why; /* gets a sentence when something is refused */
     size_t why_size;
 } json_scan;
 
-/* A value as it stands in the text; a string with its quotes. */
+/* A value as it stands in the text; a string with its quotes. Length 0: none. */
 typedef struct json_span {
     const char *text;
     size_t length;
@@ -32,19 +32,20 @@ typedef struct json_span {
 
 /* Skips white space. */
 void json_space(json_scan *scan);
-/* Takes `c`, a bracket or separator, and the white space around it; false, silently, where it is not there. */
+/* Skips white space and takes the byte `c`; false, without a sentence, where it is not there. */
 bool json_take(json_scan *scan, char c);
-/* Take one value with the white space around it. False with a sentence where there is none. */
-bool json_string(json_scan *scan, json_span *span);
-bool json_value(json_scan *scan, json_span *span);
-/* Opens an array or object, '[' or '{': false with a sentence where it would nest too deep. */
+/* Takes the bracket that opens an array or object; false with a sentence where it nests too deep.
+ */
 bool json_open(json_scan *scan, char bracket);
-/* Takes a member's name and colon. */
-bool json_name(json_scan *scan, json_span *name);
+/* Skips white space and takes a value; false with a sentence where there is none. */
+bool json_value(json_scan *scan, json_span *value);
 /* Writes "not JSON at byte N: WHAT" and returns false. */
-bool json_refuse(json_scan *scan, const char *what);
+bool json_refuse(const json_scan *scan, const char *what);
 
-/* Is this string, once its escapes are read, `text` (ASCII)? */
-bool json_string_is(json_span string, const char *text);
+/*
+ * Finds the last member called `name` (letters and digits) of an object that the scanner has
+ * accepted. False where there is none.
+ */
+bool json_find(json_span object, const char *name, json_span *value);
 
 #endif

@@ -1,4 +1,4 @@
-/* A message that came in: from text to a talk_message. */
+/* What comes in: lines, and messages from their text. */
 #include "internal.h"
 #include "json.h"
 
@@ -8,73 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The elements of a message, where they stand in its text; those that could not be read have length 0. */
+/* A message's elements as they stand in its text; those that could not be read are empty. */
 typedef struct elements {
     size_t count;
-    json_span topic;
-    json_span payload;
-    json_span parameters;
-    json_span id; /* of the parameters' members the last one named "id" */
+    json_span at[3]; /* topic, payload, parameters */
+    json_span id;    /* the parameters' */
 } elements;
 
-/* Takes the parameters, an object: a value like any other, but for the member that counts. */
-static bool take_parameters(json_scan *scan, elements *found)
-{
-    json_span name, value;
-
-    found->parameters.text = scan->at;
-    if (!json_open(scan, '{'))
-        return false;
-    if (!json_take(scan, '}')) {
-        do {
-            if (!json_name(scan, &name) || !json_value(scan, &value))
-                return false;
-            if (json_string_is(name, "id"))
-                found->id = value;
-        } while (json_take(scan, ','));
-        if (!json_take(scan, '}'))
-            return json_refuse(scan, "a comma or } was expected");
-    }
-    scan->depth--;
-    found->parameters.length = (size_t)(scan->at - found->parameters.text);
-    return true;
-}
-
-static bool take_element(json_scan *scan, elements *found)
-{
-    json_span ignored;
-
-    switch (found->count++) {
-    case 0:
-        return json_value(scan, &found->topic);
-    case 1:
-        return json_value(scan, &found->payload);
-    case 2:
-        if (scan->at < scan->end && *scan->at == '{')
-            return take_parameters(scan, found);
-        return json_value(scan, &found->parameters);
-    default:
-        return json_value(scan, &ignored);
-    }
-}
-
-/* Checks that the text is a JSON array and finds its elements. */
-static bool find_elements(json_scan *scan, elements *found)
-{
-    if (!json_open(scan, '['))
-        return false;
-    if (!json_take(scan, ']')) {
-        do {
-            if (!take_element(scan, found))
-                return false;
-        } while (json_take(scan, ','));
-        if (!json_take(scan, ']'))
-            return json_refuse(scan, "a comma or ] was expected");
-    }
-    if (scan->at != scan->end)
-        return json_refuse(scan, "something follows the array");
-    return true;
-}
+static const char shape[] = "a message must be [topic, payload] or [topic, payload, parameters]";
 
 static bool is_string(json_span span)
 {
@@ -91,19 +32,46 @@ static bool is_number(json_span span)
     return span.length > 0 && (*span.text == '-' || (*span.text >= '0' && *span.text <= '9'));
 }
 
+/* Checks that the text is a JSON array, whatever it may hold, and finds the elements. */
+static bool find_elements(json_scan *scan, elements *found)
+{
+    json_span more;
+
+    json_space(scan);
+    if (scan->at == scan->end || *scan->at != '[') {
+        talk_why(scan->why, scan->why_size, "%s", shape);
+        return false;
+    }
+    if (!json_open(scan, '['))
+        return false;
+    if (!json_take(scan, ']')) {
+        do {
+            if (!json_value(scan, found->count < 3 ? &found->at[found->count] : &more))
+                return false;
+            found->count++;
+        } while (json_take(scan, ','));
+        if (!json_take(scan, ']'))
+            return json_refuse(scan, "a comma or ] was expected");
+    }
+    json_space(scan);
+    if (scan->at != scan->end)
+        return json_refuse(scan, "something follows the message");
+    return true;
+}
+
 /* Checks the elements' number and types. */
-static bool judge(const elements *found, char *why, size_t why_size)
+static bool check_elements(const elements *found, char *why, size_t why_size)
 {
     const char *wrong = NULL;
 
     if (found->count < 2 || found->count > 3)
-        wrong = "a message must be [topic, payload] or [topic, payload, parameters]";
-    else if (!is_string(found->topic))
-        wrong = "a message's first element, its topic, must be a string";
-    else if (!is_object(found->payload))
-        wrong = "a message's second element, its payload, must be an object";
-    else if (found->count == 3 && !is_object(found->parameters))
-        wrong = "a message's third element, its parameters, must be an object";
+        wrong = shape;
+    else if (!is_string(found->at[0]))
+        wrong = "a message's first element, the topic, must be a string";
+    else if (!is_object(found->at[1]))
+        wrong = "a message's second element, the payload, must be an object";
+    else if (found->count == 3 && !is_object(found->at[2]))
+        wrong = "a message's third element, the parameters, must be an object";
     else if (found->id.length > 0 && !is_string(found->id) && !is_number(found->id))
         wrong = "the parameters' id must be a string or a number";
     if (wrong)
@@ -111,46 +79,64 @@ static bool judge(const elements *found, char *why, size_t why_size)
     return wrong == NULL;
 }
 
-/* Builds the object of a value that the scanner has accepted. */
+/* Builds a value that the scanner has accepted; NULL where json-c does not share its opinion. */
 static struct json_object *build(json_span span)
 {
-    struct json_tokener *tokener;
+    struct json_tokener *tokener = talk_must(json_tokener_new_ex(TALK_MAX_DEPTH + 1));
     struct json_object *object;
 
-    tokener = talk_must(json_tokener_new_ex(TALK_MAX_DEPTH + 1));
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     object = json_tokener_parse_ex(tokener, span.text, (int)span.length);
     if (json_tokener_get_error(tokener) == json_tokener_continue)
-        object = json_tokener_parse_ex(tokener, "", 1); /* only so it knows that a number is whole */
+        object = json_tokener_parse_ex(tokener, "", 1); /* a NUL tells that a number is whole */
     json_tokener_free(tokener);
-    return talk_must(object);
+    return object;
 }
 
 static struct json_object *build_payload(json_span span)
 {
-    if (span.length == 2) /* {}, as in most requests: spared the tokener */
+    if (span.length == 2) /* {}, as in most requests: spares the tokener */
         return talk_must(json_object_new_object());
     return build(span);
 }
 
+/* Builds an id's usual forms, a plain string or a few digits, without the tokener; else NULL. */
+static struct json_object *build_plain_id(json_span span)
+{
+    int64_t number = 0;
+
+    if (is_string(span)) {
+        if (memchr(span.text, '\\', span.length))
+            return NULL;
+        return talk_must(json_object_new_string_len(span.text + 1, (int)span.length - 2));
+    }
+    if (span.length > 18) /* more digits might not fit in 64 bits */
+        return NULL;
+    for (size_t i = 0; i < span.length; i++) {
+        if (span.text[i] < '0' || span.text[i] > '9')
+            return NULL;
+        number = number * 10 + (span.text[i] - '0');
+    }
+    return talk_must(json_object_new_int64(number));
+}
+
 /*
- * Builds an id. json-c keeps the text of a fraction, but forces integers into 64 bits and drops the
- * sign of -0: an integer that it would not write as it came is given its text.
+ * Builds an id so that it is sent as it came. json-c keeps a fraction's text, but forces an integer
+ * into 64 bits and drops the sign of -0: so an integer, too, is given its text.
  */
 static struct json_object *build_id(json_span span)
 {
-    struct json_object *id = build(span), *exact;
-    const char *text;
-    char *copy;
+    struct json_object *id = build_plain_id(span), *exact;
+    char *text;
 
+    if (id)
+        return id;
+    id = build(span);
     if (!json_object_is_type(id, json_type_int))
         return id;
-    text = json_object_to_json_string(id);
-    if (text && strlen(text) == span.length && memcmp(text, span.text, span.length) == 0)
-        return id;
-    copy = talk_must(strndup(span.text, span.length));
-    exact = talk_must(json_object_new_double_s(json_object_get_double(id), copy));
-    free(copy);
+    text = talk_must(strndup(span.text, span.length));
+    exact = talk_must(json_object_new_double_s(json_object_get_double(id), text));
+    free(text);
     json_object_put(id);
     return exact;
 }
@@ -169,7 +155,8 @@ static talk_error read_topic(talk_topic *topic, json_span span, char *why, size_
         length = (size_t)json_object_get_string_len(string);
     }
     if (length > TALK_MAX_TOPIC) {
-        talk_why(why, why_size, "a topic must be at most %d bytes, not %zu", TALK_MAX_TOPIC, length);
+        talk_why(why, why_size, "a topic must be at most %d bytes, not %zu", TALK_MAX_TOPIC,
+                 length);
         error = TALK_MALFORMED;
     } else if (!talk_topic_parse(topic, text, length, why, why_size)) {
         error = TALK_UNKNOWN_TOPIC;
@@ -181,26 +168,34 @@ static talk_error read_topic(talk_topic *topic, json_span span, char *why, size_
 talk_error talk_message_parse(talk_message *message, const char *text, size_t length, char *why,
                               size_t why_size)
 {
-    json_scan scan = {.start = text, .at = text, .end = text + length, .why = why,
-                      .why_size = why_size};
+    json_scan scan = {
+        .start = text, .at = text, .end = text + length, .why = why, .why_size = why_size};
     elements found = {0};
     bool good;
 
     memset(message, 0, sizeof *message);
-    if (length > INT_MAX) { /* json-c's own bound */
+    if (length > INT_MAX) { /* json-c counts in int */
         talk_why(why, why_size, "a message must be at most %d bytes", INT_MAX);
         return TALK_MALFORMED;
     }
-    good = find_elements(&scan, &found) && judge(&found, why, why_size);
+    good = find_elements(&scan, &found);
+    if (is_object(found.at[2]))
+        json_find(found.at[2], "id", &found.id);
+    good = good && check_elements(&found, why, why_size);
     if (is_string(found.id) || is_number(found.id))
         message->id = build_id(found.id);
-    if (!good) { /* the topic and the id still serve the answer */
-        if (is_string(found.topic))
-            read_topic(&message->topic, found.topic, NULL, 0);
+    if (!good) { /* what could be read serves the answer */
+        if (is_string(found.at[0]))
+            read_topic(&message->topic, found.at[0], NULL, 0);
         return TALK_MALFORMED;
     }
-    message->payload = build_payload(found.payload);
-    return read_topic(&message->topic, found.topic, why, why_size);
+    message->payload = build_payload(found.at[1]);
+    if (message->payload == NULL) {
+        talk_why(why, why_size, "json-c refuses the payload");
+        read_topic(&message->topic, found.at[0], NULL, 0);
+        return TALK_MALFORMED;
+    }
+    return read_topic(&message->topic, found.at[0], why, why_size);
 }
 
 void talk_message_clear(talk_message *message)
@@ -208,4 +203,28 @@ void talk_message_clear(talk_message *message)
     json_object_put(message->payload);
     json_object_put(message->id);
     memset(message, 0, sizeof *message);
+}
+
+static bool is_blank(const char *line, size_t length)
+{
+    while (length > 0 &&
+           (line[length - 1] == ' ' || line[length - 1] == '\t' || line[length - 1] == '\r'))
+        length--;
+    return length == 0;
+}
+
+bool talk_next_line(const char **at, const char *end, const char **line, size_t *length)
+{
+    while (*at < end) {
+        const char *feed = memchr(*at, '\n', (size_t)(end - *at));
+
+        *line = *at;
+        *length = (size_t)((feed ? feed : end) - *line);
+        *at = feed ? feed + 1 : end;
+        if (*length > 0 && (*line)[*length - 1] == '\r')
+            --*length;
+        if (!is_blank(*line, *length))
+            return true;
+    }
+    return false;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Puts a point where printf wrote its locale's decimal point, which may be several bytes long. */
+/* Puts a point where printf wrote the locale's, which may be several bytes long. */
 static void put_point(char *number)
 {
     char *point = number + strspn(number, "-0123456789");
@@ -50,6 +50,6 @@ struct json_object *talk_quantity(double value, int decimals, const char *unit)
     }
     if (json_object_array_add(quantity, number) < 0 ||
         json_object_array_add(quantity, talk_must(json_object_new_string(unit))) < 0)
-        talk_must(NULL);
+        talk_out_of_memory();
     return quantity;
 }

@@ -50,17 +50,6 @@ static int take_label(const char **text)
     return label;
 }
 
-/* The value of a hexadecimal digit in either case, or -1. */
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef", *at;
-
-    if (c >= 'A' && c <= 'F')
-        c |= 0x20;
-    at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 bool talk_address_parse(const char *text, talk_address *address)
 {
     int high, low;
@@ -74,8 +63,8 @@ bool talk_address_parse(const char *text, talk_address *address)
     address->bus = take_label(&text);
     if (address->bus < 0 || *text++ != '-')
         return false;
-    high = hex_digit(text[0]);
-    low = high < 0 ? -1 : hex_digit(text[1]);
+    high = talk_hex_digit(text[0]);
+    low = high < 0 ? -1 : talk_hex_digit(text[1]);
     if (low < 0 || high > 7)
         return false;
     text += 2;
@@ -93,11 +82,12 @@ bool talk_address_parse(const char *text, talk_address *address)
 void talk_address_format(const talk_address *address, char *out)
 {
     if (!address->on_bus)
-        snprintf(out, 24, "-");
+        snprintf(out, TALK_MAX_ADDRESS, "-");
     else if (address->channel < 0)
-        snprintf(out, 24, "i2c%d-%02x", address->bus, address->chip);
+        snprintf(out, TALK_MAX_ADDRESS, "i2c%d-%02x", address->bus, address->chip);
     else
-        snprintf(out, 24, "i2c%d-%02x-%d", address->bus, address->chip, address->channel);
+        snprintf(out, TALK_MAX_ADDRESS, "i2c%d-%02x-%d", address->bus, address->chip,
+                 address->channel);
 }
 
 /* Finds what is asked for; false with the list of what is allowed. */
@@ -107,15 +97,16 @@ static bool find_form(talk_topic *topic, const verb *verbs, const char *rest, ch
     char allowed[TALK_MAX_WHY];
     size_t length = 0;
 
-    for (const verb *verb = verbs; verb->text; verb++) {
-        if (strcmp(rest, verb->text) == 0) {
-            topic->form = verb->form;
+    for (const verb *one = verbs; one->text; one++) {
+        if (strcmp(rest, one->text) == 0) {
+            topic->form = one->form;
             return true;
         }
         length += (size_t)snprintf(allowed + length, sizeof allowed - length, "%s%s",
-                                   verb == verbs ? "" : verb[1].text ? ", " : " or ", verb->text);
+                                   length ? ", " : "", one->text);
     }
-    talk_why(why, why_size, "%s/%s/ must be followed by %s", topic->type, topic->address, allowed);
+    talk_why(why, why_size, "%s/%s/ must be followed by one of %s", topic->type, topic->address,
+             allowed);
     return false;
 }
 
@@ -125,7 +116,7 @@ static bool is_bus(const char *text)
     return take_label(&text) >= 0 && *text == '\0';
 }
 
-/* Chooses the verbs that go with `type` and `address`, and brings the address into the server's spelling. */
+/* Finds the verbs that go with TYPE/ADDR, and brings ADDR into the server's spelling. */
 static const verb *verbs_for(talk_topic *topic, char *why, size_t why_size)
 {
     const char *type = topic->type;
@@ -155,41 +146,49 @@ static const verb *verbs_for(talk_topic *topic, char *why, size_t why_size)
     return device_verbs;
 }
 
-/* Splits "TYPE/ADDR/rest" into the topic's members. NULL where there are fewer levels. */
+/* Splits "TYPE/ADDR/rest" into the topic's members; NULL where there are fewer levels, or too many.
+ */
 static const char *split(talk_topic *topic)
 {
     const char *first = strchr(topic->text, '/');
     const char *second = first ? strchr(first + 1, '/') : NULL;
+    const char *third = second ? strchr(second + 1, '/') : NULL;
 
-    if (second == NULL)
+    if (second == NULL || (third && strchr(third + 1, '/')))
         return NULL;
     memcpy(topic->type, topic->text, (size_t)(first - topic->text));
-    memcpy(topic->address, first + 1, (size_t)(second - first - 1));
     topic->type[first - topic->text] = '\0';
+    memcpy(topic->address, first + 1, (size_t)(second - first - 1));
     topic->address[second - first - 1] = '\0';
     return second + 1;
+}
+
+/* Puts TYPE/ADDR together. It is no longer than it was: no spelling changes an address's length. */
+static void join(talk_topic *topic)
+{
+    size_t type = strlen(topic->type), address = strlen(topic->address);
+
+    memcpy(topic->device, topic->type, type);
+    topic->device[type] = '/';
+    memcpy(topic->device + type + 1, topic->address, address + 1);
 }
 
 bool talk_topic_parse(talk_topic *topic, const char *text, size_t length, char *why,
                       size_t why_size)
 {
     const char *rest;
-    const verb *verbs;
+    const verb *verbs = NULL;
 
     memcpy(topic->text, text, length);
     topic->text[length] = '\0';
     rest = split(topic);
-    if (rest == NULL) {
-        talk_why(why, why_size, "a topic must have 3 or 4 levels, as relay/i2c0-3b/set");
-        return false;
-    }
-    verbs = verbs_for(topic, why, why_size);
+    if (rest)
+        verbs = verbs_for(topic, why, why_size);
+    else
+        talk_why(why, why_size, "a topic must have 3 to %d levels, as in relay/i2c0-3b/set",
+                 TALK_MAX_LEVELS);
     if (verbs && find_form(topic, verbs, rest, why, why_size)) {
-        /* no longer than the text: an address keeps its length in any spelling */
-        size_t type_length = strlen(topic->type);
-        memcpy(topic->device, topic->type, type_length);
-        topic->device[type_length] = '/';
-        strcpy(topic->device + type_length + 1, topic->address);
+        join(topic);
         return true;
     }
     topic->type[0] = topic->address[0] = '\0';

@@ -1,10 +1,14 @@
-/* Messages that go out. json-c's own styles write `{ "state": true }` or `{"state":true}`; ours is the protocol's. */
+/*
+ * Messages that go out. json-c writes {"state":true} or { "state": true }, and whatever bytes a
+ * string holds; the protocol's way is {"state": true}, and every string becomes valid UTF-8.
+ */
 #include "internal.h"
 
 #include <json-c/json.h>
 
+#include <assert.h>
+#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static void add(talk_text *out, const char *literal)
@@ -12,7 +16,7 @@ static void add(talk_text *out, const char *literal)
     talk_text_add(out, literal, strlen(literal));
 }
 
-/* Adds a byte that cannot stand in a string as it is (RFC 8259 section 7), or U+FFFD for broken UTF-8. */
+/* Adds what stands in a string for a byte that cannot (RFC 8259 section 7): U+FFFD for no UTF-8. */
 static void add_escaped(talk_text *out, unsigned char c)
 {
     switch (c) {
@@ -60,14 +64,27 @@ static void add_string(talk_text *out, const char *text, size_t length)
     talk_text_add(out, "\"", 1);
 }
 
+static void add_int(talk_text *out, struct json_object *number)
+{
+    int64_t value = json_object_get_int64(number);
+
+    if (value < 0)
+        talk_text_addf(out, "%" PRId64, value);
+    else
+        talk_text_addf(out, "%" PRIu64, json_object_get_uint64(number));
+}
+
 /* Adds a number; null for NaN and the infinities, which JSON does not know. */
 static void add_double(talk_text *out, struct json_object *number)
 {
     double value = json_object_get_double(number);
     char text[TALK_MAX_NUMBER];
 
-    if (json_object_get_userdata(number)) { /* it has its own text: a quantity, or as it came */
-        add(out, talk_must((char *)(uintptr_t)json_object_to_json_string(number)));
+    if (json_object_get_userdata(number)) { /* it has a text: a quantity, or as it came in */
+        const char *own = json_object_to_json_string(number);
+        if (own == NULL)
+            talk_out_of_memory();
+        add(out, own);
     } else if (isfinite(value)) {
         talk_number_format(value, -1, text);
         add(out, text);
@@ -121,7 +138,7 @@ static void add_value(talk_text *out, struct json_object *value)
         add_double(out, value);
         break;
     case json_type_int:
-        add(out, talk_must((char *)(uintptr_t)json_object_to_json_string(value)));
+        add_int(out, value);
         break;
     case json_type_object:
         add_object(out, value);
@@ -173,12 +190,12 @@ void talk_write_text(talk_text *out, const char *topic, const char *payload, str
 void talk_write_error(talk_text *out, const char *request, struct json_object *id, talk_error error,
                       const char *format, ...)
 {
-    const char *name = talk_error_name(error);
-    char message[512];
+    const char *name = talk_error_name(error), *slash;
+    char message[TALK_MAX_MESSAGE];
     talk_text topic = {0};
-    const char *slash;
     va_list arguments;
 
+    assert(name);
     va_start(arguments, format);
     talk_vwhy(message, sizeof message, format, arguments);
     va_end(arguments);
@@ -190,7 +207,7 @@ void talk_write_error(talk_text *out, const char *request, struct json_object *i
     begin(out, topic.data);
     talk_text_free(&topic);
     add(out, "{\"error\": ");
-    add_string(out, name, name ? strlen(name) : 0);
+    add_string(out, name, strlen(name));
     add(out, ", \"message\": ");
     add_string(out, message, strlen(message));
     add(out, "}");
