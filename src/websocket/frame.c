@@ -195,7 +195,6 @@ static void begin_frame(ws_parser *parser, const uint8_t *bytes, const frame_hea
         parser->text = parser->opcode == WS_TEXT;
         parser->compressed = (bytes[0] & RSV1) != 0;
         parser->message = 0;
-        ws_utf8_init(&parser->utf8);
     }
     if (parser->max_message != 0)
         parser->message += header->length;

@@ -302,6 +302,11 @@ static const frame_case table[] = {
      "text:Hell text:Hello text:Hello ",
      5,
      false},
+    {"7.4.1 the bound is per message, and holds for the next one",
+     {F("8104", "Hell"), F("0103", "Hel"), F("8003", "")},
+     "text:Hell fail:1009 ",
+     5,
+     false},
     {"7.4.1 control frames do not count",
      {F("0103", "Hel"), F("8906", "abcdef"), F("8002", "lo")},
      "ping:abcdef text:Hello ",
@@ -339,6 +344,16 @@ static const frame_case table[] = {
     {"RFC 7692 6 a compressed message may grow by a 64th and 64 bytes",
      {F("C245", A69)},
      "deflated-binary:" A69 " ",
+     5,
+     true},
+    {"RFC 7692 6 so may the sum of its fragments",
+     {F("4205", A5), F("0005", A5), F("803B", A25 A25 A5 "aaaa")},
+     "deflated-binary:" A69 " ",
+     5,
+     true},
+    {"RFC 7692 6 fragments of a compressed message beyond that",
+     {F("4245", A69), F("8001", "")},
+     "fail:1009 ",
      5,
      true},
     {"RFC 7692 6 compressed message beyond that", {F("C246", "")}, "fail:1009 ", 5, true},
@@ -719,6 +734,28 @@ static void s8_1_fail_fast_position_by_position(void **state)
     assert_int_equal(fails_after(text, sizeof(text), sizeof(text), 40), 0);
 }
 
+/* A whole masked frame at once: one wrong byte at every place of texts of every length. */
+static void s8_1_one_wrong_byte_anywhere_in_a_frame(void **state)
+{
+    uint8_t frame[6 + 80];
+
+    (void)state;
+    for (size_t length = 1; length <= 80; length++) {
+        for (size_t wrong = 0; wrong <= length; wrong++) { /* the last time there is none */
+            uint8_t *at = frame;
+            ws_parser parser;
+            ws_event event;
+
+            memcpy(frame, (uint8_t[]){0x81, (uint8_t)(0x80 | length), 1, 2, 3, 4}, 6);
+            for (size_t i = 0; i < length; i++)
+                frame[6 + i] = (i == wrong ? 0xFF : 'a') ^ frame[2 + i % 4];
+            ws_parser_init(&parser, 0, true, false);
+            assert_true(ws_parser_next(&parser, &at, frame + 6 + length, &event));
+            assert_int_equal(event.kind, wrong < length ? WS_EVENT_FAIL : WS_EVENT_DATA);
+        }
+    }
+}
+
 /* ---- Close -------------------------------------------------------------------------------- */
 
 static void s7_4_every_close_code(void **state)
@@ -798,6 +835,7 @@ int main(void)
         cmocka_unit_test(s5_5_1_close_payload_fits_and_is_utf8),
         cmocka_unit_test(s7_4_every_close_code),
         cmocka_unit_test(s8_1_fail_fast_position_by_position),
+        cmocka_unit_test(s8_1_one_wrong_byte_anywhere_in_a_frame),
         cmocka_unit_test(bound_of_a_compressed_message),
     };
     struct CMUnitTest tests[COUNT(table) + COUNT(others)];

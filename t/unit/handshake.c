@@ -151,6 +151,7 @@ static void rfc6454_origins_that_are_equal(void **state)
         {"https://a.example.", "https://a.example", false},
         {"https://[::1]", "https://[::2]", false},
         {"https://[::1]", "https://::1", false},
+        {"https://[::]", "https://a.example", false},
         {"https://[::ffff:127.0.0.1]", "https://127.0.0.1", false},
         {"x://a.example", "x://a.example:80", false},
         {"null", "null", false},
