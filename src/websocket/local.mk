@@ -1,4 +1,19 @@
 # The WebSocket codec: pure, libc (and libcrypto's SHA-1, zlib) only.
 noinst_LTLIBRARIES += libwebsocket.la
-libwebsocket_la_SOURCES = src/websocket/frame.h src/websocket/handshake.h src/websocket/utf8.h
+libwebsocket_la_SOURCES = src/websocket/frame.c src/websocket/frame.h src/websocket/handshake.c \
+	src/websocket/handshake.h src/websocket/utf8.c src/websocket/utf8.h
 libwebsocket_la_LIBADD = $(OPENSSL_LIBS) $(ZLIB_LIBS)
+
+UNIT_TESTS += t/unit/frame t/unit/handshake t/unit/utf8
+
+t_unit_frame_SOURCES = t/unit/frame.c
+t_unit_frame_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+t_unit_frame_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+
+t_unit_handshake_SOURCES = t/unit/handshake.c
+t_unit_handshake_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+t_unit_handshake_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+
+t_unit_utf8_SOURCES = t/unit/utf8.c
+t_unit_utf8_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+t_unit_utf8_LDADD = libwebsocket.la $(CMOCKA_LIBS)
