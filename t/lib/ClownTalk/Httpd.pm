@@ -226,7 +226,7 @@ sub free_ports {
 }
 
 # A server and all that it starts carry this in their environment, so that none is overlooked,
-# whatever it is a child of.
+# whatever it is a child of. A test's own server has the suite's mark, a colon, and its directory.
 use constant MARK => 'CLOWNTALK_TEST_SERVER';
 
 # Processes (ids, oldest first) that carry the mark; a zombie has no environment left.
@@ -239,7 +239,7 @@ sub marked_processes {
         open my $fh, '<', "/proc/$pid/environ" or next;
         local $/;
         my $environ = <$fh>;
-        push @pids, $pid if defined $environ && "\0$environ" =~ /\0\Q${\MARK}=$mark\E\0/;
+        push @pids, $pid if defined $environ && "\0$environ" =~ /\0\Q${\MARK}=$mark\E[\0:]/;
     }
     return sort { $a <=> $b } @pids;
 }
@@ -262,7 +262,8 @@ sub crashes {
 
     open my $fh, '<', $log or return;
     return grep {
-        /exit signal|ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: |corrupted|double free/
+        /exit signal (?:Segm|Abort|Bus|Illegal|Floating|Trace)|ERROR: \w+Sanitizer/
+            || /WARNING: ThreadSanitizer|runtime error: |corrupted|double free/
     } <$fh>;
 }
 
