@@ -1,0 +1,25 @@
+# Running the tests. t/run knows the parts of the suite; without names it runs all of them.
+#
+#   make check                      everything
+#   make check CHECKFLAGS=--strict  and what cannot run here is a failure
+#   make check PARTS="unit server"  these parts only (t/run --help lists them)
+EXTRA_DIST += t/run t/TEST t/conf t/lib
+
+check-local:
+	@MAKE='$(MAKE)' $(PERL) $(srcdir)/t/run --builddir='$(abs_builddir)' $(CHECKFLAGS) $(PARTS)
+
+# For t/run: the test programs and their names.
+check-programs: all $(check_PROGRAMS)
+list-unit-tests:
+	@echo $(UNIT_TESTS)
+.PHONY: check-programs list-unit-tests
+
+dist-hook:
+	cp -p $(srcdir)/t/*.t $(distdir)/t
+
+# What the tests write. A server's directory may be a link to one below /tmp.
+clean-local:
+	@for dir in t/server/*; do \
+	    if test -h "$$dir"; then rm -rf "`readlink "$$dir"`"; fi; \
+	done
+	rm -rf t/server t/sanitized t/tls t/tally t/summary
