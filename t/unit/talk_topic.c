@@ -156,7 +156,7 @@ static void every_address_has_one_name(void **state)
         for (int chip = 0; chip <= 0x7f; chip++)
             for (int channel = -1; channel <= 99; channel += channel < 10 ? 1 : 89) {
                 talk_address address;
-                char lower[TALK_MAX_ADDRESS], upper[TALK_MAX_ADDRESS], out[TALK_MAX_ADDRESS];
+                char lower[32], upper[32], out[TALK_MAX_ADDRESS];
                 char suffix[8] = "";
 
                 if (channel >= 0)

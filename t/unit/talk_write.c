@@ -209,7 +209,7 @@ static void assert_error_message(const char *text, const char *expected)
 
 static void an_error_message_is_clean_and_cut_between_characters(void **state)
 {
-    char text[TALK_MAX_MESSAGE + 10], expected[TALK_MAX_MESSAGE];
+    char text[TALK_MAX_MESSAGE + 32], expected[TALK_MAX_MESSAGE];
     (void)state;
 
     assert_error_message("a\nb\x1b[1m\x7f", "a?b?[1m?");
