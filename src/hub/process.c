@@ -1,3 +1,5 @@
+#include <config.h>
+
 #include "process.h"
 
 #include "server.h"

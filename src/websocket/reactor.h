@@ -15,6 +15,7 @@ struct ws_reactor {
     clowntalk_session **table;
     unsigned table_size;
     apr_uint64_t next_id;
+    ws_deflate *compressor; /* for all its sessions; made when the first one begins */
     unsigned number; /* among the process's reactors: the upper bits of session ids */
     /* What a handler keeps per reactor: the link to the hub. Freed with the reactor. */
     void *attachment;

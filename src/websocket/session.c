@@ -20,6 +20,8 @@
 #define WRITE_BYTES 32768
 /* What one session may write before others have their turn. */
 #define WRITE_BYTES_PER_ROUND (8 * WRITE_BYTES)
+/* What a message that comes in pieces is given at first, in bytes. It doubles as they arrive. */
+#define FIRST_ROOM 512
 /* How long the peer may take to answer our Close, and then to close its side. */
 #define CLOSE_PATIENCE_MS 2000
 #define LINGER_PATIENCE_MS 2000
@@ -63,7 +65,8 @@ clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
     s->in = apr_brigade_create(c->pool, c->bucket_alloc);
     s->out = apr_brigade_create(c->pool, c->bucket_alloc);
     s->waiting_last = &s->waiting_first;
-    ws_parser_init(&s->parser, settings->max_message, true, false);
+    ws_parser_init(&s->parser, settings->max_message, true, settings->deflate.agreed);
+    ws_inflate_init(&s->inflate, &settings->deflate, settings->max_message);
     return s;
 }
 
@@ -169,6 +172,7 @@ static void end_session(clowntalk_session *s)
         drop_first_waiting(s);
     }
     forget_message(s);
+    ws_inflate_end(&s->inflate);
     if (s->owns_connection) {
         s->c->aborted = 1; /* whatever a cleanup may think of writing */
         apr_socket_close(s->socket);
@@ -332,8 +336,10 @@ static void drop_older(clowntalk_session *s, const char *topic)
     }
 }
 
-static void enqueue(clowntalk_session *s, ws_outgoing *outgoing)
+static void enqueue(clowntalk_session *s, ws_outgoing *message)
 {
+    ws_outgoing *outgoing =
+        ws_outgoing_for(message, &s->settings->deflate, s->reactor->compressor);
     ws_waiting *waiting = malloc(sizeof *waiting);
 
     if (!waiting) {
@@ -443,47 +449,71 @@ static void on_close_frame(clowntalk_session *s, const ws_event *event)
     begin_linger(s);
 }
 
-static bool append_piece(clowntalk_session *s, const uint8_t *data, size_t length)
+/* Makes room for `more` bytes behind the message's pieces. False without memory. */
+static bool make_room(clowntalk_session *s, size_t more)
 {
-    const size_t needed = s->message_length + length;
+    const size_t needed = s->message_length + more;
+    size_t capacity = s->message_capacity ? s->message_capacity : FIRST_ROOM;
+    char *grown;
 
-    if (needed > s->message_capacity) {
-        size_t capacity = s->message_capacity ? s->message_capacity : 512;
-        char *grown;
-
-        while (capacity < needed) {
-            capacity *= 2;
-        }
-        grown = realloc(s->message, capacity);
-        if (!grown) {
-            return false;
-        }
-        s->message = grown;
-        s->message_capacity = capacity;
+    if (needed <= s->message_capacity) {
+        return true;
     }
-    if (length > 0) {
-        memcpy(s->message + s->message_length, data, length);
+    while (capacity < needed) {
+        capacity *= 2;
     }
-    s->message_length = needed;
+    grown = realloc(s->message, capacity);
+    if (!grown) {
+        return false;
+    }
+    s->message = grown;
+    s->message_capacity = capacity;
     return true;
 }
 
-static void on_data(clowntalk_session *s, const ws_event *event)
+/* Adds a piece to the message, inflating it where it is compressed. False: the piece is a WS_EVENT_FAIL. */
+static bool add_piece(clowntalk_session *s, ws_event *piece)
+{
+    ws_inflate_status status = WS_INFLATE_FULL;
+    size_t room = piece->compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
+
+    while (make_room(s, room)) {
+        size_t written = piece->length;
+
+        if (piece->compressed) {
+            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)s->message + s->message_length,
+                                     s->message_capacity - s->message_length, &written);
+        } else if (written > 0) {
+            memcpy(s->message + s->message_length, piece->data, written);
+        }
+        s->message_length += written;
+        if (!piece->compressed || status != WS_INFLATE_FULL) {
+            return !piece->compressed || status == WS_INFLATE_DONE;
+        }
+        room = s->message_capacity; /* twice as much */
+    }
+    piece->close_code = WS_CLOSE_INTERNAL_ERROR;
+    piece->reason = "out of memory";
+    return false;
+}
+
+static void on_data(clowntalk_session *s, ws_event *event)
 {
     const clowntalk_kind kind = event->text ? CLOWNTALK_TEXT : CLOWNTALK_BINARY;
+    const bool last = event->last;
 
     if (s->state != WS_STATE_OPEN) {
         return; /* we have said Close: section 1.4 lets us ignore what comes */
     }
-    if (event->first && event->last) {
+    if (event->first && last && !event->compressed) {
         s->handler->message(s, s->data, kind, (char *)event->data, event->length);
         return;
     }
-    if (!append_piece(s, event->data, event->length)) {
-        fail_session(s, WS_CLOSE_TOO_BIG, "out of memory for a message of this size");
+    if (!add_piece(s, event)) {
+        fail_session(s, event->close_code, event->reason);
         return;
     }
-    if (event->last) {
+    if (last) {
         char *message = s->message;
         const size_t length = s->message_length;
 
@@ -627,25 +657,48 @@ static void on_socket(ws_watch *watch, uint32_t events)
 
 /* ---- time ---- */
 
-static void set_ping_timer(clowntalk_session *s)
+/* Sets the timer of an open session to what comes next: a ping or the end of its time. */
+static void set_open_timer(clowntalk_session *s)
 {
-    if (s->settings->ping > 0) {
-        ws_timer_set(s->reactor->loop, &s->timer, (int64_t)s->settings->ping * 1000);
+    const int64_t next = s->ping_at < s->too_old_at ? s->ping_at : s->too_old_at;
+    const int64_t left = next - ws_loop_now(s->reactor->loop);
+
+    if (next != INT64_MAX) {
+        ws_timer_set(s->reactor->loop, &s->timer, left > 0 ? left / 1000 : 0);
     }
 }
 
-static void on_ping_timer(clowntalk_session *s)
+static void start_clock(clowntalk_session *s)
 {
-    if (s->pings >= MAX_UNANSWERED_PINGS) {
-        LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
-                    "the client has answered no ping for %d s: taken for dead",
-                    s->settings->ping * MAX_UNANSWERED_PINGS);
-        end_session(s);
+    const int64_t now = ws_loop_now(s->reactor->loop);
+    const ws_settings *settings = s->settings;
+
+    s->ping_at = settings->ping > 0 ? now + settings->ping * INT64_C(1000000) : INT64_MAX;
+    s->too_old_at = settings->max_age > 0 ? now + settings->max_age * INT64_C(1000000) : INT64_MAX;
+    set_open_timer(s);
+}
+
+static void on_open_timer(clowntalk_session *s)
+{
+    const int64_t now = ws_loop_now(s->reactor->loop);
+
+    if (now >= s->too_old_at) {
+        ws_session_close(s, WS_CLOSE_GOING_AWAY, "too old: connect anew");
         return;
     }
-    s->pings++;
-    enqueue_frame(s, WS_PING, NULL, 0, "\nping");
-    set_ping_timer(s);
+    if (now >= s->ping_at) {
+        if (s->pings >= MAX_UNANSWERED_PINGS) {
+            LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
+                        "the client has answered no ping for %d s: taken for dead",
+                        s->settings->ping * MAX_UNANSWERED_PINGS);
+            end_session(s);
+            return;
+        }
+        s->pings++;
+        s->ping_at += s->settings->ping * INT64_C(1000000);
+        enqueue_frame(s, WS_PING, NULL, 0, "\nping");
+    }
+    set_open_timer(s);
 }
 
 static void on_timer(ws_timer *timer)
@@ -654,7 +707,7 @@ static void on_timer(ws_timer *timer)
 
     switch (s->state) {
     case WS_STATE_OPEN:
-        on_ping_timer(s);
+        on_open_timer(s);
         break;
     case WS_STATE_CLOSING:
         if (is_blocked(s) || s->waiting_first) {
@@ -708,7 +761,7 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
     if (s->handler->open) {
         s->handler->open(s, s->data);
     }
-    set_ping_timer(s);
+    start_clock(s);
     if (reactor->stop_code) {
         ws_session_close(s, reactor->stop_code, NULL);
     }

@@ -33,11 +33,14 @@ struct clowntalk_session {
     bool close_sent;
     bool hung_up;         /* LINGER: our FIN is sent */
     unsigned pings;       /* sent and not answered by anything */
+    int64_t ping_at;      /* when the next one is due, and when the session is too old: microseconds */
+    int64_t too_old_at;   /* of the loop's clock; INT64_MAX: never */
     int64_t released_at;  /* tick at which the MPM was seen to have let go of c, 0: not yet */
     apr_interval_time_t socket_timeout; /* the MPM's, to be put back */
 
     ws_parser parser;
-    char *message;        /* fragments of an unfinished message, on the heap */
+    ws_inflate inflate;
+    char *message;        /* pieces of an unfinished message, on the heap */
     size_t message_length, message_capacity;
 
     ws_waiting *waiting_first, **waiting_last;

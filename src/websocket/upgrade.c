@@ -89,8 +89,9 @@ static int origin_is_allowed(request_rec *r, const ct_origins *origins, const ch
     return 0;
 }
 
-int ws_upgrade_check(request_rec *r, const ct_origins *origins)
+int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
 {
+    const ws_deflate_policy policy = WS_DEFLATE_POLICY;
     const char *version = apr_table_get(r->headers_in, "Sec-WebSocket-Version");
     const char *key = apr_table_get(r->headers_in, "Sec-WebSocket-Key");
     const char *origin = apr_table_get(r->headers_in, "Origin");
@@ -114,15 +115,22 @@ int ws_upgrade_check(request_rec *r, const ct_origins *origins)
     if (apr_table_get(r->headers_in, "Transfer-Encoding") || (length && strcmp(length, "0") != 0)) {
         return refuse(r, HTTP_BAD_REQUEST, "the handshake must not have a body");
     }
-    if (origin && !origin_is_allowed(r, origins, origin)) {
+    if (origin && !origin_is_allowed(r, &settings->origins, origin)) {
         return refuse(r, HTTP_FORBIDDEN,
                       apr_pstrcat(r->pool, "Origin \"", ap_escape_logitem(r->pool, origin),
                                   "\" is not allowed (ClownTalkOrigin)", NULL));
     }
+    memset(agreement, 0, sizeof *agreement);
+    if (settings->deflate &&
+        ws_deflate_negotiate(apr_table_get(r->headers_in, "Sec-WebSocket-Extensions"), &policy,
+                             &agreement->deflate,
+                             agreement->extensions) == WS_EXTENSIONS_MALFORMED) {
+        return refuse(r, HTTP_BAD_REQUEST, "Sec-WebSocket-Extensions is not a list of extensions");
+    }
     return OK;
 }
 
-void ws_upgrade_answer(request_rec *r)
+void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)
 {
     conn_rec *c = r->connection;
     char accept[WS_ACCEPT_LENGTH + 1];
@@ -135,6 +143,9 @@ void ws_upgrade_answer(request_rec *r)
     if (ws_list_has_protocol(apr_table_get(r->headers_in, "Sec-WebSocket-Protocol"),
                              WS_SUBPROTOCOL)) {
         apr_table_setn(r->headers_out, "Sec-WebSocket-Protocol", WS_SUBPROTOCOL);
+    }
+    if (agreement->extensions[0]) {
+        apr_table_setn(r->headers_out, "Sec-WebSocket-Extensions", agreement->extensions);
     }
     r->status = HTTP_SWITCHING_PROTOCOLS;
     r->status_line = NULL;
