@@ -12,9 +12,10 @@
 #define LENGTH_16 126 /* the next 2 bytes are the length */
 #define LENGTH_64 127 /* the next 8 bytes are */
 
-#define HIGH_BITS   UINT64_C(0x8080808080808080)
-#define CHECK_BLOCK 4096 /* bytes unmasked, then checked while they are in the first-level cache   \
-                          */
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+#define CHECK_BLOCK                                                                                \
+    4096 /* bytes unmasked, then checked while they are in the first-level cache                   \
+          */
 
 enum state {
     STATE_HEADER,  /* collecting a frame's header */
@@ -50,10 +51,13 @@ bool ws_parser_in_message(const ws_parser *parser)
     return parser->in_message;
 }
 
-/* A 64th and 64 bytes: room for a flush per 320 bytes, many times what zlib adds. */
+/*
+ * zlib adds up to an 8th and a 64th (deflateBound(): fixed codes of 9 bits, where it cannot store),
+ * and a client that flushes after every fragment 5 bytes for each.
+ */
 uint64_t ws_compressed_bound(uint64_t max_message)
 {
-    uint64_t slack = max_message / 64 + 64;
+    uint64_t slack = max_message / 4 + 64;
 
     if (max_message == 0)
         return 0;
