@@ -7,7 +7,9 @@
 
 const hub_class *class_of_driver(const device_driver *driver)
 {
-    return driver->sensor ? &class_sensor : &class_relay;
+    if (driver->sensor)
+        return &class_sensor;
+    return driver->relay ? &class_relay : &class_display;
 }
 
 /* The index of a topic, or where it would have to be. */
@@ -125,9 +127,8 @@ void device_free(hub_device *device)
     json_object_put(device->last);
     for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++)
         history_free(device->sensor.history[i]);
-    for (size_t i = 0; i < 8; i++)
-        free(device->display.lines[i]);
-    free(device->display.frame);
+    json_object_put(device->display.shown);
+    json_object_put(device->display.drawing);
     led_free(device->led);
     free(device);
 }

@@ -20,10 +20,11 @@
 #include <json-c/json.h>
 #include <limits.h>
 
-#define HUB_MAX_REQUESTS 32               /* that wait for one device; more: busy */
-#define HUB_FIRST_LOOK   INT64_C(2000000) /* requests wait so long for the first look at the buses \
-                                           */
-#define HUB_MAX_HELD 1024                 /* that wait so */
+#define HUB_MAX_REQUESTS 32 /* that wait for one device; more: busy */
+#define HUB_FIRST_LOOK                                                                             \
+    INT64_C(2000000)      /* requests wait so long for the first look at the buses                 \
+                           */
+#define HUB_MAX_HELD 1024 /* that wait so */
 #define HUB_NO_BUS   UINT_MAX
 
 typedef struct request request;
@@ -130,10 +131,9 @@ struct hub_device {
         unsigned moving;     /* commands that are under way, as the memory of states counts them */
     } relay;
     struct {
-        bool raw;       /* an image is shown, not lines */
-        char *lines[8]; /* UTF-8, or NULL for an empty one */
-        uint8_t *frame; /* what is shown, pages * columns */
-        bool drawn;     /* something was asked for */
+        struct json_object *shown;   /* as it is published */
+        struct json_object *drawing; /* what will be shown when `drawing_serial` is done, or NULL */
+        uint64_t drawing_serial;
     } display;
     led *led;
 };

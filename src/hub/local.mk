@@ -1,10 +1,10 @@
 # The hub: scheduler, last values, relay memory; and clowntalk-bridge around it.
 noinst_LTLIBRARIES += libhub.la
 libhub_la_SOURCES = \
-    src/hub/hub.h src/hub/environment.h src/hub/hub_internal.h src/hub/log.h src/hub/message.h \
+    src/hub/hub.h src/hub/environment.h src/hub/font.h src/hub/hub_internal.h src/hub/log.h src/hub/message.h \
     src/hub/settings.h src/hub/state.h src/hub/worker.h \
-    src/hub/check.c src/hub/class_led.c src/hub/class_relay.c \
-    src/hub/class_sensor.c src/hub/config.c src/hub/devices.c src/hub/history.c src/hub/hub.c \
+    src/hub/check.c src/hub/class_display.c src/hub/class_led.c src/hub/class_relay.c \
+    src/hub/class_sensor.c src/hub/config.c src/hub/devices.c src/hub/font.c src/hub/history.c src/hub/hub.c \
     src/hub/interlock.c src/hub/look.c src/hub/message.c src/hub/raw.c src/hub/raw_i2c.c \
     src/hub/request.c src/hub/state.c src/hub/unit.c src/hub/worker.c
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE

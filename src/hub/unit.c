@@ -300,6 +300,9 @@ static bool compare_state(worker *worker, unit *unit)
 static void restarted(worker *worker, unit *unit)
 {
     compare_state(worker, unit);
+    /* A display is blank now, be it noticed or not. */
+    if (unit->device.driver->display && !unit->given_up)
+        tell(worker, unit, MESSAGE_RECOVERED);
     if (unit->device.driver->sensor && (unit->interval || unit->given_up))
         unit->slot = worker_now(worker);
     else
