@@ -99,12 +99,14 @@ sub run_as {
     die "neither www-data nor nobody exists: no user for httpd's children\n";
 }
 
-# Whether that user can reach a directory: each one above it lets others pass.
-sub reachable {
-    my ($dir) = @_;
+# Whether the build directory is a place for servers: httpd's children can go there (not so in root's
+# home), and the names of UNIX sockets below it stay shorter than 108 bytes (unix(7)).
+sub builddir_suits {
+    my $dir = ClownTalk::Settings->get('builddir');
 
+    return 0 if length $dir > 55;
     return 1 if $>;
-    my @parts = File::Spec->splitdir(File::Spec->rel2abs($dir));
+    my @parts = File::Spec->splitdir($dir);
     for my $n (0 .. $#parts) {
         my @stat = stat(File::Spec->catdir(@parts[0 .. $n]) || '/') or return 0;
         return 0 unless $stat[2] & 0001;
@@ -112,14 +114,15 @@ sub reachable {
     return 1;
 }
 
-# A fresh directory that httpd's children can reach: below the build directory, or where they cannot
-# go there (a tree in root's home), below /tmp. The caller removes it.
+# A fresh directory for a server, below the build directory or else below /tmp. The caller removes it.
 sub scratch_dir {
     my ($name) = @_;
 
-    my $parent = ClownTalk::Settings->get('builddir') . '/t/server';
-    make_path($parent);
-    $parent = File::Spec->tmpdir unless reachable($parent);
+    my $parent = File::Spec->tmpdir;
+    if (builddir_suits()) {
+        $parent = ClownTalk::Settings->get('builddir') . '/t/server';
+        make_path($parent);
+    }
     my $dir = File::Temp::tempdir("$name-XXXXXX", DIR => $parent);
     chmod 0755, $dir or die "$dir: $!";
     return $dir;

@@ -76,9 +76,9 @@ sub prepare {
     remove_tree(readlink $dir) if -l $dir;
     unlink $dir;
     remove_tree($dir);
-    if (ClownTalk::Httpd::reachable(ClownTalk::Settings->get('builddir'))) {
+    if (ClownTalk::Httpd::builddir_suits()) {
         make_path($dir);
-    } else {    # the children could not go there
+    } else {
         make_path(ClownTalk::Settings->get('builddir') . '/t/server');
         symlink ClownTalk::Httpd::scratch_dir("clowntalk-$self->{mpm}"), $dir or die "$dir: $!";
     }
