@@ -29,7 +29,7 @@ static const char *set_led(cmd_parms *cmd, void *config, const char *path)
 static const command_rec directives[] = {
     AP_INIT_TAKE2("ClownTalkBus", set_bus, NULL, RSRC_CONF, "label and device of an I2C bus"),
     AP_INIT_TAKE1("ClownTalkLED", set_led, NULL, RSRC_CONF, "the LED of this machine"),
-    {NULL},
+    {.name = NULL},
 };
 
 AP_DECLARE_MODULE(clowntalk) = {
