@@ -22,7 +22,5 @@ dist-hook:
 
 # What the tests write. A server's directory may be a link to one below /tmp.
 clean-local:
-	@for dir in t/server/*; do \
-	    if test -h "$$dir"; then rm -rf "`readlink "$$dir"`"; fi; \
-	done
+	@test ! -d t || find t -path '*/server/*' -type l -exec sh -c 'rm -rf "$$(readlink "$$1")"' sh {} ';'
 	rm -rf dashboard npm t/server t/sanitized t/tls t/tally t/summary

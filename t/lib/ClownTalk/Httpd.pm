@@ -11,6 +11,7 @@ use File::Path qw(make_path);
 use File::Spec;
 use File::Temp ();
 use IO::Socket::INET;
+use POSIX ();
 
 use ClownTalk::Settings;
 
@@ -66,10 +67,17 @@ sub program {
     my ($dir) = @_;
     my $httpd = ClownTalk::Settings->get('httpd');
 
-    return $httpd unless ClownTalk::Settings->get('sanitizers');
-    my $libraries = run_quietly('ldd', ClownTalk::Settings->module);
-    my @runtime = $libraries =~ m{=> (\S+/lib(?:asan|tsan|ubsan)\.so\S*)}g
-        or die "the module is not linked with a shared sanitizer runtime (use gcc):\n$libraries";
+    my $sanitizers = ClownTalk::Settings->get('sanitizers') or return $httpd;
+    my @runtime = run_quietly('ldd', ClownTalk::Settings->module)
+        =~ m{=> (\S+/lib(?:asan|tsan|ubsan)\.so\S*)}g;
+    unless (@runtime) {    # clang links it into programs, not into modules
+        my ($machine) = (POSIX::uname())[4];
+        my ($kind) = $sanitizers =~ /\b(address|thread)\b/ or die "no runtime for $sanitizers\n";
+        my $library = 'libclang_rt.' . ($kind eq 'thread' ? 'tsan' : 'asan') . "-$machine.so";
+        @runtime = run_quietly(ClownTalk::Settings->get('cc'), "-print-file-name=$library");
+        chomp @runtime;
+        die "the compiler has no shared runtime for $sanitizers\n" unless -e $runtime[0];
+    }
     # httpd itself frees little when it ends, so what leaks cannot be told.
     write_file("$dir/httpd", <<"END");
 #!/bin/sh
