@@ -558,7 +558,7 @@ static const command_rec directives[] = {
                   "seconds after which a session is closed, 0: never"),
     AP_INIT_FLAG("ClownTalkDeflate", set_flag, DIR_FIELD(deflate), ANYWHERE,
                  "whether messages are compressed for clients that offer it"),
-    {NULL},
+    {.name = NULL},
 };
 
 /* ---- requests ---- */
