@@ -1,1 +1,25 @@
 # The hub: scheduler, last values, relay memory; and clowntalk-bridge around it.
+noinst_LTLIBRARIES += libhub.la
+libhub_la_SOURCES = \
+    src/hub/hub.h src/hub/environment.h src/hub/font.h src/hub/hub_internal.h src/hub/log.h src/hub/message.h \
+    src/hub/settings.h src/hub/state.h src/hub/worker.h \
+    src/hub/check.c src/hub/class_display.c src/hub/class_led.c src/hub/class_relay.c \
+    src/hub/class_sensor.c src/hub/config.c src/hub/devices.c src/hub/font.c src/hub/history.c src/hub/hub.c \
+    src/hub/interlock.c src/hub/look.c src/hub/message.c src/hub/raw.c src/hub/raw_i2c.c \
+    src/hub/request.c src/hub/state.c src/hub/unit.c src/hub/worker.c
+libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
+libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
+
+bin_PROGRAMS += clowntalk-bridge
+clowntalk_bridge_SOURCES = src/hub/bridge.c
+clowntalk_bridge_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+clowntalk_bridge_LDADD = libhub.la
+clowntalk_bridge_LDFLAGS = -pthread
+
+# The process around the hub, its socket, and the link to it: part of the module.
+mod_clowntalk_la_SOURCES += \
+	src/hub/envelope.c src/hub/envelope.h \
+	src/hub/link.c src/hub/link.h \
+	src/hub/process.c src/hub/process.h \
+	src/hub/server.c src/hub/server.h
