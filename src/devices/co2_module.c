@@ -36,8 +36,7 @@
 #define PINS_CHARGE    ((uint8_t)(PINS_IDLE & ~(PIN_BOOST | PIN_VDD2)))
 #define PINS_MEASURE   ((uint8_t)(PINS_CHARGE & ~PIN_ENABLE))
 
-/* ---- UART: SC16IS740, section 8, "Register descriptions"; the address is the register << 3 ----
- */
+/* ---- UART: SC16IS740, section "Register descriptions"; addressed by register << 3 ---- */
 
 #define UART_ADDRESS 0x4d
 #define UART_REG(n)  ((n) << 3)
@@ -71,7 +70,8 @@
 #define LP8_ACK_SIZE   4
 #define LP8_REPLY_SIZE (3 + LP8_DATA_SIZE + 2)
 #define LP8_STATE      1  /* offsets in the data */
-#define LP8_CO2        26 /* filtered, with the pressure taken into account; big endian */
+#define LP8_CO2        26 /* big endian, at normal pressure */
+#define LP8_CO2_PC     28 /* corrected by the pressure that it was told */
 #define LP8_STATUS1    38
 #define LP8_STATUS0    39
 
@@ -85,17 +85,15 @@
 /* Times in µs. */
 #define CHARGE_FIRST            60000000
 #define CHARGE                  5000000
-#define IDLE                    10000000 /* with charge and measurement 16 s, the LP8's shortest period */
-#define BOOT_LIMIT              200000 /* until ready is low */
-#define ACK_LIMIT               200000 /* 37 bytes take 42 ms at 9600 baud */
-#define READY_LIMIT             300000 /* until ready is high */
+#define IDLE                    10000000 /* with the rest 16 s, the LP8's shortest period */
+#define BOOT_LIMIT              200000   /* until ready is low */
+#define ACK_LIMIT               200000   /* 37 bytes take 42 ms at 9600 baud */
+#define READY_LIMIT             300000   /* until ready is high */
 #define CALIBRATION_READY_LIMIT 1000000
 #define REPLY_LIMIT             200000 /* 52 bytes take 60 ms */
 #define POLL_TIME               10000
-#define UART_RECOVERY                                                                              \
-    1000 /* section "Hardware reset": 3 µs low, then 10 µs until it can be used                  \
-          */
-#define ABC_PERIOD (INT64_C(8) * 24 * 3600 * 1000000)
+#define UART_RECOVERY           1000 /* reset takes 3 µs, and 10 µs more before the first access */
+#define ABC_PERIOD              (INT64_C(8) * 24 * 3600 * 1000000)
 
 typedef enum co2_phase {
     CO2_IDLE,    /* switched off; the next measurement may have to wait */
@@ -377,11 +375,12 @@ static int evaluate(device *device, const uint8_t *data, double *value)
         state->has_lp8_state = false; /* whatever it was, it is not to go on */
         return -EIO;
     }
+    const uint8_t *co2 = data + (state->has_lp8_state ? LP8_CO2_PC : LP8_CO2);
+    int16_t ppm = (int16_t)(co2[0] << 8 | co2[1]); /* it was told no pressure the first time */
     memcpy(state->lp8_state, data + LP8_STATE, LP8_STATE_SIZE);
     state->has_lp8_state = true;
     if (state->calibrating)
         state->abc_due = now(device) + ABC_PERIOD;
-    int16_t ppm = (int16_t)(data[LP8_CO2] << 8 | data[LP8_CO2 + 1]);
     *value = (status0 & STATUS0_OUT_OF_RANGE) || ppm < 0 ? NAN : ppm;
     return 0;
 }

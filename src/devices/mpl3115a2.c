@@ -21,7 +21,7 @@
 #define REG_CTRL1       0x26
 
 #define WHO_AM_I        0xc4
-#define STATUS_PTDR     0x08 /* a new pressure or altitude, or temperature; reading them clears it */
+#define STATUS_PTDR     0x08 /* a new pressure, altitude or temperature; cleared by reading */
 #define STATUS_PDR      0x04
 #define F_SETUP_OFF     0x00 /* no FIFO: register 00 is the status */
 #define PT_DATA_CFG_ALL 0x07 /* raises the flags; ours to see whether the chip lost power */

@@ -40,7 +40,8 @@ enum {
 #define ANSWER_TIME       5000
 #define FULL_CHARGE       60.0 /* seconds of charging that fill the capacitor from empty */
 #define ENOUGH_CHARGE     50.0
-#define LAMP_CHARGE       4.0 /* seconds of charging that a measurement uses up */
+#define LAMP_CHARGE       4.0     /* seconds of charging that a measurement uses up */
+#define NORMAL_PRESSURE   101.325 /* kPa */
 #define MEMORY_BASE       0x80
 #define MEMORY_SIZE       48
 #define STATE_SIZE        23
@@ -181,6 +182,16 @@ static void put16(uint8_t *to, int32_t value)
     to[1] = (uint8_t)value;
 }
 
+/* What is measured grows with the pressure; the corrected value believes what the host says. */
+static void store_concentration(sim_co2_module *module)
+{
+    double ppm = sim_chip_input(&module->chip, 0);
+    double measured = ppm * sim_chip_input(&module->chip, 1) / NORMAL_PRESSURE;
+    double host = module->record.pressure ? module->record.pressure / 100.0 : NORMAL_PRESSURE;
+    put16(module->lp8.memory + 26, sim_round(measured, 0, 32767));
+    put16(module->lp8.memory + 28, sim_round(measured * NORMAL_PRESSURE / host, 0, 32767));
+}
+
 static void measure(sim_co2_module *module)
 {
     lp8 *lp8 = &module->lp8;
@@ -193,11 +204,11 @@ static void measure(sim_co2_module *module)
     if (!first && (!lp8->has_last_state || memcmp(memory + 1, lp8->last_state, STATE_SIZE) != 0))
         memory[STATUS0] |= STATUS0_ALGORITHM; /* that is no state of its own */
     module->charge = module->charge > LAMP_CHARGE ? module->charge - LAMP_CHARGE : 0;
-    put16(memory + 26, sim_round(sim_chip_input(&module->chip, 0), 0, 32767));
     module->record.measurements++;
     module->record.control = control;
     module->record.pressure =
         first ? 0 : (uint16_t)(memory[1 + STATE_SIZE] << 8 | memory[2 + STATE_SIZE]);
+    store_concentration(module);
     for (unsigned i = 0; i < STATE_SIZE; i++) /* anything that changes every time */
         memory[1 + i] = (uint8_t)(module->record.measurements * 7 + i);
     memcpy(lp8->last_state, memory + 1, STATE_SIZE);
@@ -398,7 +409,7 @@ const sim_chip_ops sim_co2_module_ops = {
     .addresses = (const uint8_t[]){0x38, 0},
     .companion = UART_ADDRESS,
     .size = sizeof(sim_co2_module),
-    .inputs = {{"concentration", 600, 0, 32767}},
+    .inputs = {{"concentration", 600, 0, 32767}, {"pressure", NORMAL_PRESSURE, 20, 110}},
     .power_up = power_up,
     .start = start,
     .write = write,

@@ -2,7 +2,7 @@
 #include "sim_bus.h"
 
 static const struct {
-    const char *chip;
+    const char *chip; /* NULL: a further input of the one before */
     uint8_t address;
     const char *input; /* NULL: this chip measures nothing */
     sim_signal signal;
@@ -16,15 +16,16 @@ static const struct {
     {"sht20", 0x40, "relative-humidity", {SIM_SINE, 42, .amplitude = 5, .period = 440}},
     {"mpl3115a2", 0x60, "pressure", {SIM_SINE, 98.9, .amplitude = 0.4, .period = 700}},
     {"co2-module", 0x38, "concentration", {SIM_SINE, 700, .amplitude = 250, .period = 800}},
-    {"relay-module", 0x3b, NULL, {SIM_CONSTANT}},
-    {"relay-module", 0x3f, NULL, {SIM_CONSTANT}},
-    {"ssd1306", 0x3c, NULL, {SIM_CONSTANT}},
+    {NULL, 0x38, "pressure", {SIM_SINE, 98.9, .amplitude = 0.4, .period = 700}},
+    {"relay-module", 0x3b, NULL, {.wave = SIM_CONSTANT}},
+    {"relay-module", 0x3f, NULL, {.wave = SIM_CONSTANT}},
+    {"ssd1306", 0x3c, NULL, {.wave = SIM_CONSTANT}},
 };
 
 bool sim_default_scenario(i2c_bus *bus)
 {
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
-        if (!sim_add(bus, devices[i].chip, devices[i].address))
+        if (devices[i].chip && !sim_add(bus, devices[i].chip, devices[i].address))
             return false;
         if (devices[i].input &&
             !sim_set_signal(bus, devices[i].address, devices[i].input, &devices[i].signal))

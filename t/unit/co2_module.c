@@ -82,9 +82,12 @@ static void gives_state_and_pressure_back(void **state)
     measure(b, &value);
     assert_int_equal(record(b).control, 0x10);
     b->device.air_pressure = 98.76;
+    sim_set(b->sim, EXPANDER, "pressure", 98.76);
+    sim_set(b->sim, EXPANDER, "concentration", 1234);
     measure(b, &value); /* the simulated LP8 reports an error unless its state is right */
     assert_int_equal(record(b).control, 0x20);
     assert_int_equal(record(b).pressure, 9876);
+    assert_published(value, 0, "1234"); /* uncorrected it would be 1203 */
     b->device.air_pressure = NAN;
     measure(b, &value);
     assert_int_equal(record(b).pressure, 10133);
