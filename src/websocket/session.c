@@ -615,12 +615,12 @@ static void read_some(clowntalk_session *s)
         ended = !feed_brigade(s);
     }
     apr_brigade_cleanup(s->in);
-    if (s->state == WS_STATE_DEAD) {
-        return;
+    if (s->state > WS_STATE_CLOSING) {
+        return; /* our Close goes out first, also where the peer's came with the end of the stream */
     }
     if (ended || (status != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(status))) {
         abort_session(s, status, "the client is gone without a Close");
-    } else if (status == APR_SUCCESS && !empty && !s->plain && s->state <= WS_STATE_CLOSING) {
+    } else if (status == APR_SUCCESS && !empty && !s->plain) {
         ws_loop_defer(s->reactor->loop, &s->read_again);
     }
 }
