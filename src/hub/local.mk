@@ -9,7 +9,7 @@ libhub_la_SOURCES = \
     src/hub/request.c src/hub/state.c src/hub/unit.c src/hub/worker.c
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
-libhub_la_LIBADD = libdevices.la libsim.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
+libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
 
 bin_PROGRAMS += clowntalk-bridge
 clowntalk_bridge_SOURCES = src/hub/bridge.c
@@ -17,6 +17,12 @@ clowntalk_bridge_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 clowntalk_bridge_LDADD = libhub.la
 clowntalk_bridge_LDFLAGS = -pthread
 
+# The process around the hub, its socket, and the link to it: part of the module.
+mod_clowntalk_la_SOURCES += \
+	src/hub/envelope.c src/hub/envelope.h \
+	src/hub/link.c src/hub/link.h \
+	src/hub/process.c src/hub/process.h \
+	src/hub/server.c src/hub/server.h
 # Their fixture: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
 HUB_TEST_LIBS = libhub.la $(CMOCKA_LIBS)
