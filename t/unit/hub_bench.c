@@ -22,6 +22,8 @@ static int open_bus(void *baton, i2c_bus **bus, int label, const char *device, c
     sim_bus_retain(b->sim[label]);
     *bus = b->fault[label] = fault_bus_create(b->sim[label]);
     (*bus)->label = label;
+    if (b->first_rule)
+        assert_true(fault_bus_add(*bus, b->first_rule));
     return 0;
 }
 

@@ -42,9 +42,10 @@ typedef struct bench {
     _Atomic int64_t time; /* microseconds */
     int64_t wall;         /* microseconds since 1970 at time 0 */
     sim_clock clock;
-    i2c_bus *sim[BENCH_BUSES];   /* outlives the hub, as the chips do */
-    i2c_bus *fault[BENCH_BUSES]; /* what the hub has open, or NULL */
-    int open_error[BENCH_BUSES]; /* opening fails with this errno while it is not 0 */
+    i2c_bus *sim[BENCH_BUSES];    /* outlives the hub, as the chips do */
+    i2c_bus *fault[BENCH_BUSES];  /* what the hub has open, or NULL */
+    const fault_rule *first_rule; /* for every bus that is opened, or NULL */
+    int open_error[BENCH_BUSES];  /* opening fails with this errno while it is not 0 */
 
     hub_bus_config buses[BENCH_BUSES];
     hub_device_config devices[BENCH_DEVICES];
