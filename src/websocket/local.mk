@@ -25,3 +25,13 @@ t_unit_handshake_LDADD = libwebsocket.la $(CMOCKA_LIBS)
 t_unit_utf8_SOURCES = t/unit/utf8.c
 t_unit_utf8_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 t_unit_utf8_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+
+# The session, its loop and the handshake know httpd: part of the module.
+mod_clowntalk_la_SOURCES += \
+	src/websocket/census.c src/websocket/census.h \
+	src/websocket/loop.c src/websocket/loop.h \
+	src/websocket/outgoing.c src/websocket/outgoing.h \
+	src/websocket/reactor.c src/websocket/reactor.h \
+	src/websocket/session.c src/websocket/session.h src/websocket/session_private.h \
+	src/websocket/upgrade.c src/websocket/upgrade.h
+clowntalkinclude_HEADERS += src/websocket/mod_clowntalk.h
