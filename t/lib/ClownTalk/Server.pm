@@ -166,7 +166,7 @@ sub listens {
 sub url {
     my ($self, $scheme, $path, $user) = @_;
 
-    my $port = $scheme =~ /s$/ ? $self->{tls_port} : $self->{port};
+    my $port = $scheme =~ /^(?:https|wss)$/ ? $self->{tls_port} : $self->{port};
     return "$scheme://" . (defined $user ? "$user\@" : '') . "localhost:$port$path";
 }
 
