@@ -43,23 +43,25 @@ double tmp112_raw_to_celsius(uint16_t raw)
     return ((int16_t)raw >> 4) * 0.0625;
 }
 
+/* It has no identity, but bits that are always the same in all of its four registers. */
 static int tmp112_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
 {
-    uint16_t config, low, high;
-    int result = i2c_read16be(bus, address, REG_CONFIG, &config);
-    if (result >= 0)
-        result = i2c_read16be(bus, address, REG_LOW, &low);
-    if (result >= 0)
-        result = i2c_read16be(bus, address, REG_HIGH, &high);
-    if (result < 0)
-        return result;
-    uint16_t zero = config & CONFIG_EM ? ZERO_13_BIT : ZERO_12_BIT;
-    if ((config & (CONFIG_R | CONFIG_ZERO)) == CONFIG_R && !((low | high) & zero))
+    static const uint8_t registers[] = {REG_CONFIG, REG_TEMPERATURE, REG_LOW, REG_HIGH};
+    uint16_t found[4];
+    for (size_t i = 0; i < sizeof registers; i++) {
+        int result = i2c_read16be(bus, address, registers[i], &found[i]);
+        if (result < 0)
+            return result;
+    }
+    uint16_t zero = found[0] & CONFIG_EM ? ZERO_13_BIT : ZERO_12_BIT;
+    uint16_t temperature = found[1] & (found[0] & CONFIG_EM ? 0x6 : 0xf); /* bit 0 marks 13 bits */
+    if ((found[0] & (CONFIG_R | CONFIG_ZERO)) == CONFIG_R && temperature == 0 &&
+        !((found[2] | found[3]) & zero))
         return 0;
     snprintf(why, why_size,
-             "no TMP112: configuration %04Xh, limits %04Xh and %04Xh, expected 60A0h or another "
-             "with bits 6000h set and 000Fh clear, and limits with %04Xh clear",
-             config, low, high, zero);
+             "no TMP112: configuration %04Xh, temperature %04Xh, limits %04Xh and %04Xh; expected "
+             "a configuration like 60A0h and the others with %04Xh clear",
+             found[0], found[1], found[2], found[3], zero);
     return -ENODEV;
 }
 

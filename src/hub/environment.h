@@ -28,6 +28,8 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
 /* Without threads: every bus does what is due now. Returns when the next of them wants to be
  * called. */
 int64_t hub_run_buses(hub *hub);
+/* Whether every message between the owner and the buses has been taken up. */
+bool hub_is_idle(hub *hub);
 /* When hub_dispatch() has something to do that no bus tells it: the owner's own timers. */
 int64_t hub_next_due(const hub *hub);
 

@@ -120,8 +120,12 @@ static void add_step(history *history, int64_t end, int slots, int decimals,
     uint64_t count = 0;
 
     for (int64_t number = end - slots; history && number < end; number++) {
-        const slot *slot = slot_at(history, number);
-        if (number <= history->newest - SLOTS || number < 0 || !slot->count)
+        const slot *slot;
+        /* The clock may be younger than an hour. */
+        if (number < 0 || number <= history->newest - SLOTS || number > history->newest)
+            continue;
+        slot = slot_at(history, number);
+        if (!slot->count)
             continue;
         low = fmin(low, slot->least);
         high = fmax(high, slot->greatest);

@@ -447,6 +447,14 @@ int64_t hub_run_buses(hub *hub)
     return due;
 }
 
+bool hub_is_idle(hub *hub)
+{
+    for (size_t i = 0; i < hub->n_buses; i++)
+        if (worker_backlog(hub->buses[i].worker))
+            return false;
+    return queue_length(&hub->inbox) == 0;
+}
+
 /* ---- the end ---- */
 
 static void refuse_all(hub *hub)

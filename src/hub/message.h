@@ -78,6 +78,7 @@ struct message {
             int code;
         } log;
         bool end_pulses;
+        bool again; /* a DRAW that has failed once */
     };
     /* FOUND: what it is. */
     const device_driver *driver;

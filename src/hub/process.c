@@ -46,6 +46,7 @@ typedef struct hub_process {
     const char *reason;  /* for the next start: "power-on", "restart", "crash" */
     int listener;
     apr_proc_t guardian; /* pid -1: none */
+    bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
     pid_t parent;        /* who made this */
 } hub_process;
 
@@ -316,6 +317,14 @@ static void run_guardian(const hub_process *process, pid_t parent)
 
 static apr_status_t start_guardian(hub_process *process);
 
+static void unregister_guardian(hub_process *process)
+{
+    if (process->registered) {
+        process->registered = false;
+        apr_proc_other_child_unregister(process);
+    }
+}
+
 /* httpd's parent has looked after its other children. */
 static void maintain_guardian(int reason, void *baton, apr_wait_t status)
 {
@@ -326,7 +335,7 @@ static void maintain_guardian(int reason, void *baton, apr_wait_t status)
     switch (reason) {
     case APR_OC_REASON_DEATH:
     case APR_OC_REASON_LOST:
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         process->guardian.pid = -1;
         if (ap_mpm_query(AP_MPMQ_MPM_STATE, &mpm_state) == APR_SUCCESS &&
             mpm_state != AP_MPMQ_STOPPING) {
@@ -337,7 +346,7 @@ static void maintain_guardian(int reason, void *baton, apr_wait_t status)
         }
         break;
     case APR_OC_REASON_RESTART:
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         break; /* end_guardian() follows with the pool */
     default:
         break;
@@ -363,6 +372,7 @@ static apr_status_t start_guardian(hub_process *process)
     process->guardian = (apr_proc_t){.pid = pid};
     apr_proc_other_child_register(&process->guardian, maintain_guardian, process, NULL,
                                   process->pool);
+    process->registered = true;
     return APR_SUCCESS;
 }
 
@@ -375,7 +385,7 @@ static apr_status_t end_guardian(void *baton)
         return APR_SUCCESS; /* a child that clears its copy of the pool */
     }
     if (process->guardian.pid > 0) {
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         kill(process->guardian.pid, SIGTERM);
         reap_or_kill(process->guardian.pid, GUARDIAN_PATIENCE_MS);
         process->guardian.pid = -1;

@@ -38,7 +38,10 @@ void request_refuse(request *request, talk_error error, const char *format, ...)
 
 void request_refuse_errno(request *request, const hub_device *device, int error)
 {
-    if (error == -ETIMEDOUT)
+    if (device->node->hub->stopping && error == -ECANCELED)
+        request_refuse(request, TALK_UNAVAILABLE, "%s cannot be reached: the hardware side ends",
+                       device->topic);
+    else if (error == -ETIMEDOUT)
         request_refuse(request, TALK_TIMEOUT, "%s did not finish in time", device->topic);
     else
         request_refuse(request, TALK_IO_ERROR, "%s: %s (%s)", device->topic,

@@ -119,6 +119,11 @@ static void answer_all(worker *worker, unit *unit, int error)
     }
 }
 
+void unit_cancel(worker *worker, unit *unit)
+{
+    answer_all(worker, unit, -ECANCELED);
+}
+
 void unit_free(worker *worker, unit *unit)
 {
     struct unit **at = &worker->units;
@@ -457,6 +462,18 @@ static void report_state(worker *worker, unit *unit)
 
 /* ---- displays ---- */
 
+/* A page could not be written: perhaps the display lost power, and is switched on again first.
+ * Once. */
+static void draw_again(worker *worker, unit *unit, int error)
+{
+    if (unit->requests->again || error == -ETIMEDOUT) {
+        fail(worker, unit, error);
+        return;
+    }
+    unit->requests->again = true;
+    enter(worker, unit, UNIT_IDENTIFY);
+}
+
 /* Writes the next page that differs from what the chip shows. */
 static void draw(worker *worker, unit *unit)
 {
@@ -478,7 +495,7 @@ static void draw(worker *worker, unit *unit)
     unit->certain &= ~(UINT64_C(1) << page);
     error = display->write_page(&unit->device, page, wanted + page * display->columns);
     if (worker_outcome(worker, error) < 0) {
-        fail(worker, unit, error);
+        draw_again(worker, unit, error);
         return;
     }
     memcpy(unit->shown + page * display->columns, wanted + page * display->columns,

@@ -103,6 +103,11 @@ void worker_post(worker *worker, message *message)
     queue_push(&worker->inbox, message);
 }
 
+size_t worker_backlog(worker *worker)
+{
+    return queue_length(&worker->inbox);
+}
+
 int64_t worker_now(const worker *worker)
 {
     return worker->config.environment->now(worker->config.environment->baton);
@@ -272,12 +277,12 @@ static void receive(worker *worker, message *message)
     }
 }
 
-static void refuse_raw(worker *worker)
+static void refuse_raw(worker *worker, int error)
 {
     while (worker->raw) {
         message *request = worker->raw;
         worker->raw = request->next;
-        refuse(worker, request, -ENODEV);
+        refuse(worker, request, error);
     }
     worker->raw_end = &worker->raw;
 }
@@ -346,8 +351,14 @@ static bool do_next(worker *worker, int64_t *until)
     return false;
 }
 
-static void end_pulses(worker *worker)
+/* Ends running pulses, if it shall, and gives back the requests that were not begun. */
+static void finish(worker *worker)
 {
+    for (unit *unit = worker->units; unit; unit = unit->next)
+        unit_cancel(worker, unit);
+    refuse_raw(worker, -ECANCELED);
+    if (!worker->end_pulses)
+        return;
     for (unit *unit = worker->units; unit && worker->bus; unit = unit->next)
         if (unit->pulse_end != HUB_NEVER &&
             unit->device.driver->relay->set(&unit->device, false) == 0) {
@@ -366,13 +377,12 @@ int64_t worker_run(worker *worker)
         while (!worker->stopping && (message = queue_take(&worker->inbox)))
             receive(worker, message);
         if (worker->stopping) {
-            if (worker->end_pulses)
-                end_pulses(worker);
+            finish(worker);
             return 0;
         }
         if (!worker->bus) {
             units_lose(worker);
-            refuse_raw(worker);
+            refuse_raw(worker, -ENODEV);
             if (worker_now(worker) >= worker->reopen_at)
                 open_bus(worker);
         }

@@ -47,6 +47,8 @@ bool worker_start(worker *worker);
 void worker_stop(worker *worker, bool end_pulses);
 void worker_free(worker *worker);
 void worker_post(worker *worker, message *message);
+/* How many messages it has not taken up yet. */
+size_t worker_backlog(worker *worker);
 /* Does what is due. Returns when it wants to be called again (HUB_NEVER: when a message comes). */
 int64_t worker_run(worker *worker);
 
@@ -173,6 +175,8 @@ unit *unit_by_id(worker *worker, uint32_t id);
 /* The device that owns an address, as its own or as a companion of its chip; or NULL. */
 unit *unit_by_address(worker *worker, uint8_t address);
 void unit_take(worker *worker, unit *unit, message *message);
+/* Gives back its requests. */
+void unit_cancel(worker *worker, unit *unit);
 int64_t unit_due(const worker *worker, const unit *unit);
 void unit_run(worker *worker, unit *unit);
 /* The bus itself is gone. */

@@ -69,6 +69,9 @@ void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount
 
 /* Transfers to an address since the bus was made, refused ones included. */
 unsigned sim_transfers(i2c_bus *bus, uint8_t address);
+/* Bytes written to it beyond the first of a transfer, which is a register's address or a command.
+ */
+unsigned sim_written(i2c_bus *bus, uint8_t address);
 
 /* What the coil of a simulated relay module has gone through. Times in microseconds. */
 typedef struct sim_relay_record {
@@ -85,5 +88,33 @@ typedef struct sim_relay_record {
 
 /* False where there is no relay module at the address. */
 bool sim_relay_read(i2c_bus *bus, uint8_t address, sim_relay_record *record);
+
+/* What a simulated CO2 module was told. */
+typedef struct sim_co2_record {
+    unsigned measurements;
+    uint8_t control;   /* calculation control of the last one */
+    uint16_t pressure; /* that came with it, in units of 10 Pa; 0: none */
+    bool charging;     /* now */
+    bool powered;      /* the LP8, now */
+} sim_co2_record;
+
+/* False where there is no CO2 module at the address (its expander's). */
+bool sim_co2_read(i2c_bus *bus, uint8_t address, sim_co2_record *record);
+
+/* The pins of a simulated port expander (PCF8574, PCA9554, MCP23017) since power-up. */
+typedef struct sim_port_record {
+    uint16_t levels;      /* now */
+    uint16_t driven;      /* that are outputs, now */
+    unsigned changes[16]; /* of level, per pin */
+} sim_port_record;
+
+/* False where there is no plain port expander at the address. */
+bool sim_port_read(i2c_bus *bus, uint8_t address, sim_port_record *record);
+
+#define SIM_DISPLAY_SIZE 1024 /* bytes: 8 pages of 128 columns */
+
+/* What can be seen on a display: its memory, or darkness. False where there is none at the address.
+ */
+bool sim_display_read(i2c_bus *bus, uint8_t address, uint8_t image[SIM_DISPLAY_SIZE]);
 
 #endif

@@ -153,6 +153,7 @@ static int sim_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, si
         chip = bus->chips[address];
     }
     bus->transfers[address]++;
+    bus->written[address] += write_length > 1 ? (unsigned)write_length - 1 : 0;
     int result = -ENXIO;
     if (is_stuck(bus))
         result = -ETIMEDOUT;
@@ -191,6 +192,14 @@ static void sim_sleep(i2c_bus *base, int64_t microseconds)
 
 /* ---- life ---- */
 
+static void remove_chip(sim_bus *bus, sim_chip *chip)
+{
+    bus->chips[chip->address] = NULL;
+    if (chip->ops->companion)
+        bus->chips[chip->ops->companion] = NULL;
+    free(chip);
+}
+
 static void sim_close(i2c_bus *base)
 {
     sim_bus *bus = (sim_bus *)base;
@@ -200,8 +209,8 @@ static void sim_close(i2c_bus *base)
     if (!last)
         return;
     for (unsigned i = 0; i < SIM_ADDRESSES; i++)
-        if (bus->chips[i] && bus->chips[i]->address == i) /* not by its companion address */
-            free(bus->chips[i]);
+        if (bus->chips[i])
+            remove_chip(bus, bus->chips[i]);
     pthread_mutex_destroy(&bus->lock);
     free(bus);
 }
@@ -320,33 +329,39 @@ bool sim_add(i2c_bus *base, const char *name, uint8_t address)
     return added;
 }
 
-static void power(i2c_bus *base, uint8_t address, bool on)
+/* Takes the lock and finds a chip, by its address or its companion's; NULL where there is none. */
+static sim_chip *enter_chip(i2c_bus *base, uint8_t address)
 {
-    sim_bus *bus = (sim_bus *)base;
-    sim_bus_enter(bus);
-    sim_chip *chip = address < SIM_ADDRESSES ? bus->chips[address] : NULL;
-    if (chip)
-        sim_bus_power(chip, on);
-    sim_bus_leave(bus);
+    sim_bus_enter((sim_bus *)base);
+    return address < SIM_ADDRESSES ? ((sim_bus *)base)->chips[address] : NULL;
+}
+
+static void leave(i2c_bus *base)
+{
+    sim_bus_leave((sim_bus *)base);
 }
 
 void sim_unplug(i2c_bus *bus, uint8_t address)
 {
-    power(bus, address, false);
+    sim_chip *chip = enter_chip(bus, address);
+    if (chip)
+        sim_bus_power(chip, false);
+    leave(bus);
 }
 
 void sim_plug(i2c_bus *bus, uint8_t address)
 {
-    power(bus, address, true);
+    sim_chip *chip = enter_chip(bus, address);
+    if (chip)
+        sim_bus_power(chip, true);
+    leave(bus);
 }
 
-bool sim_set_signal(i2c_bus *base, uint8_t address, const char *input, const sim_signal *signal)
+bool sim_set_signal(i2c_bus *bus, uint8_t address, const char *input, const sim_signal *signal)
 {
-    sim_bus *bus = (sim_bus *)base;
-    sim_bus_enter(bus);
-    sim_chip *chip = address < SIM_ADDRESSES ? bus->chips[address] : NULL;
+    sim_chip *chip = enter_chip(bus, address);
     bool found = chip && sim_bus_set_signal(chip, input, signal);
-    sim_bus_leave(bus);
+    leave(bus);
     return found;
 }
 
@@ -355,31 +370,58 @@ bool sim_set(i2c_bus *bus, uint8_t address, const char *input, double value)
     return sim_set_signal(bus, address, input, &(sim_signal){.value = value});
 }
 
-void sim_set_fault(i2c_bus *base, uint8_t address, sim_fault fault, double amount)
+void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount)
 {
-    sim_bus *bus = (sim_bus *)base;
-    sim_bus_enter(bus);
-    sim_chip *chip = address < SIM_ADDRESSES ? bus->chips[address] : NULL;
+    sim_chip *chip = enter_chip(bus, address);
     if (chip && fault < SIM_N_FAULTS)
         chip->faults[fault] = amount;
-    sim_bus_leave(bus);
+    leave(bus);
 }
 
-unsigned sim_transfers(i2c_bus *base, uint8_t address)
+unsigned sim_transfers(i2c_bus *bus, uint8_t address)
 {
-    sim_bus *bus = (sim_bus *)base;
-    sim_bus_enter(bus);
-    unsigned transfers = address < SIM_ADDRESSES ? bus->transfers[address] : 0;
-    sim_bus_leave(bus);
+    enter_chip(bus, address);
+    unsigned transfers = address < SIM_ADDRESSES ? ((sim_bus *)bus)->transfers[address] : 0;
+    leave(bus);
     return transfers;
 }
 
-bool sim_relay_read(i2c_bus *base, uint8_t address, sim_relay_record *record)
+unsigned sim_written(i2c_bus *bus, uint8_t address)
 {
-    sim_bus *bus = (sim_bus *)base;
-    sim_bus_enter(bus);
-    sim_chip *chip = address < SIM_ADDRESSES ? bus->chips[address] : NULL;
+    enter_chip(bus, address);
+    unsigned written = address < SIM_ADDRESSES ? ((sim_bus *)bus)->written[address] : 0;
+    leave(bus);
+    return written;
+}
+
+bool sim_relay_read(i2c_bus *bus, uint8_t address, sim_relay_record *record)
+{
+    sim_chip *chip = enter_chip(bus, address);
     bool found = chip && sim_relay_record_of(chip, record);
-    sim_bus_leave(bus);
+    leave(bus);
+    return found;
+}
+
+bool sim_co2_read(i2c_bus *bus, uint8_t address, sim_co2_record *record)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_co2_record_of(chip, record);
+    leave(bus);
+    return found;
+}
+
+bool sim_port_read(i2c_bus *bus, uint8_t address, sim_port_record *record)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_port_record_of(chip, record);
+    leave(bus);
+    return found;
+}
+
+bool sim_display_read(i2c_bus *bus, uint8_t address, uint8_t image[SIM_DISPLAY_SIZE])
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_display_of(chip, image);
+    leave(bus);
     return found;
 }

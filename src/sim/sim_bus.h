@@ -21,6 +21,7 @@ typedef struct sim_bus {
     uint64_t random;                /* for garbage */
     sim_chip *chips[SIM_ADDRESSES]; /* by address, and once more by companion address */
     unsigned transfers[SIM_ADDRESSES];
+    unsigned written[SIM_ADDRESSES]; /* bytes beyond the first of a transfer */
 } sim_bus;
 
 /* Takes the lock and sets the time that the chips see; lets the lock go. */

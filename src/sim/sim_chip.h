@@ -77,9 +77,14 @@ extern const sim_chip_ops *const sim_chips[];
 /* NULL where there is none of that name. */
 const sim_chip_ops *sim_chip_by_name(const char *name);
 
-extern const sim_chip_ops sim_relay_module_ops, sim_tmp112_ops;
+extern const sim_chip_ops sim_co2_module_ops, sim_hdc2080_ops, sim_hts221_ops, sim_mcp23017_ops,
+    sim_mpl3115a2_ops, sim_opt3001_ops, sim_pca9554_ops, sim_pcf8574_ops, sim_relay_module_ops,
+    sim_sht20_ops, sim_ssd1306_ops, sim_tmp112_ops;
 
-/* sim_relay_module.c, behind sim_relay_read(). False where the chip is no relay module. */
+/* Behind the functions of sim.h. False where the chip is none of this kind. */
+bool sim_co2_record_of(sim_chip *chip, sim_co2_record *record);
+bool sim_display_of(sim_chip *chip, uint8_t image[SIM_DISPLAY_SIZE]);
+bool sim_port_record_of(sim_chip *chip, sim_port_record *record);
 bool sim_relay_record_of(sim_chip *chip, sim_relay_record *record);
 
 /* Time in microseconds, the same throughout a transfer. */

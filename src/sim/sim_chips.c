@@ -8,7 +8,17 @@
  * and in local.mk, and give it a place in sim_default.c.
  */
 const sim_chip_ops *const sim_chips[] = {
+    &sim_co2_module_ops,
+    &sim_hdc2080_ops,
+    &sim_hts221_ops,
+    &sim_mcp23017_ops,
+    &sim_mpl3115a2_ops,
+    &sim_opt3001_ops,
+    &sim_pca9554_ops,
+    &sim_pcf8574_ops,
     &sim_relay_module_ops,
+    &sim_sht20_ops,
+    &sim_ssd1306_ops,
     &sim_tmp112_ops,
     NULL,
 };

@@ -134,7 +134,9 @@ static struct json_object *build_id(json_span span)
     id = build(span);
     if (!json_object_is_type(id, json_type_int))
         return id;
-    text = talk_must(strndup(span.text, span.length));
+    text = talk_must(malloc(span.length + 1));
+    memcpy(text, span.text, span.length);
+    text[span.length] = '\0';
     exact = talk_must(json_object_new_double_s(json_object_get_double(id), text));
     free(text);
     json_object_put(id);

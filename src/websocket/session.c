@@ -42,6 +42,7 @@ static void on_socket(ws_watch *watch, uint32_t events);
 static void on_timer(ws_timer *timer);
 static void on_flush(ws_task *task);
 static void on_read_again(ws_task *task);
+static bool push_core_filter(clowntalk_session *s);
 
 #define SESSION_OF(pointer, member)                                                                \
     ((clowntalk_session *)((char *)(pointer)-offsetof(clowntalk_session, member)))
@@ -57,7 +58,8 @@ clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
     s->flush.run = on_flush;
     s->read_again.run = on_read_again;
     s->c = c;
-    s->socket = ap_get_conn_socket(c);
+    s->stream = c->master != NULL;
+    s->socket = s->stream ? NULL : ap_get_conn_socket(c);
     s->settings = settings;
     s->handler = handler;
     s->data = data;
@@ -182,7 +184,9 @@ static void end_session(clowntalk_session *s)
             s->c->aborted = 1; /* or the MPM would wait for a peer that does not read */
         }
         s->c->keepalive = AP_CONN_CLOSE;
-        apr_socket_timeout_set(s->socket, s->socket_timeout);
+        if (s->socket) {
+            apr_socket_timeout_set(s->socket, s->socket_timeout);
+        }
         ws_reactor_leave(s->reactor, s);
         ws_loop_quit(loop);
     }
@@ -204,13 +208,8 @@ static void hang_up(clowntalk_session *s)
     }
     s->hung_up = true;
     APR_BRIGADE_INSERT_TAIL(s->out, ap_bucket_eoc_create(s->c->bucket_alloc)); /* TLS close_notify */
-    if (ap_pass_brigade(s->c->output_filters, s->out) == APR_SUCCESS && !s->c->aborted) {
-        ap_filter_t *last = s->c->output_filters;
-
-        while (last->next) {
-            last = last->next;
-        }
-        last->frec->filter_func.out_func(last, NULL);
+    if (ap_pass_brigade(s->c->output_filters, s->out) == APR_SUCCESS) {
+        push_core_filter(s);
     }
     apr_brigade_cleanup(s->out);
     if (s->c->aborted || apr_socket_shutdown(s->socket, APR_SHUTDOWN_WRITE) != APR_SUCCESS) {
@@ -246,7 +245,7 @@ static void begin_linger(clowntalk_session *s)
 
 static bool is_blocked(const clowntalk_session *s)
 {
-    return s->c->data_in_output_filters != 0;
+    return s->c->data_in_output_filters != 0 && !s->stream;
 }
 
 /* Makes the core output filter write what the socket takes. */
@@ -254,6 +253,9 @@ static bool push_core_filter(clowntalk_session *s)
 {
     ap_filter_t *last = s->c->output_filters;
 
+    if (s->stream) {
+        return !s->c->aborted; /* it was flushed: see pass_some() */
+    }
     while (last->next) {
         last = last->next;
     }
@@ -281,7 +283,9 @@ static bool pass_some(clowntalk_session *s)
             s->waiting_bytes -= part;
         }
     }
-    APR_BRIGADE_INSERT_TAIL(s->out, ws_push_bucket(s->c->bucket_alloc));
+    /* A stream has a thread of its own, which may wait for the HTTP/2 connection to take what it writes. */
+    APR_BRIGADE_INSERT_TAIL(s->out, s->stream ? apr_bucket_flush_create(s->c->bucket_alloc)
+                                              : ws_push_bucket(s->c->bucket_alloc));
     status = ap_pass_brigade(s->c->output_filters, s->out);
     apr_brigade_cleanup(s->out);
     return status == APR_SUCCESS && push_core_filter(s);
@@ -579,6 +583,10 @@ static bool feed_brigade(clowntalk_session *s)
         apr_size_t length;
 
         if (APR_BUCKET_IS_EOS(bucket)) {
+            if (s->stream && !s->stream_begun) {
+                s->stream_begun = true; /* mod_http2's end of the handshake's empty body */
+                continue;
+            }
             return false;
         }
         if (APR_BUCKET_IS_METADATA(bucket)) {
@@ -607,12 +615,12 @@ static void read_some(clowntalk_session *s)
         ended = !feed_brigade(s);
     }
     apr_brigade_cleanup(s->in);
-    if (s->state == WS_STATE_DEAD) {
-        return;
+    if (s->state > WS_STATE_CLOSING) {
+        return; /* our Close goes out first, also where the peer's came with the end of the stream */
     }
     if (ended || (status != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(status))) {
         abort_session(s, status, "the client is gone without a Close");
-    } else if (status == APR_SUCCESS && !empty && !s->plain && s->state <= WS_STATE_CLOSING) {
+    } else if (status == APR_SUCCESS && !empty && !s->plain) {
         ws_loop_defer(s->reactor->loop, &s->read_again);
     }
 }
@@ -738,9 +746,28 @@ static bool input_is_plain(const conn_rec *c)
     return true;
 }
 
+/* The descriptor that tells of input: the socket, or a stream's pipe. -1 where there is none. */
+static int input_descriptor(clowntalk_session *s)
+{
+    apr_os_sock_t fd = -1;
+
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 129)
+    if (s->stream) {
+        apr_pollfd_t pollfd = {.desc_type = APR_NO_DESC};
+
+        if (ap_get_pollfd_from_conn(s->c, &pollfd, NULL) != APR_SUCCESS ||
+            pollfd.desc_type != APR_POLL_FILE || apr_os_file_get(&fd, pollfd.desc.f) != APR_SUCCESS) {
+            return -1;
+        }
+        return fd;
+    }
+#endif
+    return s->socket && apr_os_sock_get(&fd, s->socket) == APR_SUCCESS ? fd : -1;
+}
+
 void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_connection)
 {
-    apr_os_sock_t fd;
+    const int fd = input_descriptor(s);
 
     s->reactor = reactor;
     s->owns_connection = owns_connection;
@@ -749,11 +776,12 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
     if (owns_connection) {
         apr_allocator_max_free_set(apr_pool_allocator_get(s->c->pool), POOL_KEEPS_BYTES);
     }
-    /* A filter that insists on a blocking write fails instead of holding up all sessions. */
-    apr_socket_timeout_get(s->socket, &s->socket_timeout);
-    apr_socket_timeout_set(s->socket, 0);
-    if (s->c->aborted || apr_os_sock_get(&fd, s->socket) != APR_SUCCESS ||
-        !ws_loop_watch(reactor->loop, &s->watch, fd, EPOLLIN)) {
+    if (s->socket) {
+        /* A filter that insists on a blocking write fails instead of holding up all sessions. */
+        apr_socket_timeout_get(s->socket, &s->socket_timeout);
+        apr_socket_timeout_set(s->socket, 0);
+    }
+    if (s->c->aborted || fd < 0 || !ws_loop_watch(reactor->loop, &s->watch, fd, EPOLLIN)) {
         abort_session(s, errno, "it was lost before it began");
         return;
     }

@@ -89,7 +89,10 @@ static inline int64_t bench_start(bench *b)
 static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIES])
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
-        device_step result = b->device.driver->sensor->measure(&b->device, step, values);
+        double fresh[DEVICE_MAX_QUANTITIES] = {NAN, NAN}; /* all are due on the last step */
+        device_step result = b->device.driver->sensor->measure(&b->device, step, fresh);
+        if (result == 0)
+            memcpy(values, fresh, sizeof fresh);
         if (result <= 0)
             return result;
         bench_wait(b, result);
@@ -117,6 +120,64 @@ static inline void assert_published(double value, int decimals, const char *expe
 static inline void inject(bench *b, fault_rule rule)
 {
     assert_true(fault_bus_add(b->bus, &rule));
+}
+
+/* Whatever single transfer of a measurement fails, the measurement does, and gives no value. */
+static inline void assert_every_transfer_counts(bench *b)
+{
+    double values[DEVICE_MAX_QUANTITIES];
+    assert_int_equal(bench_start(b), 0);
+    unsigned before = fault_bus_transfers(b->bus);
+    assert_int_equal(bench_measure(b, values), 0);
+    unsigned transfers = fault_bus_transfers(b->bus) - before;
+    assert_true(transfers >= 2);
+    for (unsigned i = 0; i < transfers; i++) {
+        values[0] = values[1] = -12345;
+        inject(b, (fault_rule){FAULT_ERROR, .reg = -1, .skip = i, .count = 1, .error = -EIO});
+        assert_int_equal(bench_measure(b, values), -EIO);
+        assert_true(values[b->device.driver->sensor->n_quantities - 1] == -12345);
+        assert_int_equal(bench_start(b), 0);
+    }
+}
+
+/* The same for its start. */
+static inline void assert_every_start_transfer_counts(bench *b)
+{
+    unsigned before = fault_bus_transfers(b->bus);
+    assert_int_equal(bench_start(b), 0);
+    unsigned transfers = fault_bus_transfers(b->bus) - before;
+    for (unsigned i = 0; i < transfers; i++) {
+        inject(b, (fault_rule){FAULT_ERROR, .reg = -1, .skip = i, .count = 1, .error = -EIO});
+        assert_int_equal(bench_start(b), -EIO);
+    }
+    assert_int_equal(bench_start(b), 0);
+}
+
+/*
+ * The chip is unplugged and plugged in again before any one step of a measurement: that fails, or
+ * it gives the truth, but never anything else.
+ */
+static inline void assert_never_wrong(bench *b, double truth, double tolerance)
+{
+    const sensor_ops *sensor = b->device.driver->sensor;
+    for (unsigned cut = 0; cut < 4; cut++) {
+        assert_int_equal(bench_start(b), 0);
+        device_step result = 1;
+        double values[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
+        for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
+            if (step == cut) {
+                sim_unplug(b->sim, b->device.address);
+                bench_wait(b, 1000000);
+                sim_plug(b->sim, b->device.address);
+                bench_wait(b, 500000);
+            }
+            result = sensor->measure(&b->device, step, values);
+            if (result > 0)
+                bench_wait(b, result);
+        }
+        if (result == 0)
+            assert_true(fabs(values[0] - truth) <= tolerance);
+    }
 }
 
 #endif

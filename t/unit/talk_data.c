@@ -67,11 +67,12 @@ static void good_data_is_read_and_written_again(void **state)
 }
 
 static const char *const bad[] = {
-    "0",      "1",     "G0",      "0G",      ",",          "01,",    ",01",      "01,F",
-    "01,,FF", "01 FF", "01, FF",  "01;FF",   "01,FF,",     "1,2",    "(",        ")",
-    "(text",  "text)", " (text)", "(text) ", "(\xc3\xa9)", "(\xff)", "A===",     "====",
-    "=AAA",   "A=AA",  "AA=A",    "Zg=",     "Zg",         "Z",      "Zg==Zg==", "Zg===",
-    "Zh==",   "Zm9=",  "Zm9v\n",  "Zm 9v",   "Zm9-",       "Zm9_",   "Zm9vY",    "\xe2\x84\x83=",
+    "0",      "1",      "G0",       "0G",     ",",       "01,",     ",01",
+    "01,F",   "01,,FF", "01 FF",    "01, FF", "01;FF",   "01,FF,",  "1,2",
+    "(",      ")",      "(text",    "text)",  " (text)", "(text) ", "(\xc3\xa9)",
+    "(\xff)", "A===",   "====",     "=AAA",   "A=AA",    "AA=A",    "Zg=",
+    "Zg",     "Z",      "Zg==Zg==", "Zg===",  "Zh==",    "ZE==",    "ZI==",
+    "Zm9=",   "Zm9v\n", "Zm 9v",    "Zm9-",   "Zm9_",    "Zm9vY",   "\xe2\x84\x83=",
 };
 
 static void bad_data_is_refused_with_a_sentence(void **state)

@@ -178,6 +178,7 @@ static const struct {
     {"\"\"", "\"\""},
     {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""},
     {"\"\\u00e9\\u20AC\\ud83d\\ude00\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
+    {"\"\\ud7ff\\ue000\\uffff\"", "\"\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\""},
     {"\"\x7f'/*\"", "\"\x7f'/*\""},
     {"[]", "[]"},
     {"[[],{}]", "[[],{}]"},
@@ -298,6 +299,8 @@ static const char *const no_values[] = {
     "\"a\\u0000b\"",
     "{\"state\\u0000\":1}",
     "\"\\ud800\"",
+    "\"\\ud800\\ue000\"",
+    "\"\\ud800\\uffff\"",
     "\"\\udfff\"",
     "\"\\ud800x\"",
     "\"\\ud800\\n\"",
@@ -419,7 +422,7 @@ static void utf8_is_checked_to_its_bounds(void **state)
 }
 
 static const char whole[] =
-    "[\"relay/i2c0-3b/set\",{\"a\":[1.5e3,\"\\u20ac\xe2\x82\xac\",null,{\"b\":true}]},"
+    "[\"relay/i2c0-3b/set\",{\"a\":[1.5e3,\"\\ud83d\\ude00\xe2\x82\xac\",null,{\"b\":true}]},"
     "{\"id\":\"x\"}]";
 
 static void a_message_cut_anywhere_is_malformed(void **state)
@@ -574,6 +577,7 @@ static const struct {
     {"{\"\\u0069\\u0064\":5}", "5"},
     {"{\"i\\u0065\":5,\"\\nd\":6,\"i\\u00c4\":7}", ""},
     {"{\"id\\u0020\":5}", ""},
+    {"{\"\\n0069d\":5}", ""},
 };
 
 static void parameters_are_read_for_their_id(void **state)

@@ -293,65 +293,74 @@ static void a_quantity_is_a_number(void **state)
 }
 
 /*
- * Makes glibc print a comma for a point, whatever locales are installed: writes a locale that holds
- * LC_NUMERIC alone, in the format of glibc's locale files (locale/localeinfo.h), and takes it.
+ * Makes glibc print another decimal point, of one or two bytes, whatever locales are installed:
+ * writes a locale that holds LC_NUMERIC alone, in the format of glibc's locale files
+ * (locale/localeinfo.h), and takes it.
  */
-static void take_a_locale_with_comma(void)
+static void take_decimal_point(const char *point, uint32_t wide_point)
 {
-    static const uint32_t head[] = {
+    const uint32_t length = (uint32_t)strlen(point);
+    const uint32_t head[] = {
         0x20031115 ^ LC_NUMERIC, /* magic */
-        6,                       /* elements, whose places follow */
-        32,
-        34,
-        36,
-        40,
-        44,
-        48,
+        6,                       /* elements; where they begin: */
+        32,                      /* decimal_point */
+        32 + length + 1,         /* thousands_sep, empty */
+        36,                      /* grouping, none */
+        40,                      /* decimal_point as a wide character */
+        44,                      /* thousands_sep as a wide character */
+        48,                      /* character set */
     };
-    static const char decimal_point[] = ",", thousands_sep[] = ".", grouping[4] = "\3\3",
-                      codeset[] = "UTF-8";
-    static const uint32_t wide[] = {',', '.'};
-    char directory[] = "/tmp/talk-write-XXXXXX", locale[64], file[96];
+    char body[22] = "", directory[] = "/tmp/talk-write-XXXXXX", locale[64], file[96];
     FILE *out;
 
+    memcpy(body, point, length);
+    memcpy(body + 8, &wide_point, sizeof wide_point);
+    memcpy(body + 16, "UTF-8", 6);
     assert_non_null(mkdtemp(directory));
-    snprintf(locale, sizeof locale, "%s/comma", directory);
+    snprintf(locale, sizeof locale, "%s/test", directory);
     snprintf(file, sizeof file, "%s/LC_NUMERIC", locale);
     assert_int_equal(mkdir(locale, 0700), 0);
     out = fopen(file, "wb");
     assert_non_null(out);
-    fwrite(head, sizeof head, 1, out);
-    fwrite(decimal_point, sizeof decimal_point, 1, out);
-    fwrite(thousands_sep, sizeof thousands_sep, 1, out);
-    fwrite(grouping, sizeof grouping, 1, out);
-    fwrite(wide, sizeof wide, 1, out);
-    fwrite(codeset, sizeof codeset, 1, out);
-    fclose(out);
+    assert_int_equal(fwrite(head, sizeof head, 1, out), 1);
+    assert_int_equal(fwrite(body, sizeof body, 1, out), 1);
+    assert_int_equal(fclose(out), 0);
     setenv("LOCPATH", directory, 1);
-    setlocale(LC_NUMERIC, "comma");
+    setlocale(LC_NUMERIC, "test");
     unsetenv("LOCPATH"); /* or glibc's newlocale(), which json-c calls, would leak (glibc 2.36) */
     unlink(file);
     rmdir(locale);
     rmdir(directory);
+    assert_string_equal(localeconv()->decimal_point, point);
 }
 
-static void no_locale_changes_a_number(void **state)
+static void check_numbers(void)
 {
     static const char text[] = "[\"a/-/set\",{\"x\":0.25},{\"id\":1.50}]";
     talk_message message;
     double x;
-    (void)state;
 
-    take_a_locale_with_comma();
-    assert_string_equal(localeconv()->decimal_point, ",");
     assert_written(talk_quantity(-1021.5, 2, "m"), "[-1021.50, \"m\"]");
+    assert_written(talk_quantity(412, 0, "ppm"), "[412, \"ppm\"]");
     assert_written(json_object_new_double(0.1), "0.1");
     assert_written(json_object_new_double(1.5e300), "1.5e+300");
+    assert_written(json_object_new_double(1e300), "1e+300");
     assert_int_equal(talk_message_parse(&message, text, strlen(text), NULL, 0), TALK_OK);
     x = json_object_get_double(json_object_object_get(message.payload, "x"));
     assert_true(x == 0.25);
     assert_written(json_object_get(message.id), "1.50");
     talk_message_clear(&message);
+}
+
+static void no_locale_changes_a_number(void **state)
+{
+    (void)state;
+    check_numbers();
+    take_decimal_point(",", ',');
+    check_numbers();
+    setlocale(LC_NUMERIC, "C");             /* or the same name would not be read again */
+    take_decimal_point("\xd9\xab", 0x066b); /* ARABIC DECIMAL SEPARATOR */
+    check_numbers();
     setlocale(LC_NUMERIC, "C");
 }
 
