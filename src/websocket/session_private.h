@@ -28,9 +28,9 @@ struct clowntalk_session {
 
     ws_state state;
     bool owns_connection; /* the reactor ends the connection, not the MPM */
-    bool stream;          /* a stream of an HTTP/2 connection: no socket, but a pipe that tells of input */
+    bool stream;          /* of an HTTP/2 connection: no socket, but a pipe that tells of input */
     bool stream_begun;    /* its request's own end of stream has been read */
-    bool plain;           /* input filters hold nothing back: epoll alone tells when to read */
+    bool plain;           /* no input filter but the core's: see may_hold_more() in session.c */
     bool handler_open;    /* open() was called and close() was not */
     bool close_sent;
     bool hung_up;         /* LINGER: our FIN is sent */
