@@ -182,7 +182,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     output = hub_server_output(server);
     hub = hub_create(&config, &output);
     if (!hub) {
-        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0050", "the hub cannot start");
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0060", "the hub's core cannot start");
         return 1;
     }
     if (ap_run_drop_privileges(pool, process->server) != 0) {
@@ -435,7 +435,7 @@ static void make_state_dir(const hub_process *process)
                       path);
     } else if (geteuid() == 0 &&
                chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
-        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
+        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
                       "%s (ClownTalkStateDir) cannot be given to the server's User", path);
     }
 }
