@@ -89,7 +89,10 @@ static inline int64_t bench_start(bench *b)
 static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIES])
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
-        device_step result = b->device.driver->sensor->measure(&b->device, step, values);
+        double fresh[DEVICE_MAX_QUANTITIES] = {NAN, NAN}; /* all are due on the last step */
+        device_step result = b->device.driver->sensor->measure(&b->device, step, fresh);
+        if (result == 0)
+            memcpy(values, fresh, sizeof fresh);
         if (result <= 0)
             return result;
         bench_wait(b, result);

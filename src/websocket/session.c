@@ -1,0 +1,566 @@
+#include "session_private.h"
+
+#include "../log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* What a message that comes in pieces is given at first, in bytes. It doubles as they arrive. */
+#define FIRST_ROOM 512
+/* How long the peer may take to answer our Close, and then to close its side. */
+#define CLOSE_PATIENCE_MS 2000
+#define LINGER_PATIENCE_MS 2000
+/* How long the MPM may still touch a connection that it was seen to let go of. */
+#define RELEASE_GRACE_MS 500
+/* Pings without any sign of life after which a peer is taken for dead. */
+#define MAX_UNANSWERED_PINGS 2
+/* A pool keeps this much for reuse: a TLS read's buckets and little more. Without it each message pays malloc. */
+#define POOL_KEEPS_BYTES 16384
+
+static const char *const state_names[] = {"open", "closing", "lingering", "dead"};
+
+#define LOG_SESSION(s, level, status, number, format, ...)                                         \
+    CT_LOG_CONNECTION((s)->c, level, status, number, format " [user %s, %s]", ##__VA_ARGS__,       \
+                      (s)->user ? (s)->user : "-", state_names[(s)->state])
+
+static void on_socket(ws_watch *watch, uint32_t events);
+static void on_timer(ws_timer *timer);
+static void on_flush(ws_task *task);
+static void on_read_again(ws_task *task);
+
+#define SESSION_OF(pointer, member)                                                                \
+    ((clowntalk_session *)((char *)(pointer)-offsetof(clowntalk_session, member)))
+
+clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
+                                     const clowntalk_handler *handler, void *data, const char *user)
+{
+    clowntalk_session *s = apr_pcalloc(c->pool, sizeof *s);
+
+    s->watch.fd = -1;
+    s->watch.ready = on_socket;
+    s->timer.expired = on_timer;
+    s->flush.run = on_flush;
+    s->read_again.run = on_read_again;
+    s->c = c;
+    s->settings = settings;
+    s->handler = handler;
+    s->data = data;
+    s->user = user;
+    ws_transport_init(&s->transport, c);
+    ws_queue_init(&s->queue);
+    ws_parser_init(&s->parser, settings->max_message, true, settings->deflate.agreed);
+    ws_inflate_init(&s->inflate, &settings->deflate, settings->max_message);
+    return s;
+}
+
+conn_rec *ws_session_connection(clowntalk_session *s)
+{
+    return s->c;
+}
+
+const char *ws_session_user(clowntalk_session *s)
+{
+    return s->user;
+}
+
+apr_uint64_t ws_session_id(clowntalk_session *s)
+{
+    return s->id;
+}
+
+ws_reactor *ws_session_reactor(clowntalk_session *s)
+{
+    return s->reactor;
+}
+
+/* ---- the end ---- */
+
+static void forget_message(clowntalk_session *s)
+{
+    free(s->message);
+    s->message = NULL;
+    s->message_length = s->message_capacity = 0;
+}
+
+static void tell_handler_end(clowntalk_session *s)
+{
+    if (s->handler_open) {
+        s->handler_open = false;
+        if (s->handler->close) {
+            s->handler->close(s, s->data);
+        }
+    }
+}
+
+/* Frees the session with its connection. It must not be touched any more. */
+static void free_session(clowntalk_session *s)
+{
+    ws_reactor_leave(s->reactor, s);
+    apr_pool_destroy(s->c->pool);
+}
+
+/*
+ * After the suspend hook has returned, the MPM still writes c->sbh = NULL and a flag of its own.
+ * Only when that was seen, and a grace has passed for the flag, may the connection be freed.
+ */
+static void look_for_release(clowntalk_session *s)
+{
+    if (s->released_at == 0 &&
+        __atomic_load_n((void *volatile *)&s->c->sbh, __ATOMIC_ACQUIRE) == NULL) {
+        s->released_at = ws_loop_ticks(s->reactor->loop);
+    }
+}
+
+static void free_when_released(clowntalk_session *s)
+{
+    const int64_t grace = RELEASE_GRACE_MS / WS_TICK_MS + 1;
+
+    look_for_release(s);
+    if (s->released_at != 0 && ws_loop_ticks(s->reactor->loop) - s->released_at >= grace) {
+        free_session(s);
+    } else {
+        ws_timer_set(s->reactor->loop, &s->timer, 0);
+    }
+}
+
+/* Ends the session now. In the MPM's ownership the loop quits and the MPM closes the connection. */
+static void end_session(clowntalk_session *s)
+{
+    ws_loop *loop = s->reactor->loop;
+
+    if (s->state == WS_STATE_DEAD) {
+        return;
+    }
+    s->state = WS_STATE_DEAD;
+    tell_handler_end(s);
+    ws_loop_unwatch(loop, &s->watch);
+    ws_loop_cancel(loop, &s->flush);
+    ws_loop_cancel(loop, &s->read_again);
+    ws_timer_clear(loop, &s->timer);
+    ws_queue_clear(&s->queue);
+    forget_message(s);
+    ws_inflate_end(&s->inflate);
+    if (s->owns_connection) {
+        ws_transport_close(&s->transport);
+        ws_timer_set(loop, &s->timer, 0);
+    } else {
+        ws_transport_give_back(&s->transport);
+        ws_reactor_leave(s->reactor, s);
+        ws_loop_quit(loop);
+    }
+}
+
+/* Ends the session without a Close frame: there is nobody left to read one. */
+static void abort_session(clowntalk_session *s, apr_status_t status, const char *why)
+{
+    LOG_SESSION(s, APLOG_DEBUG, status, "CT0030", "the connection ends: %s", why);
+    end_session(s);
+}
+
+/* Everything is written: says goodbye below WebSocket and waits for the peer to do so too. */
+static void hang_up(clowntalk_session *s)
+{
+    s->hung_up = true;
+    if (!s->owns_connection || !ws_transport_hang_up(&s->transport)) {
+        end_session(s);
+        return;
+    }
+    ws_loop_change(s->reactor->loop, &s->watch, EPOLLIN);
+    ws_timer_set(s->reactor->loop, &s->timer, LINGER_PATIENCE_MS);
+}
+
+static void begin_linger(clowntalk_session *s)
+{
+    s->state = WS_STATE_LINGER;
+    tell_handler_end(s);
+    forget_message(s);
+    ws_loop_cancel(s->reactor->loop, &s->read_again);
+    ws_timer_set(s->reactor->loop, &s->timer, CLOSE_PATIENCE_MS);
+    ws_loop_defer(s->reactor->loop, &s->flush); /* which hangs up when nothing is left */
+}
+
+/* ---- writing ---- */
+
+static bool is_blocked(const clowntalk_session *s)
+{
+    return s->transport.blocked;
+}
+
+/*
+ * Writes what waits, as far as the socket takes it and other sessions do not wait too long. While
+ * the socket is full nothing is read from this client either: it gets no answers to what it has not yet asked.
+ */
+static void on_flush(ws_task *task)
+{
+    clowntalk_session *s = SESSION_OF(task, flush);
+    ws_loop *loop = s->reactor->loop;
+
+    if (!ws_transport_write(&s->transport, &s->queue)) {
+        abort_session(s, APR_SUCCESS, "it cannot be written to");
+        return;
+    }
+    if (is_blocked(s)) {
+        ws_loop_change(loop, &s->watch, EPOLLOUT);
+    } else if (s->queue.first) {
+        ws_loop_defer(loop, &s->flush);
+    } else if (s->state == WS_STATE_LINGER && !s->hung_up) {
+        hang_up(s);
+    } else if (s->watch.events != EPOLLIN) {
+        ws_loop_change(loop, &s->watch, EPOLLIN);
+        ws_loop_defer(loop, &s->read_again);
+    }
+}
+
+static void enqueue(clowntalk_session *s, ws_outgoing *message)
+{
+    ws_outgoing *outgoing =
+        ws_outgoing_for(message, &s->settings->deflate, s->reactor->compressor);
+
+    if (!is_blocked(s)) {
+        ws_loop_defer(s->reactor->loop, &s->flush);
+    } else if (outgoing->topic) {
+        ws_queue_drop_topic(&s->queue, outgoing->topic);
+    }
+    ws_queue_add(&s->queue, outgoing);
+}
+
+static void enqueue_frame(clowntalk_session *s, enum ws_opcode opcode, const void *payload,
+                          size_t length, const char *topic)
+{
+    ws_outgoing *outgoing =
+        ws_outgoing_create(opcode, payload, length, topic, topic ? strlen(topic) : 0);
+
+    enqueue(s, outgoing);
+    ws_outgoing_release(outgoing);
+}
+
+static void enqueue_close(clowntalk_session *s, uint16_t code, const char *reason)
+{
+    uint8_t payload[WS_MAX_CONTROL];
+
+    if (!s->close_sent) {
+        s->close_sent = true;
+        enqueue_frame(s, WS_CLOSE, payload, ws_close_payload(payload, code, reason), NULL);
+    }
+}
+
+bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
+{
+    if (s->state != WS_STATE_OPEN) {
+        return false;
+    }
+    enqueue(s, outgoing);
+    if (is_blocked(s) && s->queue.bytes > s->settings->backlog) {
+        LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
+                    "the client does not read: more than %" APR_SIZE_T_FMT
+                    " bytes (ClownTalkBacklog) wait for it",
+                    s->settings->backlog);
+        ws_queue_drop_rest(&s->queue);
+        ws_session_close(s, WS_CLOSE_POLICY, "too slow: replies wait");
+        return false;
+    }
+    return true;
+}
+
+void ws_session_close(clowntalk_session *s, int code, const char *reason)
+{
+    if (s->state != WS_STATE_OPEN) {
+        return;
+    }
+    if (!ws_close_code_is_valid((uint16_t)code)) {
+        code = WS_CLOSE_INTERNAL_ERROR;
+    }
+    LOG_SESSION(s, APLOG_DEBUG, 0, "CT0032", "closing with %d: %s", code, reason ? reason : "-");
+    s->state = WS_STATE_CLOSING;
+    enqueue_close(s, (uint16_t)code, reason);
+    forget_message(s);
+    tell_handler_end(s);
+    ws_timer_set(s->reactor->loop, &s->timer, CLOSE_PATIENCE_MS);
+}
+
+/* ---- reading ---- */
+
+/* The peer broke the protocol: it is told why, and nothing that it still sends counts (section 7.1.7). */
+static void fail_session(clowntalk_session *s, uint16_t code, const char *reason)
+{
+    LOG_SESSION(s, APLOG_INFO, 0, "CT0033", "the client broke the protocol, closing with %d: %s",
+                code, reason);
+    enqueue_close(s, code, reason);
+    begin_linger(s);
+}
+
+static void on_close_frame(clowntalk_session *s, const ws_event *event)
+{
+    LOG_SESSION(s, APLOG_DEBUG, 0, "CT0034", "the client closed with %d", event->close_code);
+    enqueue_close(s, event->close_code, NULL); /* section 5.5.1: the code is echoed */
+    begin_linger(s);
+}
+
+/* Makes room for `more` bytes behind the message's pieces. False without memory. */
+static bool make_room(clowntalk_session *s, size_t more)
+{
+    const size_t needed = s->message_length + more;
+    size_t capacity = s->message_capacity ? s->message_capacity : FIRST_ROOM;
+    char *grown;
+
+    if (needed <= s->message_capacity) {
+        return true;
+    }
+    while (capacity < needed) {
+        capacity *= 2;
+    }
+    grown = realloc(s->message, capacity);
+    if (!grown) {
+        return false;
+    }
+    s->message = grown;
+    s->message_capacity = capacity;
+    return true;
+}
+
+/* Adds a piece to the message, inflating it where it is compressed. False: the piece is a WS_EVENT_FAIL. */
+static bool add_piece(clowntalk_session *s, ws_event *piece)
+{
+    ws_inflate_status status = WS_INFLATE_FULL;
+    size_t room = piece->compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
+
+    while (make_room(s, room)) {
+        size_t written = piece->length;
+
+        if (piece->compressed) {
+            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)s->message + s->message_length,
+                                     s->message_capacity - s->message_length, &written);
+        } else if (written > 0) {
+            memcpy(s->message + s->message_length, piece->data, written);
+        }
+        s->message_length += written;
+        if (!piece->compressed || status != WS_INFLATE_FULL) {
+            return !piece->compressed || status == WS_INFLATE_DONE;
+        }
+        room = s->message_capacity; /* twice as much */
+    }
+    piece->close_code = WS_CLOSE_INTERNAL_ERROR;
+    piece->reason = "out of memory";
+    return false;
+}
+
+static void on_data(clowntalk_session *s, ws_event *event)
+{
+    const clowntalk_kind kind = event->text ? CLOWNTALK_TEXT : CLOWNTALK_BINARY;
+    const bool last = event->last;
+
+    if (s->state != WS_STATE_OPEN) {
+        return; /* we have said Close: section 1.4 lets us ignore what comes */
+    }
+    if (event->first && last && !event->compressed) {
+        s->handler->message(s, s->data, kind, (char *)event->data, event->length);
+        return;
+    }
+    if (!add_piece(s, event)) {
+        fail_session(s, event->close_code, event->reason);
+        return;
+    }
+    if (last) {
+        char *message = s->message;
+        const size_t length = s->message_length;
+
+        s->message = NULL; /* the handler may close the session */
+        forget_message(s);
+        s->handler->message(s, s->data, kind, message, length);
+        free(message);
+    }
+}
+
+static void feed(clowntalk_session *s, uint8_t *data, size_t length)
+{
+    uint8_t *end = data + length;
+    ws_event event;
+
+    while (s->state <= WS_STATE_CLOSING && ws_parser_next(&s->parser, &data, end, &event)) {
+        switch (event.kind) {
+        case WS_EVENT_DATA:
+            on_data(s, &event);
+            break;
+        case WS_EVENT_PING:
+            if (s->state == WS_STATE_OPEN) {
+                /* Conflated like a publication: section 5.5.3 lets us answer the latest ping only. */
+                enqueue_frame(s, WS_PONG, event.data, event.length, "\npong");
+            }
+            break;
+        case WS_EVENT_PONG:
+            break;
+        case WS_EVENT_CLOSE:
+            on_close_frame(s, &event);
+            break;
+        case WS_EVENT_FAIL:
+            fail_session(s, event.close_code, event.reason);
+            break;
+        }
+    }
+}
+
+static void on_bytes(void *baton, uint8_t *data, size_t length)
+{
+    clowntalk_session *s = baton;
+
+    s->pings = 0;
+    feed(s, data, length);
+}
+
+/* One read, so that a fast client does not starve the others. */
+static void read_some(clowntalk_session *s)
+{
+    const ws_read result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
+
+    if (s->state > WS_STATE_CLOSING) {
+        return; /* our Close goes out first, also where the peer's came with the end of the stream */
+    }
+    if (result == WS_READ_ENDED) {
+        abort_session(s, APR_SUCCESS, "the client is gone without a Close");
+    } else if (result == WS_READ_MORE) {
+        ws_loop_defer(s->reactor->loop, &s->read_again);
+    }
+}
+
+static void on_read_again(ws_task *task)
+{
+    clowntalk_session *s = SESSION_OF(task, read_again);
+
+    if (!is_blocked(s) && s->state <= WS_STATE_CLOSING) {
+        read_some(s);
+    }
+}
+
+static void on_socket(ws_watch *watch, uint32_t events)
+{
+    clowntalk_session *s = SESSION_OF(watch, watch);
+
+    look_for_release(s);
+    if (s->hung_up) {
+        if (ws_transport_drain(&s->transport, s->reactor->scratch)) {
+            end_session(s);
+        }
+        return;
+    }
+    if (is_blocked(s)) {
+        if (!ws_transport_push(&s->transport)) {
+            abort_session(s, APR_SUCCESS, "it cannot be written to");
+        } else if (!is_blocked(s)) {
+            ws_loop_defer(s->reactor->loop, &s->flush);
+        } else if (events & (EPOLLERR | EPOLLHUP)) {
+            abort_session(s, APR_SUCCESS, "the client is gone");
+        }
+        return;
+    }
+    if (s->state == WS_STATE_LINGER) {
+        /* The last frames are about to be written; what the peer says is of no interest. */
+        if (events & (EPOLLERR | EPOLLHUP)) {
+            abort_session(s, APR_SUCCESS, "the client is gone");
+        }
+        return;
+    }
+    read_some(s);
+}
+
+/* ---- time ---- */
+
+/* Sets the timer of an open session to what comes next: a ping or the end of its time. */
+static void set_open_timer(clowntalk_session *s)
+{
+    const int64_t next = s->ping_at < s->too_old_at ? s->ping_at : s->too_old_at;
+    const int64_t left = next - ws_loop_now(s->reactor->loop);
+
+    if (next != INT64_MAX) {
+        ws_timer_set(s->reactor->loop, &s->timer, left > 0 ? left / 1000 : 0);
+    }
+}
+
+static void start_clock(clowntalk_session *s)
+{
+    const int64_t now = ws_loop_now(s->reactor->loop);
+    const ws_settings *settings = s->settings;
+
+    s->ping_at = settings->ping > 0 ? now + settings->ping * INT64_C(1000000) : INT64_MAX;
+    s->too_old_at = settings->max_age > 0 ? now + settings->max_age * INT64_C(1000000) : INT64_MAX;
+    set_open_timer(s);
+}
+
+static void on_open_timer(clowntalk_session *s)
+{
+    const int64_t now = ws_loop_now(s->reactor->loop);
+
+    if (now >= s->too_old_at) {
+        ws_session_close(s, WS_CLOSE_GOING_AWAY, "too old: connect anew");
+        return;
+    }
+    if (now >= s->ping_at) {
+        if (s->pings >= MAX_UNANSWERED_PINGS) {
+            LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
+                        "the client has answered no ping for %d s: taken for dead",
+                        s->settings->ping * MAX_UNANSWERED_PINGS);
+            end_session(s);
+            return;
+        }
+        s->pings++;
+        s->ping_at += s->settings->ping * INT64_C(1000000);
+        enqueue_frame(s, WS_PING, NULL, 0, "\nping");
+    }
+    set_open_timer(s);
+}
+
+static void on_timer(ws_timer *timer)
+{
+    clowntalk_session *s = SESSION_OF(timer, timer);
+
+    switch (s->state) {
+    case WS_STATE_OPEN:
+        on_open_timer(s);
+        break;
+    case WS_STATE_CLOSING:
+        if (is_blocked(s) || s->queue.first) {
+            abort_session(s, APR_SUCCESS, "the client did not take our Close in time");
+        } else {
+            begin_linger(s); /* it did not answer: hang up all the same */
+        }
+        break;
+    case WS_STATE_LINGER:
+        abort_session(s, APR_SUCCESS, "the client did not close its side in time");
+        break;
+    case WS_STATE_DEAD:
+        free_when_released(s);
+        break;
+    }
+}
+
+/* ---- the beginning ---- */
+
+void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_connection)
+{
+    s->reactor = reactor;
+    s->owns_connection = owns_connection;
+    ws_reactor_enter(reactor, s);
+    if (owns_connection) {
+        apr_allocator_max_free_set(apr_pool_allocator_get(s->c->pool), POOL_KEEPS_BYTES);
+    }
+    if (!ws_transport_open(&s->transport) ||
+        !ws_loop_watch(reactor->loop, &s->watch, s->transport.fd, EPOLLIN)) {
+        abort_session(s, errno, "it was lost before it began");
+        return;
+    }
+    s->handler_open = true;
+    if (s->handler->open) {
+        s->handler->open(s, s->data);
+    }
+    start_clock(s);
+    if (reactor->stop_code) {
+        ws_session_close(s, reactor->stop_code, NULL);
+    }
+    if (is_blocked(s)) {
+        ws_loop_change(reactor->loop, &s->watch, EPOLLOUT);
+    } else {
+        /* The client's first bytes may lie in a filter already, where epoll does not see them. */
+        ws_loop_defer(reactor->loop, &s->read_again);
+    }
+}

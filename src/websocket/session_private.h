@@ -1,0 +1,41 @@
+/* What session.c and reactor.c share: the session itself. Everybody else uses session.h. */
+#ifndef WS_SESSION_PRIVATE_H
+#define WS_SESSION_PRIVATE_H
+
+#include "queue.h"
+#include "reactor.h"
+#include "transport.h"
+
+struct clowntalk_session {
+    ws_watch watch;      /* the transport's descriptor */
+    ws_timer timer;      /* OPEN: pings; CLOSING, LINGER: patience; DEAD: the MPM's grace */
+    ws_task flush;       /* queued while something is to be written */
+    ws_task read_again;  /* queued while input filters may hold more than the socket shows */
+    conn_rec *c;
+    ws_transport transport;
+    ws_reactor *reactor;
+    const ws_settings *settings;
+    const clowntalk_handler *handler;
+    void *data;          /* the handler's */
+    const char *user;    /* NULL: anonymous */
+    apr_uint64_t id;
+    clowntalk_session *table_next; /* in the reactor's table */
+    ws_state state;
+    bool owns_connection; /* the reactor ends the connection, not the MPM */
+    bool handler_open;    /* open() was called and close() was not */
+    bool close_sent;
+    bool hung_up;         /* LINGER: our FIN is sent */
+    unsigned pings;       /* sent and not answered by anything */
+    int64_t ping_at;      /* when the next one is due, and when the session is too old: microseconds */
+    int64_t too_old_at;   /* of the loop's clock; INT64_MAX: never */
+    int64_t released_at;  /* tick at which the MPM was seen to have let go of c, 0: not yet */
+
+    ws_parser parser;
+    ws_inflate inflate;
+    char *message;        /* pieces of an unfinished message, on the heap */
+    size_t message_length, message_capacity;
+
+    ws_queue queue;       /* what the transport has not taken */
+};
+
+#endif
