@@ -1,5 +1,5 @@
 /*
- * CO2 sensor: BigClown CO2 Module. A TI TCA9534A (data sheet SCPS197) switches the power of a
+ * CO2 sensor: BigClown CO2 Module. A TI TCA9534A (data sheet SCPS198) switches the power of a
  * SenseAir LP8 ("Sensor specification and integration guideline", TDE2712), which speaks through an
  * NXP SC16IS740 UART (data sheet SC16IS740_750_760).
  *
