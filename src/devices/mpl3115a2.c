@@ -42,6 +42,7 @@ typedef enum mpl3115a2_phase {
 typedef struct mpl3115a2_state {
     mpl3115a2_phase phase;
     unsigned polls;
+    double pressure; /* kPa, until the altitude is there too */
 } mpl3115a2_state;
 
 /* Section "OUT_P": 20 bits in the upper part of 24, unsigned, in units of 1/4 Pa. */
@@ -152,10 +153,11 @@ static device_step mpl3115a2_measure(device *device, unsigned step, double *valu
     if (result != 0)
         return result;
     if (state->phase == MPL3115A2_PRESSURE) {
-        values[0] = mpl3115a2_raw_to_kilopascals(data);
+        state->pressure = mpl3115a2_raw_to_kilopascals(data);
         state->phase = MPL3115A2_ALTITUDE;
         return trigger(device, CTRL1_ALT);
     }
+    values[0] = state->pressure;
     values[1] = mpl3115a2_raw_to_meters(data);
     return 0;
 }

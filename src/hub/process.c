@@ -46,6 +46,7 @@ typedef struct hub_process {
     const char *reason; /* for the next start: "power-on", "restart", "crash" */
     int listener;
     apr_proc_t guardian; /* pid -1: none */
+    bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
     pid_t parent;        /* who made this */
 } hub_process;
 
@@ -181,7 +182,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     output = hub_server_output(server);
     hub = hub_create(&config, &output);
     if (!hub) {
-        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0050", "the hub cannot start");
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0060", "the hub's core cannot start");
         return 1;
     }
     if (ap_run_drop_privileges(pool, process->server) != 0) {
@@ -319,6 +320,14 @@ static void run_guardian(const hub_process *process, pid_t parent)
 
 static apr_status_t start_guardian(hub_process *process);
 
+static void unregister_guardian(hub_process *process)
+{
+    if (process->registered) {
+        process->registered = false;
+        apr_proc_other_child_unregister(process);
+    }
+}
+
 /* httpd's parent has looked after its other children. */
 static void maintain_guardian(int reason, void *baton, apr_wait_t status)
 {
@@ -329,7 +338,7 @@ static void maintain_guardian(int reason, void *baton, apr_wait_t status)
     switch (reason) {
     case APR_OC_REASON_DEATH:
     case APR_OC_REASON_LOST:
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         process->guardian.pid = -1;
         if (ap_mpm_query(AP_MPMQ_MPM_STATE, &mpm_state) == APR_SUCCESS &&
             mpm_state != AP_MPMQ_STOPPING) {
@@ -340,7 +349,7 @@ static void maintain_guardian(int reason, void *baton, apr_wait_t status)
         }
         break;
     case APR_OC_REASON_RESTART:
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         break; /* end_guardian() follows with the pool */
     default:
         break;
@@ -366,6 +375,7 @@ static apr_status_t start_guardian(hub_process *process)
     process->guardian = (apr_proc_t){.pid = pid};
     apr_proc_other_child_register(&process->guardian, maintain_guardian, process, NULL,
                                   process->pool);
+    process->registered = true;
     return APR_SUCCESS;
 }
 
@@ -378,7 +388,7 @@ static apr_status_t end_guardian(void *baton)
         return APR_SUCCESS; /* a child that clears its copy of the pool */
     }
     if (process->guardian.pid > 0) {
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         kill(process->guardian.pid, SIGTERM);
         reap_or_kill(process->guardian.pid, GUARDIAN_PATIENCE_MS);
         process->guardian.pid = -1;
@@ -425,7 +435,7 @@ static void make_state_dir(const hub_process *process)
                       path);
     } else if (geteuid() == 0 &&
                chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
-        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
+        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
                       "%s (ClownTalkStateDir) cannot be given to the server's User", path);
     }
 }

@@ -53,7 +53,7 @@ static int answer_upgrade_required(request_rec *r, const char *why)
 int ws_upgrade_check_method(request_rec *r)
 {
     if (r->method_number != M_GET) {
-        r->allowed |= AP_METHOD_BIT << M_GET;
+        ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
         return refuse(r, HTTP_METHOD_NOT_ALLOWED, "a WebSocket is opened by GET");
     }
     if (r->main) {
@@ -97,7 +97,11 @@ int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreeme
     const char *origin = apr_table_get(r->headers_in, "Origin");
     const char *length = apr_table_get(r->headers_in, "Content-Length");
 
-    if (r->proto_num != HTTP_VERSION(1, 1)) {
+    if (r->header_only) {
+        return answer_upgrade_required(r, "it takes a GET, not a HEAD, to open one");
+    }
+    /* mod_http2 makes such a request of an extended CONNECT (RFC 8441), with Upgrade and a key. */
+    if (r->proto_num != HTTP_VERSION(1, 1) && !r->connection->master) {
         return answer_upgrade_required(r, "it takes an HTTP/1.1 request to open one");
     }
     if (!ws_list_has_token(apr_table_get(r->headers_in, "Upgrade"), "websocket")) {
@@ -112,7 +116,8 @@ int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreeme
     if (!key || !ws_key_is_valid(key)) {
         return refuse(r, HTTP_BAD_REQUEST, "Sec-WebSocket-Key must be base64 of 16 bytes");
     }
-    if (apr_table_get(r->headers_in, "Transfer-Encoding") || (length && strcmp(length, "0") != 0)) {
+    if (!r->connection->master && (apr_table_get(r->headers_in, "Transfer-Encoding") ||
+                                   (length && strcmp(length, "0") != 0))) {
         return refuse(r, HTTP_BAD_REQUEST, "the handshake must not have a body");
     }
     if (origin && !origin_is_allowed(r, &settings->origins, origin)) {

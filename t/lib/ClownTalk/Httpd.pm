@@ -273,7 +273,7 @@ sub crashes {
 
     open my $fh, '<', $log or return;
     return grep {
-        /exit signal (?:Segm|Abort|Bus|Illegal|Floating|Trace)|ERROR: \w+Sanitizer/
+        /exit signal (?:Segm|Abort|Bus|Illegal|Floating|Trace)|AH00060|ERROR: \w+Sanitizer/
             || /WARNING: ThreadSanitizer|runtime error: |corrupted|double free/
     } <$fh>;
 }
