@@ -1,1 +1,912 @@
-/* The module: hooks and directives, nothing else. */
+/*
+ * mod_clowntalk: a house's relays and sensors on the web, from the Apache that already runs there.
+ *
+ * This file is the module's front: directives with their defaults and merge rules, and the hooks. What they do is
+ * in src/: websocket/ (handshake, codec, session, loop), handlers/ (what messages mean), talk/ (Clown.Talk), hub/ (the
+ * process that owns the hardware), devices/ and i2c/ (chips and buses).
+ */
+#include "handlers/handlers.h"
+#include "hub/envelope.h"
+#include "hub/process.h"
+#include "log.h"
+#include "settings.h"
+#include "websocket/census.h"
+#include "websocket/handshake.h"
+#include "websocket/reactor.h"
+#include "websocket/upgrade.h"
+
+#include <ap_mpm.h>
+#include <ap_provider.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mpm_common.h>
+#include <scoreboard.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#define HANDLER_NAME "clowntalk" /* SetHandler clowntalk */
+#define FIRST_NODE "nodes/bridge/0"
+#define HOUSE_KEY "mod_clowntalk:house"
+#define RETRY_AFTER "10" /* seconds that a client is told to wait when there are too many */
+
+#define UNSET (-1)
+
+/* What holds where nothing is configured. docs/directives.md says the same. */
+static const ct_dir_settings defaults = {
+    .handler = "i2c",
+    .control = {CT_UNSET, NULL}, /* On for an authenticated user, else Off */
+    .raw_i2c = {CT_OFF, NULL},
+    .origins = {CT_ORIGINS_SAME, NULL, 0},
+    .require_opening = 1,
+    .max_message = 16384,
+    .rate = 50,
+    .burst = 100,
+    .backlog = 262144,
+    .ping = 30, /* "auto" */
+    .max_age = 0,
+    .deflate = 1,
+};
+
+#define DEFAULT_RESCAN 30.0
+
+/* ---- per directory ---- */
+
+static void *create_dir_settings(apr_pool_t *pool, char *where)
+{
+    ct_dir_settings *settings = apr_pcalloc(pool, sizeof *settings);
+
+    (void)where;
+    settings->require_opening = UNSET;
+    settings->max_message = UNSET;
+    settings->rate = UNSET;
+    settings->burst = UNSET;
+    settings->backlog = UNSET;
+    settings->ping = UNSET;
+    settings->max_age = UNSET;
+    settings->deflate = UNSET;
+    return settings;
+}
+
+/* Every member: the inner one where it is set, otherwise the outer one. */
+static ct_dir_settings merge(const ct_dir_settings *outer, const ct_dir_settings *inner)
+{
+    return (ct_dir_settings){
+        .handler = inner->handler ? inner->handler : outer->handler,
+        .control = inner->control.answer ? inner->control : outer->control,
+        .raw_i2c = inner->raw_i2c.answer ? inner->raw_i2c : outer->raw_i2c,
+        .origins = inner->origins.which ? inner->origins : outer->origins,
+        .require_opening =
+            inner->require_opening >= 0 ? inner->require_opening : outer->require_opening,
+        .max_message = inner->max_message >= 0 ? inner->max_message : outer->max_message,
+        .rate = inner->rate >= 0 ? inner->rate : outer->rate,
+        .burst = inner->rate >= 0 ? inner->burst : outer->burst, /* one directive sets both */
+        .backlog = inner->backlog >= 0 ? inner->backlog : outer->backlog,
+        .ping = inner->ping >= 0 ? inner->ping : outer->ping,
+        .max_age = inner->max_age >= 0 ? inner->max_age : outer->max_age,
+        .deflate = inner->deflate >= 0 ? inner->deflate : outer->deflate,
+    };
+}
+
+static void *merge_dir_settings(apr_pool_t *pool, void *outer, void *inner)
+{
+    ct_dir_settings *merged = apr_palloc(pool, sizeof *merged);
+
+    *merged = merge(outer, inner);
+    return merged;
+}
+
+ct_dir_settings ct_settings_of(const request_rec *r)
+{
+    return merge(&defaults, ap_get_module_config(r->per_dir_config, &clowntalk_module));
+}
+
+int ct_permitted(const ct_permission *permission, request_rec *r, int otherwise)
+{
+    const char *error = NULL;
+    int answer;
+
+    if (permission->answer != CT_EXPR) {
+        return permission->answer == CT_UNSET ? otherwise : permission->answer == CT_ON;
+    }
+    answer = ap_expr_exec(r, permission->expr, &error);
+    if (answer < 0) {
+        CT_LOG_REQUEST(r, APLOG_ERR, 0, "CT0012",
+                       "an expression cannot be evaluated, so the answer is no: %s", error);
+    }
+    return answer > 0;
+}
+
+static const char *set_handler(cmd_parms *cmd, void *dir, const char *name)
+{
+    apr_array_header_t *asked;
+    void *data = NULL;
+
+    /* Whether it exists is known when all modules are loaded: check_handlers(). */
+    apr_pool_userdata_get(&data, HOUSE_KEY ":handlers", cmd->pool);
+    asked = data;
+    if (!asked) {
+        asked = apr_array_make(cmd->pool, 2, sizeof(const char *));
+        apr_pool_userdata_setn(asked, HOUSE_KEY ":handlers", NULL, cmd->pool);
+    }
+    APR_ARRAY_PUSH(asked, const char *) = name;
+    ((ct_dir_settings *)dir)->handler = name;
+    return NULL;
+}
+
+static const char *set_permission(cmd_parms *cmd, void *dir, const char *value)
+{
+    ct_permission *permission = (ct_permission *)((char *)dir + (apr_size_t)cmd->info);
+    const char *error = NULL;
+
+    if (strcasecmp(value, "on") == 0) {
+        permission->answer = CT_ON;
+    } else if (strcasecmp(value, "off") == 0) {
+        permission->answer = CT_OFF;
+    } else {
+        permission->answer = CT_EXPR;
+        permission->expr = ap_expr_parse_cmd(cmd, value, 0, &error, NULL);
+        if (error) {
+            return apr_psprintf(cmd->pool,
+                                "%s must be On, Off or an expression in quotation marks (as in "
+                                "\"%%{REMOTE_USER} == 'admin'\"), not '%s': %s",
+                                cmd->cmd->name, value, error);
+        }
+    }
+    return NULL;
+}
+
+static const char *set_origins(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    ct_origins *origins = &((ct_dir_settings *)dir)->origins;
+    apr_array_header_t *list = apr_array_make(cmd->pool, argc > 0 ? argc : 1, sizeof(const char *));
+    int same = 0, any = 0;
+
+    for (int i = 0; i < argc; i++) {
+        if (strcasecmp(argv[i], "same") == 0) {
+            same = 1;
+        } else if (strcmp(argv[i], "*") == 0) {
+            any = 1;
+        } else if (ws_origin_is_valid(argv[i])) {
+            APR_ARRAY_PUSH(list, const char *) = argv[i];
+        } else {
+            return apr_psprintf(cmd->pool,
+                                "ClownTalkOrigin must be same, * or a list of origins such as "
+                                "https://www.example.com:8443, not '%s'",
+                                argv[i]);
+        }
+    }
+    if (argc == 0 || (any && argc > 1)) {
+        return "ClownTalkOrigin must be same, * or a list of origins (and * stands alone)";
+    }
+    *origins = (ct_origins){any               ? CT_ORIGINS_ANY
+                            : list->nelts > 0 ? CT_ORIGINS_LISTED
+                                              : CT_ORIGINS_SAME,
+                            list, same};
+    return NULL;
+}
+
+static const char *set_flag(cmd_parms *cmd, void *dir, int on)
+{
+    *(int *)((char *)dir + (apr_size_t)cmd->info) = on;
+    return NULL;
+}
+
+/* Reads a whole number. NULL where it is one within the bounds; otherwise what is allowed. */
+static const char *read_number(cmd_parms *cmd, const char *value, apr_int64_t least,
+                               apr_int64_t most, const char *unit, apr_int64_t *number)
+{
+    char *end;
+
+    errno = 0;
+    *number = apr_strtoi64(value, &end, 10);
+    if (errno || end == value || *end || *number < least || *number > most) {
+        return apr_psprintf(cmd->pool,
+                            "%s must be a whole number of %s from %" APR_INT64_T_FMT
+                            " to %" APR_INT64_T_FMT ", not '%s'",
+                            cmd->cmd->name, unit, least, most, value);
+    }
+    return NULL;
+}
+
+static const char *set_max_message(cmd_parms *cmd, void *dir, const char *value)
+{
+    return read_number(cmd, value, 125, 1 << 30, "bytes", &((ct_dir_settings *)dir)->max_message);
+}
+
+static const char *set_backlog(cmd_parms *cmd, void *dir, const char *value)
+{
+    return read_number(cmd, value, 1024, 1 << 30, "bytes", &((ct_dir_settings *)dir)->backlog);
+}
+
+static const char *set_ping(cmd_parms *cmd, void *dir, const char *value)
+{
+    apr_int64_t seconds = defaults.ping;
+    const char *error = NULL;
+
+    if (strcasecmp(value, "auto") != 0) {
+        error = read_number(cmd, value, 0, 86400, "seconds (or auto)", &seconds);
+    }
+    ((ct_dir_settings *)dir)->ping = (int)seconds;
+    return error;
+}
+
+static const char *set_max_age(cmd_parms *cmd, void *dir, const char *value)
+{
+    apr_int64_t seconds = 0;
+    const char *error = read_number(cmd, value, 0, 365 * 86400, "seconds (0: no end)", &seconds);
+
+    ((ct_dir_settings *)dir)->max_age = (int)seconds;
+    return error;
+}
+
+static const char *set_rate(cmd_parms *cmd, void *dir, const char *rate, const char *burst)
+{
+    ct_dir_settings *settings = dir;
+    char *end;
+    const double number = strtod(rate, &end);
+    apr_int64_t requests;
+    const char *error = NULL;
+
+    if (end == rate || (*end && strcmp(end, "/s") != 0) || !(number >= 0.1 && number <= 1e6)) {
+        return apr_psprintf(cmd->pool,
+                            "ClownTalkRate must be a number of requests a second from 0.1 to "
+                            "1000000, as in 50/s, not '%s'",
+                            rate);
+    }
+    requests = (apr_int64_t)ceil(2 * number);
+    if (burst) {
+        error = read_number(cmd, burst, 1, 1000000, "requests at once", &requests);
+    }
+    settings->rate = number;
+    settings->burst = (int)requests;
+    return error;
+}
+
+/* ---- the house: what the whole server shares ---- */
+
+static ct_node *add_node(apr_pool_t *pool, ct_house *house, const char *name)
+{
+    ct_node *node = apr_pcalloc(pool, sizeof *node);
+
+    node->name = name;
+    node->buses = apr_array_make(pool, 2, sizeof(hub_bus_config));
+    node->devices = apr_array_make(pool, 4, sizeof(hub_device_config));
+    node->intervals = apr_array_make(pool, 2, sizeof(hub_interval_config));
+    node->rescan = DEFAULT_RESCAN;
+    APR_ARRAY_PUSH(house->nodes, ct_node *) = node;
+    return node;
+}
+
+/* The house of the configuration that is being read: it lives and dies with pconf. */
+static ct_house *house_in(apr_pool_t *pconf)
+{
+    void *data = NULL;
+    ct_house *house;
+
+    apr_pool_userdata_get(&data, HOUSE_KEY, pconf);
+    house = data;
+    if (!house) {
+        house = apr_pcalloc(pconf, sizeof *house);
+        house->nodes = apr_array_make(pconf, 2, sizeof(ct_node *));
+        house->current = add_node(pconf, house, FIRST_NODE);
+        apr_pool_userdata_setn(house, HOUSE_KEY, NULL, pconf);
+    }
+    return house;
+}
+
+static int has_hardware(const ct_node *node)
+{
+    return node->buses->nelts > 0 || node->led;
+}
+
+const ct_node *ct_node_by_name(const ct_house *house, const char *name)
+{
+    for (int i = 0; i < house->nodes->nelts; i++) {
+        const ct_node *node = APR_ARRAY_IDX(house->nodes, i, const ct_node *);
+
+        if (strcmp(node->name, name) == 0 && has_hardware(node)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+/* Each server's configuration is a pointer to the one house, set when everything has been read. */
+typedef struct server_settings {
+    const ct_house *house;
+} server_settings;
+
+static void *create_server_settings(apr_pool_t *pool, server_rec *server)
+{
+    (void)server;
+    return apr_pcalloc(pool, sizeof(server_settings));
+}
+
+const ct_house *ct_house_of(const server_rec *server)
+{
+    const server_settings *settings = ap_get_module_config(server->module_config, &clowntalk_module);
+
+    return settings->house;
+}
+
+static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
+{
+    const char *end = ap_strrchr_c(args, '>');
+    ct_house *house = house_in(cmd->pool);
+    ct_node *outer = house->current;
+    const char *name, *error = ap_check_cmd_context(cmd, NOT_IN_DIR_LOC_FILE);
+
+    (void)dir;
+    if (error) {
+        return error;
+    }
+    if (!end) {
+        return "<ClownTalkNode NAME> must end in '>'";
+    }
+    args = apr_pstrmemdup(cmd->temp_pool, args, (apr_size_t)(end - args));
+    name = ap_getword_conf(cmd->pool, &args);
+    if (*args || !envelope_node_is_valid(name)) {
+        return apr_psprintf(cmd->pool,
+                            "<ClownTalkNode NAME> takes one name of letters a-z, digits, '-' and '.' "
+                            "with '/' between its levels, as in nodes/bridge/1, not '%s'",
+                            name);
+    }
+    if (outer != APR_ARRAY_IDX(house->nodes, 0, ct_node *)) {
+        return "<ClownTalkNode> cannot stand within another";
+    }
+    house->current = NULL;
+    for (int i = 0; i < house->nodes->nelts; i++) {
+        ct_node *node = APR_ARRAY_IDX(house->nodes, i, ct_node *);
+
+        if (strcmp(node->name, name) == 0) {
+            house->current = node;
+        }
+    }
+    if (!house->current) {
+        house->current = add_node(cmd->pool, house, name);
+    }
+    error = ap_walk_config(cmd->directive->first_child, cmd, cmd->context);
+    house->current = outer;
+    return error;
+}
+
+/* A server's directive in a <Location> would look as if it held only there. */
+static const char *check_place(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, NOT_IN_DIR_LOC_FILE);
+}
+
+static const char *copy_error(cmd_parms *cmd, const char *error)
+{
+    return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
+}
+
+static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const char *device)
+{
+    ct_node *node = house_in(cmd->pool)->current;
+    hub_bus_config bus = {.device = device};
+    char why[256];
+    apr_int64_t number;
+    const char *error = check_place(cmd);
+
+    (void)dir;
+    if (error || (error = read_number(cmd, label, 0, 99, "a bus's label", &number))) {
+        return error;
+    }
+    bus.label = (int)number;
+    for (int i = 0; i < node->buses->nelts; i++) {
+        if (APR_ARRAY_IDX(node->buses, i, hub_bus_config).label == bus.label) {
+            return apr_psprintf(cmd->pool, "ClownTalkBus %d stands twice for node %s", bus.label,
+                                node->name);
+        }
+    }
+    APR_ARRAY_PUSH(node->buses, hub_bus_config) = bus;
+    return copy_error(cmd, hub_check_bus(&bus, why, sizeof why));
+}
+
+static const char *set_device(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    ct_node *node = house_in(cmd->pool)->current;
+    hub_device_config device = {0};
+    apr_array_header_t *options = apr_array_make(cmd->pool, argc + 1, sizeof(const char *));
+    char why[256];
+    int next = 1;
+    const char *error = check_place(cmd);
+
+    (void)dir;
+    if (error) {
+        return error;
+    }
+    if (argc < 1) {
+        return "ClownTalkDevice takes TOPIC [DRIVER] [OPTION=VALUE ...]";
+    }
+    device.topic = argv[0];
+    if (argc > 1 && !strchr(argv[1], '=')) {
+        device.driver = argv[next++];
+    }
+    for (; next < argc; next++) {
+        APR_ARRAY_PUSH(options, const char *) = argv[next];
+    }
+    APR_ARRAY_PUSH(options, const char *) = NULL;
+    device.options = (const char *const *)options->elts;
+    APR_ARRAY_PUSH(node->devices, hub_device_config) = device;
+    return copy_error(cmd, hub_check_device(&device, why, sizeof why));
+}
+
+static const char *set_led(cmd_parms *cmd, void *dir, const char *path)
+{
+    const char *error = check_place(cmd);
+
+    (void)dir;
+    if (!error && strcmp(path, "sim") != 0 && path[0] != '/') {
+        error = apr_psprintf(cmd->pool,
+                             "ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, "
+                             "not '%s'",
+                             path);
+    }
+    house_in(cmd->pool)->current->led = path;
+    return error;
+}
+
+static const char *set_interval(cmd_parms *cmd, void *dir, const char *type, const char *seconds)
+{
+    hub_interval_config interval = {.type = type};
+    char why[256], *end;
+    const char *error = check_place(cmd);
+
+    (void)dir;
+    interval.seconds = strtod(seconds, &end);
+    if (!error && (end == seconds || *end)) {
+        error = apr_psprintf(cmd->pool,
+                             "ClownTalkPublishInterval takes a number of seconds, not '%s'", seconds);
+    }
+    APR_ARRAY_PUSH(house_in(cmd->pool)->current->intervals, hub_interval_config) = interval;
+    return error ? error : copy_error(cmd, hub_check_interval(&interval, why, sizeof why));
+}
+
+static const char *set_rescan(cmd_parms *cmd, void *dir, const char *seconds)
+{
+    apr_int64_t number = 0;
+    const char *error = check_place(cmd);
+
+    (void)dir;
+    error = error ? error : read_number(cmd, seconds, 0, 86400, "seconds", &number);
+    house_in(cmd->pool)->current->rescan = (double)number;
+    return error;
+}
+
+static const char *set_state_dir(cmd_parms *cmd, void *dir, const char *path)
+{
+    (void)dir;
+    house_in(cmd->pool)->state_dir = ap_server_root_relative(cmd->pool, path);
+    return check_place(cmd);
+}
+
+static const char *set_hub_socket(cmd_parms *cmd, void *dir, const char *path)
+{
+    ct_house *house = house_in(cmd->pool);
+
+    (void)dir;
+    house->hub_socket = ap_runtime_dir_relative(cmd->pool, path);
+    if (!house->hub_socket || strlen(house->hub_socket) >= sizeof((struct sockaddr_un *)0)->sun_path) {
+        return apr_psprintf(cmd->pool,
+                            "ClownTalkHubSocket must be a path of less than %d bytes, not '%s'",
+                            (int)sizeof((struct sockaddr_un *)0)->sun_path, path);
+    }
+    return check_place(cmd);
+}
+
+static const char *set_max_connections(cmd_parms *cmd, void *dir, const char *value)
+{
+    apr_int64_t number = 0;
+    const char *error = check_place(cmd);
+
+    (void)dir;
+    error = error ? error : read_number(cmd, value, 0, 1000000, "connections (0: no limit)", &number);
+    house_in(cmd->pool)->max_connections = (int)number;
+    return error;
+}
+
+#define DIR_FIELD(member) ((void *)APR_OFFSETOF(ct_dir_settings, member))
+#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+
+/* Each is explained in docs/directives.md; t/unit/check-directives compares the two. */
+static const command_rec directives[] = {
+    AP_INIT_RAW_ARGS("<ClownTalkNode", open_node, NULL, RSRC_CONF,
+                     "a further node, by its name, with buses of its own"),
+    AP_INIT_TAKE2("ClownTalkBus", set_bus, NULL, RSRC_CONF,
+                  "an I2C bus: its label and /dev/i2c-N, sim or sim:FILE"),
+    AP_INIT_TAKE_ARGV("ClownTalkDevice", set_device, NULL, RSRC_CONF,
+                      "pins a device: its topic, driver (or none) and OPTION=VALUE ..."),
+    AP_INIT_TAKE1("ClownTalkLED", set_led, NULL, RSRC_CONF,
+                  "the node's LED: /sys/class/leds/NAME or sim"),
+    AP_INIT_TAKE2("ClownTalkPublishInterval", set_interval, NULL, RSRC_CONF,
+                  "a type of sensor and the seconds between its publications"),
+    AP_INIT_TAKE1("ClownTalkRescan", set_rescan, NULL, RSRC_CONF,
+                  "seconds between looks for new devices, 0: never"),
+    AP_INIT_TAKE1("ClownTalkStateDir", set_state_dir, NULL, RSRC_CONF,
+                  "the directory in which states are remembered"),
+    AP_INIT_TAKE1("ClownTalkHubSocket", set_hub_socket, NULL, RSRC_CONF,
+                  "the socket between the hub and the server's child processes"),
+    AP_INIT_TAKE1("ClownTalkMaxConnections", set_max_connections, NULL, RSRC_CONF,
+                  "how many sessions the server takes, 0: no limit"),
+    AP_INIT_TAKE1("ClownTalkHandler", set_handler, NULL, ANYWHERE,
+                  "who handles the messages: i2c, echo, or another module's"),
+    AP_INIT_TAKE1("ClownTalkControl", set_permission, DIR_FIELD(control), ANYWHERE,
+                  "who may switch: On, Off or an expression"),
+    AP_INIT_TAKE1("ClownTalkRawI2C", set_permission, DIR_FIELD(raw_i2c), ANYWHERE,
+                  "who may use i2c/... topics: On, Off or an expression"),
+    AP_INIT_TAKE_ARGV("ClownTalkOrigin", set_origins, NULL, ANYWHERE,
+                      "which web pages may connect: same, * or a list of origins"),
+    AP_INIT_FLAG("ClownTalkRequireOpening", set_flag, DIR_FIELD(require_opening), ANYWHERE,
+                 "whether a client must send clown.talk/-/config/set first"),
+    AP_INIT_TAKE1("ClownTalkMaxMessage", set_max_message, NULL, ANYWHERE,
+                  "bytes in a message from a client"),
+    AP_INIT_TAKE12("ClownTalkRate", set_rate, NULL, ANYWHERE,
+                   "requests a second from a client, and how many at once"),
+    AP_INIT_TAKE1("ClownTalkBacklog", set_backlog, NULL, ANYWHERE,
+                  "unsent bytes after which a slow client is dropped"),
+    AP_INIT_TAKE1("ClownTalkPing", set_ping, NULL, ANYWHERE,
+                  "seconds between pings, 0: none, or auto"),
+    AP_INIT_TAKE1("ClownTalkMaxAge", set_max_age, NULL, ANYWHERE,
+                  "seconds after which a session is closed, 0: never"),
+    AP_INIT_FLAG("ClownTalkDeflate", set_flag, DIR_FIELD(deflate), ANYWHERE,
+                 "whether messages are compressed for clients that offer it"),
+    {.name = NULL},
+};
+
+/* ---- requests ---- */
+
+static int mpm_is_async; /* of this process: set once, before it has a second thread */
+
+/* 0, or the Close code for the process's sessions when it is about to end. */
+static int stopping_code(void)
+{
+    int state = AP_MPMQ_RUNNING, generation = 0;
+
+    ap_mpm_query(AP_MPMQ_MPM_STATE, &state);
+    if (state != AP_MPMQ_STOPPING) {
+        return 0;
+    }
+    /* A restart has moved on to the next generation before it tells the children. */
+    ap_mpm_query(AP_MPMQ_GENERATION, &generation);
+    return ap_scoreboard_image &&
+                   ap_scoreboard_image->global->running_generation != generation
+               ? WS_CLOSE_SERVICE_RESTART
+               : WS_CLOSE_GOING_AWAY;
+}
+
+/* In an asynchronous MPM the worker thread goes on to other work and the reactor takes over. */
+static int begin_session(request_rec *r, const ct_dir_settings *settings,
+                         const ws_agreement *agreement, const clowntalk_handler *handler,
+                         void *data)
+{
+    conn_rec *c = r->connection;
+    ws_settings *own = apr_palloc(c->pool, sizeof *own);
+    clowntalk_session *session;
+    apr_status_t status;
+
+    *own = (ws_settings){
+        .max_message = (apr_uint64_t)settings->max_message,
+        .backlog = (apr_size_t)settings->backlog,
+        .ping = settings->ping,
+        .max_age = settings->max_age,
+        .deflate = agreement->deflate,
+    };
+    session = ws_session_create(c, own, handler, data, apr_pstrdup(c->pool, r->user));
+    if (mpm_is_async && c->cs && !c->master) {
+        ap_set_module_config(c->conn_config, &clowntalk_module, session);
+        return SUSPENDED;
+    }
+    status = ws_reactor_serve(session, stopping_code);
+    if (status != APR_SUCCESS) {
+        CT_LOG_REQUEST(r, APLOG_ERR, status, "CT0013", "the session cannot begin");
+        c->aborted = 1;
+    }
+    c->keepalive = AP_CONN_CLOSE;
+    return OK;
+}
+
+static int clowntalk_content(request_rec *r)
+{
+    ct_dir_settings settings;
+    const clowntalk_handler *handler;
+    ws_agreement agreement;
+    void *data = NULL;
+    const char *why = "the handler does not want it";
+    int status;
+
+    if (!r->handler || strcmp(r->handler, HANDLER_NAME) != 0) {
+        return DECLINED;
+    }
+    settings = ct_settings_of(r);
+    handler = ap_lookup_provider(CLOWNTALK_HANDLER_GROUP, settings.handler,
+                                 CLOWNTALK_HANDLER_VERSION);
+    if (!handler) {
+        ws_upgrade_log_refusal(r, HTTP_INTERNAL_SERVER_ERROR, "there is no such ClownTalkHandler");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    status = ws_upgrade_check_method(r);
+    if (status != OK) {
+        return status;
+    }
+    status = handler->accept ? handler->accept(r, &data, &why) : OK;
+    if (status != OK) {
+        ws_upgrade_log_refusal(r, status, why);
+        return status;
+    }
+    status = ws_upgrade_check(r, &settings, &agreement);
+    if (status != OK) {
+        return status == DONE ? OK : status;
+    }
+    if (!ws_census_enter(r->connection->pool, ct_house_of(r->server)->max_connections)) {
+        apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+        ws_upgrade_log_refusal(r, HTTP_SERVICE_UNAVAILABLE,
+                               "there are too many sessions (ClownTalkMaxConnections)");
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    ws_upgrade_answer(r, &agreement);
+    return begin_session(r, &settings, &agreement, handler, data);
+}
+
+/*
+ * The MPM's last act on a connection that it lets go of, still on the worker thread: so a slow log never holds up a
+ * reactor. The request is logged and freed, and the reactor owns the connection from here on.
+ */
+static void clowntalk_suspend(conn_rec *c, request_rec *r)
+{
+    clowntalk_session *session = ap_get_module_config(c->conn_config, &clowntalk_module);
+    apr_allocator_t *allocator = apr_pool_allocator_get(c->pool);
+
+    if (!session || !r || r->status != HTTP_SWITCHING_PROTOCOLS) {
+        return;
+    }
+    apr_allocator_max_free_set(allocator, 1); /* the request's memory goes back to the system */
+    ap_process_request_after_handler(r);
+    c->cs->state = CONN_STATE_SUSPENDED; /* or the MPM's counters go wrong at the end */
+    ws_reactor_adopt(session);
+}
+
+/* ---- processes ---- */
+
+/* Names of handlers that no module provides are an error of the configuration. */
+static int check_handlers(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *server)
+{
+    void *data = NULL;
+    const apr_array_header_t *asked;
+
+    apr_pool_userdata_get(&data, HOUSE_KEY ":handlers", pconf);
+    asked = data;
+    for (int i = 0; asked && i < asked->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(asked, i, const char *);
+        const apr_array_header_t *known =
+            ap_list_provider_names(ptemp, CLOWNTALK_HANDLER_GROUP, CLOWNTALK_HANDLER_VERSION);
+        const char *names = "";
+
+        if (ap_lookup_provider(CLOWNTALK_HANDLER_GROUP, name, CLOWNTALK_HANDLER_VERSION)) {
+            continue;
+        }
+        for (int k = 0; k < known->nelts; k++) {
+            names = apr_pstrcat(ptemp, names, k ? ", " : "",
+                                APR_ARRAY_IDX(known, k, ap_list_provider_names_t).provider_name,
+                                NULL);
+        }
+        CT_LOG_SERVER(server, APLOG_CRIT, 0, "CT0001",
+                      "ClownTalkHandler must be one of %s, not '%s'", names, name);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+/* The value of the first directive of this name outside any section; NULL where there is none. */
+static const char *find_directive(const char *name)
+{
+    for (const ap_directive_t *at = ap_conftree; at; at = at->next) {
+        if (strcasecmp(at->directive, name) == 0) {
+            return at->args;
+        }
+    }
+    return NULL;
+}
+
+/* An administrator whose browser tabs are refused at number 76 should have been told. */
+static void say_capacity(server_rec *server)
+{
+    const char *factor_text = find_directive("AsyncRequestWorkerFactor");
+    const double factor = factor_text ? atof(factor_text) : 2;
+    int async = 0, threads = 0, processes = 0;
+
+    ap_mpm_query(AP_MPMQ_IS_ASYNC, &async);
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &processes);
+    if (!async) {
+        CT_LOG_SERVER(server, APLOG_NOTICE, 0, "CT0002",
+                      "each session takes a worker thread with this MPM, so there can be %d at most; "
+                      "the event MPM carries thousands",
+                      (threads > 0 ? threads : 1) * processes);
+    } else if (factor < 20) {
+        CT_LOG_SERVER(server, APLOG_INFO, 0, "CT0003",
+                      "about %.0f sessions fit into the server's %d child processes; "
+                      "AsyncRequestWorkerFactor 200 makes it about %.0f",
+                      threads * (1 + factor) * processes, processes, threads * 201.0 * processes);
+    }
+}
+
+static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                 server_rec *main_server)
+{
+    ct_house *house = house_in(pconf);
+    int processes = 0, hardware = 0;
+    int *started;
+
+    (void)plog;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG ||
+        ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_NORMAL) {
+        return check_handlers(pconf, ptemp, main_server);
+    }
+    if (!house->hub_socket) {
+        house->hub_socket = ap_runtime_dir_relative(pconf, "clowntalk-hub.sock");
+    }
+    if (!house->state_dir) {
+        house->state_dir = CT_STATE_DIR;
+    }
+    for (server_rec *server = main_server; server; server = server->next) {
+        server_settings *settings = ap_get_module_config(server->module_config, &clowntalk_module);
+
+        settings->house = house;
+    }
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &processes);
+    if (check_handlers(pconf, ptemp, main_server) != OK ||
+        ws_census_create(pconf, processes + 1) != APR_SUCCESS) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    say_capacity(main_server);
+    for (int i = 0; i < house->nodes->nelts; i++) {
+        hardware += has_hardware(APR_ARRAY_IDX(house->nodes, i, const ct_node *));
+    }
+    if (!hardware) {
+        return OK; /* only other handlers, or nothing yet */
+    }
+    started = ap_retained_data_get(HOUSE_KEY);
+    if (!started) {
+        started = ap_retained_data_create(HOUSE_KEY, sizeof *started);
+    }
+    return hub_process_start(pconf, main_server, house, (*started)++ > 0) == APR_SUCCESS
+               ? OK
+               : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static apr_status_t end_child(void *unused)
+{
+    (void)unused;
+    ws_reactor_join();
+    return APR_SUCCESS;
+}
+
+static void clowntalk_child_init(apr_pool_t *pchild, server_rec *server)
+{
+    apr_status_t status;
+
+    ws_reactors_init();
+    ap_mpm_query(AP_MPMQ_IS_ASYNC, &mpm_is_async);
+    if (!mpm_is_async) {
+        return;
+    }
+    status = ws_reactor_start();
+    if (status != APR_SUCCESS) {
+        CT_LOG_SERVER(server, APLOG_CRIT, status, "CT0004", "the reactor cannot start");
+        mpm_is_async = 0; /* a thread per session, then */
+        return;
+    }
+    apr_pool_pre_cleanup_register(pchild, NULL, end_child);
+}
+
+static void clowntalk_child_stopping(apr_pool_t *pchild, int graceful)
+{
+    int threaded = 0;
+    const int code = stopping_code();
+
+    (void)pchild;
+    (void)graceful;
+    /* Prefork calls from a signal handler, where nothing can be locked; its loop looks for itself. */
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    if (threaded) {
+        ws_reactors_stop(code ? code : WS_CLOSE_GOING_AWAY);
+    }
+}
+
+static void clowntalk_child_status(server_rec *server, pid_t pid, ap_generation_t generation,
+                                   int slot, mpm_child_status state)
+{
+    (void)server;
+    (void)generation;
+    (void)slot;
+    if (state == MPM_CHILD_EXITED || state == MPM_CHILD_LOST_SLOT) {
+        ws_census_bury(pid);
+    }
+}
+
+/* ---- optional functions for other modules' handlers: mod_clowntalk.h ---- */
+
+static apr_status_t clowntalk_send(clowntalk_session *session, clowntalk_kind kind,
+                                   const char *bytes, apr_size_t length)
+{
+    ws_outgoing *outgoing = ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY, bytes,
+                                               length, NULL, 0);
+    const bool sent = ws_session_send(session, outgoing);
+
+    ws_outgoing_release(outgoing);
+    return sent ? APR_SUCCESS : APR_ECONNABORTED;
+}
+
+static void clowntalk_close(clowntalk_session *session, int code, const char *reason)
+{
+    ws_session_close(session, code, reason);
+}
+
+static conn_rec *clowntalk_connection(clowntalk_session *session)
+{
+    return ws_session_connection(session);
+}
+
+static const char *clowntalk_user(clowntalk_session *session)
+{
+    return ws_session_user(session);
+}
+
+static apr_uint64_t clowntalk_id(clowntalk_session *session)
+{
+    return ws_session_id(session);
+}
+
+static apr_status_t clowntalk_post(apr_uint64_t id, void (*run)(clowntalk_session *, void *),
+                                   void *baton)
+{
+    return ws_reactor_post(id, run, baton);
+}
+
+/* ---- hooks, in the order in which httpd calls them ---- */
+
+static void register_hooks(apr_pool_t *pool)
+{
+    ap_register_provider(pool, CLOWNTALK_HANDLER_GROUP, "i2c", CLOWNTALK_HANDLER_VERSION,
+                         &ct_i2c_handler);
+    ap_register_provider(pool, CLOWNTALK_HANDLER_GROUP, "echo", CLOWNTALK_HANDLER_VERSION,
+                         &ct_echo_handler);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_send);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_close);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_connection);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_user);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_id);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_post);
+
+    /* The configuration has been read: what is shared by all processes is made, the hub started. */
+    ap_hook_post_config(clowntalk_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    /* A child process has been forked: its reactor starts. */
+    ap_hook_child_init(clowntalk_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* A request has passed access control, authentication and authorization. */
+    ap_hook_handler(clowntalk_content, NULL, NULL, APR_HOOK_MIDDLE);
+    /* The MPM lets go of the connection. Last: what others do with the request must be over. */
+    ap_hook_suspend_connection(clowntalk_suspend, NULL, NULL, APR_HOOK_LAST);
+    /* The child is about to end: clients hear of it at once. */
+    ap_hook_child_stopping(clowntalk_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+    /* In the parent, when a child has ended: its sessions no longer count. */
+    ap_hook_child_status(clowntalk_child_status, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+module AP_MODULE_DECLARE_DATA clowntalk_module = {
+    STANDARD20_MODULE_STUFF,
+    create_dir_settings,
+    merge_dir_settings,
+    create_server_settings,
+    NULL, /* servers share one house */
+    directives,
+    register_hooks,
+    AP_MODULE_FLAG_NONE,
+};

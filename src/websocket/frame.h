@@ -42,7 +42,7 @@ enum ws_close_code { /* section 7.4.1 and the IANA registry */
 #define WS_MAX_HEADER 10   /* header of an unmasked frame: what a server sends */
 
 typedef enum ws_event_kind {
-    WS_EVENT_DATA,  /* a piece of a text or binary message */
+    WS_EVENT_DATA,  /* a piece of a text or binary message; empty only where it is the last */
     WS_EVENT_PING,  /* answer with a Pong of the same payload */
     WS_EVENT_PONG,
     WS_EVENT_CLOSE, /* the peer's Close; no event follows it */
@@ -55,7 +55,8 @@ typedef struct ws_event {
     bool compressed;     /* DATA: the message's first frame had RSV1 (RFC 7692 section 6) */
     bool first;          /* DATA: the message begins with this piece */
     bool last;           /* DATA: the message ends with this piece, which may be empty */
-    uint8_t *data;       /* the payload, unmasked: valid until the buffer changes or the next call */
+    uint8_t *data;       /* the payload, unmasked: valid until the buffer changes or the next call;
+                          * CLOSE: the code's two bytes and the reason, or nothing */
     size_t length;
     uint16_t close_code; /* CLOSE: the peer's, or WS_CLOSE_NO_STATUS; FAIL: ours */
     const char *reason;  /* FAIL: a constant sentence that names the section */
@@ -65,27 +66,37 @@ typedef struct ws_parser ws_parser;
 
 /*
  * `max_message` bounds the payload of a whole message as it is on the wire, in bytes (0: no bound):
- * WS_CLOSE_TOO_BIG as soon as a header announces more. `masked` says which side this is: true for a
- * server, whose peer must mask (section 5.1). `rsv1` allows RSV1 on a message's first frame.
- * Text that is not compressed is checked for UTF-8 piece by piece and fails at once (section 8.1).
+ * WS_CLOSE_TOO_BIG as soon as a header announces more. A compressed message may be a little longer
+ * (ws_compressed_bound()): who inflates it bounds what comes out. `masked` says which side this is:
+ * true for a server, whose peer must mask (section 5.1). `rsv1` allows RSV1 on a message's first
+ * frame. Text that is not compressed is checked for UTF-8 piece by piece and fails at once (section
+ * 8.1).
  */
 void ws_parser_init(ws_parser *parser, uint64_t max_message, bool masked, bool rsv1);
 
 /*
  * Takes the next event out of [*at, end), advancing *at. False when more bytes are needed: then all
- * that was there has been taken. Call until false; stop after CLOSE and FAIL.
+ * that was there has been taken. Call until false; stop after CLOSE and FAIL: what comes after them
+ * is taken and ignored (section 1.4).
  */
 bool ws_parser_next(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *event);
 
-/* True between the first and the last piece of a message. */
+/* True between the header of a message's first frame and its last piece. */
 bool ws_parser_in_message(const ws_parser *parser);
+
+/*
+ * How long a message of up to `max_message` bytes may become by compression, since what does not
+ * shrink grows: a quarter and 64 bytes more. 0 stays 0: no bound.
+ */
+uint64_t ws_compressed_bound(uint64_t max_message);
 
 /* Writes an unmasked frame's header; returns its length, 2 to WS_MAX_HEADER. */
 size_t ws_frame_header(uint8_t out[WS_MAX_HEADER], enum ws_opcode opcode, bool fin, bool rsv1,
                        uint64_t length);
 /*
- * Writes a Close frame's payload: the code and as much of the reason as fits, cut between characters.
- * Returns its length (0 for WS_CLOSE_NO_STATUS).
+ * Writes a Close frame's payload: the code and as much of the reason (NULL: none) as fits and is
+ * UTF-8, cut between characters. Returns its length: 0 for WS_CLOSE_NO_STATUS and
+ * WS_CLOSE_ABNORMAL, which are never sent.
  */
 size_t ws_close_payload(uint8_t out[WS_MAX_CONTROL], uint16_t code, const char *reason);
 /* Whether a peer may send this code (section 7.4: 1000-1003, 1007-1014, 3000-4999). */
@@ -105,7 +116,6 @@ struct ws_parser {
     uint8_t header_length; /* bytes in `header` */
     uint8_t state;         /* enum in frame.c */
     uint8_t opcode;        /* of the current frame */
-    uint8_t control_length;
     bool masked, rsv1;     /* as given to ws_parser_init() */
     bool fin;              /* of the current frame */
     bool in_message, text, compressed, first; /* the current message */

@@ -1,4 +1,37 @@
 # The WebSocket codec: pure, libc (and libcrypto's SHA-1, zlib) only.
 noinst_LTLIBRARIES += libwebsocket.la
-libwebsocket_la_SOURCES = src/websocket/frame.h src/websocket/handshake.h src/websocket/utf8.h
+libwebsocket_la_SOURCES = src/websocket/deflate.c src/websocket/deflate.h src/websocket/frame.c \
+	src/websocket/frame.h src/websocket/handshake.c src/websocket/handshake.h \
+	src/websocket/utf8.c src/websocket/utf8.h
+libwebsocket_la_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(ZLIB_CFLAGS)
 libwebsocket_la_LIBADD = $(OPENSSL_LIBS) $(ZLIB_LIBS)
+
+UNIT_TESTS += t/unit/deflate t/unit/frame t/unit/handshake t/unit/utf8
+
+# The test counts the zlib streams that the library opens, and has them fail.
+t_unit_deflate_SOURCES = t/unit/deflate.c
+t_unit_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
+t_unit_deflate_LDFLAGS = -Wl,--wrap=inflateInit2_ -Wl,--wrap=deflateInit2_
+t_unit_deflate_LDADD = libwebsocket.la $(ZLIB_LIBS) $(CMOCKA_LIBS)
+
+t_unit_frame_SOURCES = t/unit/frame.c
+t_unit_frame_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+t_unit_frame_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+
+t_unit_handshake_SOURCES = t/unit/handshake.c
+t_unit_handshake_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+t_unit_handshake_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+
+t_unit_utf8_SOURCES = t/unit/utf8.c
+t_unit_utf8_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+t_unit_utf8_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+
+# The session, its loop and the handshake know httpd: part of the module.
+mod_clowntalk_la_SOURCES += \
+	src/websocket/census.c src/websocket/census.h \
+	src/websocket/loop.c src/websocket/loop.h \
+	src/websocket/outgoing.c src/websocket/outgoing.h \
+	src/websocket/reactor.c src/websocket/reactor.h \
+	src/websocket/session.c src/websocket/session.h src/websocket/session_private.h \
+	src/websocket/upgrade.c src/websocket/upgrade.h
+clowntalkinclude_HEADERS += src/websocket/mod_clowntalk.h

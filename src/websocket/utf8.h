@@ -1,6 +1,6 @@
 /*
- * UTF-8 checked piece by piece (RFC 3629), failing at the first byte that no continuation could make
- * right. No state but the struct; any thread.
+ * UTF-8 checked piece by piece (RFC 3629), failing at the first byte that no continuation could
+ * make right. No state but the struct; any thread.
  */
 #ifndef WS_UTF8_H
 #define WS_UTF8_H

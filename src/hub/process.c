@@ -1,0 +1,458 @@
+#include <config.h>
+
+#include "process.h"
+
+#include "server.h"
+
+#include "../log.h"
+
+#include <ap_listen.h>
+#include <ap_mpm.h>
+#include <http_config.h>
+#include <mpm_common.h>
+#include <unixd.h>
+
+#include <apr_strings.h>
+#include <apr_thread_proc.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a hub may take to end when asked to: a relay's pulse and a stuck bus's time-out. */
+#define HUB_PATIENCE_MS 3000
+/* How long the parent waits for the guardian, which waits for the hub. */
+#define GUARDIAN_PATIENCE_MS 5000
+/* A hub that dies younger than this is started again with growing delays. */
+#define HUB_YOUNG_MS 1000
+#define MAX_RESTART_DELAY_MS 5000
+#define LISTEN_BACKLOG 511
+
+typedef struct hub_process {
+    server_rec *server;
+    apr_pool_t *pool;
+    const ct_house *house;
+    const char *reason;  /* for the next start: "power-on", "restart", "crash" */
+    int listener;
+    apr_proc_t guardian; /* pid -1: none */
+    bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
+    pid_t parent;        /* who made this */
+} hub_process;
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void sleep_ms(int64_t milliseconds)
+{
+    struct timespec t = {milliseconds / 1000, (milliseconds % 1000) * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+/* Waits for a child to end; then kills it. */
+static void reap_or_kill(pid_t pid, int patience_ms)
+{
+    const int64_t deadline = monotonic_ms() + patience_ms;
+
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (monotonic_ms() >= deadline) {
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+            return;
+        }
+        sleep_ms(5);
+    }
+}
+
+/* ---- the hub's process ---- */
+
+static server_rec *hub_log_server; /* of the process that is the hub: set before anything can log */
+
+static void log_hub(hub_level level, int code, const char *text)
+{
+    static const int levels[] = {
+        [HUB_DEBUG] = APLOG_DEBUG,
+        [HUB_INFO] = APLOG_INFO,
+        [HUB_WARNING] = APLOG_WARNING,
+        [HUB_ERROR] = APLOG_ERR,
+    };
+
+    ap_log_error(APLOG_MARK, levels[level], 0, hub_log_server, "CT%04d: %s", code, text);
+}
+
+static hub_node_config *node_configs(apr_pool_t *pool, const ct_house *house)
+{
+    hub_node_config *nodes = apr_pcalloc(pool, (apr_size_t)house->nodes->nelts * sizeof *nodes);
+
+    for (int i = 0; i < house->nodes->nelts; i++) {
+        const ct_node *node = APR_ARRAY_IDX(house->nodes, i, const ct_node *);
+
+        nodes[i] = (hub_node_config){
+            .name = node->name,
+            .buses = (const hub_bus_config *)node->buses->elts,
+            .n_buses = (size_t)node->buses->nelts,
+            .devices = (const hub_device_config *)node->devices->elts,
+            .n_devices = (size_t)node->devices->nelts,
+            .intervals = (const hub_interval_config *)node->intervals->elts,
+            .n_intervals = (size_t)node->intervals->nelts,
+            .led = node->led,
+            .rescan = node->rescan,
+        };
+    }
+    return nodes;
+}
+
+typedef struct termination {
+    ws_watch watch; /* a signalfd */
+    ws_loop *loop;
+} termination;
+
+static void on_signal(ws_watch *watch, uint32_t events)
+{
+    (void)events;
+    ws_loop_quit(((termination *)((char *)watch - offsetof(termination, watch)))->loop);
+}
+
+static bool watch_signals(termination *end, ws_loop *loop)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    end->loop = loop;
+    end->watch.ready = on_signal;
+    return ws_loop_watch(loop, &end->watch, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), EPOLLIN);
+}
+
+/* Makes this process end when `parent` does, however that ends. */
+static void end_with(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) {
+        raise(SIGTERM);
+    }
+}
+
+/* Runs the hub; returns its exit code. The buses are opened as the user that the server started as. */
+static int run_hub(const hub_process *process, const char *reason, pid_t guardian)
+{
+    apr_pool_t *pool;
+    hub_config config = {.reason_for_reset = reason};
+    const char *instance;
+    ws_loop *loop = ws_loop_create();
+    hub_server *server;
+    hub_output output;
+    termination end = {0};
+    hub *hub;
+
+    prctl(PR_SET_NAME, "clowntalk-hub");
+    hub_log_server = process->server;
+    apr_pool_create(&pool, process->pool);
+    instance = apr_psprintf(pool, "%ld-%" APR_INT64_T_FMT, (long)getpid(), (apr_int64_t)monotonic_ms());
+    config.nodes = node_configs(pool, process->house);
+    config.n_nodes = (size_t)process->house->nodes->nelts;
+    config.state_dir = process->house->state_dir;
+    config.release = CT_VERSION;
+    config.datetime = CT_BUILD_DATETIME;
+
+    server = loop ? hub_server_create(loop, process->listener, instance, reason, log_hub) : NULL;
+    if (!server || !watch_signals(&end, loop)) {
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0050", "the hub cannot start");
+        return 1;
+    }
+    output = hub_server_output(server);
+    hub = hub_create(&config, &output);
+    if (!hub) {
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0050", "the hub cannot start");
+        return 1;
+    }
+    if (ap_run_drop_privileges(pool, process->server) != 0) {
+        CT_LOG_SERVER(process->server, APLOG_ERR, 0, "CT0051",
+                      "the hub cannot become the server's User");
+        hub_destroy(hub);
+        return 1;
+    }
+    end_with(guardian); /* again: a change of user forgets it */
+    hub_server_attach(server, hub);
+    CT_LOG_SERVER(process->server, APLOG_DEBUG, 0, "CT0052", "the hub has started (%s)", reason);
+    ws_loop_run(loop, NULL, NULL);
+    ws_loop_unwatch(loop, &end.watch);
+    hub_destroy(hub);
+    hub_server_destroy(server);
+    ws_loop_destroy(loop);
+    return 0;
+}
+
+/* ---- the guardian ---- */
+
+static pid_t spawn_hub(const hub_process *process, const char *reason)
+{
+    const pid_t guardian = getpid();
+    const pid_t pid = fork();
+
+    if (pid == 0) {
+        end_with(guardian);
+        _exit(run_hub(process, reason, guardian));
+    }
+    if (pid < 0) {
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0053", "the hub cannot be forked");
+    }
+    return pid;
+}
+
+/* Waits for a blocked signal; -1 when the time is up. */
+static int wait_signal(const sigset_t *set, int64_t milliseconds)
+{
+    const struct timespec t = {milliseconds / 1000, (milliseconds % 1000) * 1000000};
+    int signal;
+
+    do {
+        signal = milliseconds < 0 ? sigwaitinfo(set, NULL) : sigtimedwait(set, NULL, &t);
+    } while (signal < 0 && errno == EINTR);
+    return signal;
+}
+
+/* How long to wait before the next start: not at all, unless the hub keeps dying young. */
+static int64_t next_delay(int64_t delay, int64_t age)
+{
+    if (age >= HUB_YOUNG_MS) {
+        return 0;
+    }
+    delay = delay ? 2 * delay : 50;
+    return delay < MAX_RESTART_DELAY_MS ? delay : MAX_RESTART_DELAY_MS;
+}
+
+static void log_death(const hub_process *process, pid_t pid, int status)
+{
+    if (WIFSIGNALED(status)) {
+        CT_LOG_SERVER(process->server, APLOG_ERR, 0, "CT0054",
+                      "the hub (process %ld) was ended by signal %d: starting it again", (long)pid,
+                      WTERMSIG(status));
+    } else {
+        CT_LOG_SERVER(process->server, APLOG_ERR, 0, "CT0055",
+                      "the hub (process %ld) ended with code %d: starting it again", (long)pid,
+                      WEXITSTATUS(status));
+    }
+}
+
+/* The guardian's whole life. Signals that end it or tell of the hub are blocked and waited for. */
+static void guard(const hub_process *process, const sigset_t *set)
+{
+    const char *reason = process->reason;
+    int64_t delay = 0;
+
+    for (;;) {
+        const int64_t born = monotonic_ms();
+        pid_t hub = spawn_hub(process, reason), ended = -1;
+        int signal = 0, status = 0;
+
+        while (hub > 0 && ended != hub) {
+            signal = wait_signal(set, -1);
+            if (signal == SIGTERM) {
+                kill(hub, SIGTERM);
+                reap_or_kill(hub, HUB_PATIENCE_MS);
+                return;
+            }
+            ended = waitpid(hub, &status, WNOHANG);
+        }
+        if (hub > 0) {
+            log_death(process, hub, status);
+        }
+        reason = "crash";
+        delay = next_delay(delay, monotonic_ms() - born);
+        if (delay > 0) {
+            const int64_t until = monotonic_ms() + delay;
+
+            while (monotonic_ms() < until) {
+                if (wait_signal(set, until - monotonic_ms()) == SIGTERM) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+static void run_guardian(const hub_process *process, pid_t parent)
+{
+    sigset_t set;
+    static const int defaults[] = {SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2, SIGWINCH,
+                                   SIGABRT, SIGSEGV, SIGBUS,  SIGFPE,  SIGILL};
+
+    prctl(PR_SET_NAME, "clowntalk-guard");
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+        signal(defaults[i], SIG_DFL);
+    }
+    /* From a terminal these reach the whole process group; the parent decides what they mean. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGWINCH, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    end_with(parent);
+    ap_close_listeners(); /* or nobody else could have the ports once the server has ended */
+    guard(process, &set);
+}
+
+/* ---- the parent ---- */
+
+static apr_status_t start_guardian(hub_process *process);
+
+static void unregister_guardian(hub_process *process)
+{
+    if (process->registered) {
+        process->registered = false;
+        apr_proc_other_child_unregister(process);
+    }
+}
+
+/* httpd's parent has looked after its other children. */
+static void maintain_guardian(int reason, void *baton, apr_wait_t status)
+{
+    hub_process *process = baton;
+    int mpm_state;
+
+    (void)status;
+    switch (reason) {
+    case APR_OC_REASON_DEATH:
+    case APR_OC_REASON_LOST:
+        unregister_guardian(process);
+        process->guardian.pid = -1;
+        if (ap_mpm_query(AP_MPMQ_MPM_STATE, &mpm_state) == APR_SUCCESS &&
+            mpm_state != AP_MPMQ_STOPPING) {
+            CT_LOG_SERVER(process->server, APLOG_ERR, 0, "CT0056",
+                          "the hub's guardian died: starting it again");
+            process->reason = "crash";
+            start_guardian(process);
+        }
+        break;
+    case APR_OC_REASON_RESTART:
+        unregister_guardian(process);
+        break; /* end_guardian() follows with the pool */
+    default:
+        break;
+    }
+}
+
+static apr_status_t start_guardian(hub_process *process)
+{
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+
+    if (pid < 0) {
+        const int error = errno;
+
+        CT_LOG_SERVER(process->server, APLOG_ERR, error, "CT0057",
+                      "the hub's guardian cannot be forked");
+        return error;
+    }
+    if (pid == 0) {
+        run_guardian(process, parent);
+        _exit(0);
+    }
+    process->guardian = (apr_proc_t){.pid = pid};
+    apr_proc_other_child_register(&process->guardian, maintain_guardian, process, NULL,
+                                  process->pool);
+    process->registered = true;
+    return APR_SUCCESS;
+}
+
+/* Before the pool goes: no hub may be left when the next configuration's begins. */
+static apr_status_t end_guardian(void *baton)
+{
+    hub_process *process = baton;
+
+    if (getpid() != process->parent) {
+        return APR_SUCCESS; /* a child that clears its copy of the pool */
+    }
+    if (process->guardian.pid > 0) {
+        unregister_guardian(process);
+        kill(process->guardian.pid, SIGTERM);
+        reap_or_kill(process->guardian.pid, GUARDIAN_PATIENCE_MS);
+        process->guardian.pid = -1;
+    }
+    close(process->listener);
+    unlink(process->house->hub_socket);
+    return APR_SUCCESS;
+}
+
+/* The socket that children link to: only the server's own user may. */
+static int listen_for_links(const hub_process *process)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = process->house->hub_socket;
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    mode_t mask;
+    int bound;
+
+    apr_cpystrn(address.sun_path, path, sizeof address.sun_path);
+    unlink(path); /* of a server that was killed */
+    mask = umask(0177);
+    bound = fd >= 0 ? bind(fd, (struct sockaddr *)&address, sizeof address) : -1;
+    umask(mask);
+    if (bound != 0 || (geteuid() == 0 && chown(path, ap_unixd_config.user_id, (gid_t)-1) != 0) ||
+        listen(fd, LISTEN_BACKLOG) != 0) {
+        CT_LOG_SERVER(process->server, APLOG_CRIT, errno, "CT0058",
+                      "the hub's socket %s (ClownTalkHubSocket) cannot be made", path);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    return fd;
+}
+
+/* Where states are remembered, for the server's user. A server without it works and forgets. */
+static void make_state_dir(const hub_process *process)
+{
+    const char *path = process->house->state_dir;
+
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
+                      "%s (ClownTalkStateDir) cannot be made: relay states will not be remembered",
+                      path);
+    } else if (geteuid() == 0 &&
+               chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
+        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
+                      "%s (ClownTalkStateDir) cannot be given to the server's User", path);
+    }
+}
+
+apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_house *house,
+                               int restarted)
+{
+    hub_process *process = apr_pcalloc(pconf, sizeof *process);
+
+    process->server = server;
+    process->pool = pconf;
+    process->house = house;
+    process->reason = restarted ? "restart" : "power-on";
+    process->guardian.pid = -1;
+    process->parent = getpid();
+    make_state_dir(process);
+    process->listener = listen_for_links(process);
+    if (process->listener < 0) {
+        return APR_EGENERAL;
+    }
+    apr_pool_pre_cleanup_register(pconf, process, end_guardian);
+    return start_guardian(process);
+}

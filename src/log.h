@@ -1,0 +1,22 @@
+/*
+ * Log lines of the module. Each has a stable number of a series of its own, CT0001 to CT0999
+ * (APLOGNO belongs to httpd; the hub's are CT1000 to CT1999), listed in docs/log-messages.md.
+ */
+#ifndef CT_LOG_H
+#define CT_LOG_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_log.h>
+
+/* The name that LogLevel knows: "LogLevel clowntalk:debug". */
+APLOG_USE_MODULE(clowntalk);
+
+#define CT_LOG_SERVER(server, level, status, number, ...)                                          \
+    ap_log_error(APLOG_MARK, level, status, server, number ": " __VA_ARGS__)
+#define CT_LOG_REQUEST(request, level, status, number, ...)                                        \
+    ap_log_rerror(APLOG_MARK, level, status, request, number ": " __VA_ARGS__)
+#define CT_LOG_CONNECTION(connection, level, status, number, ...)                                  \
+    ap_log_cerror(APLOG_MARK, level, status, connection, number ": " __VA_ARGS__)
+
+#endif

@@ -1,0 +1,350 @@
+#include "loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Descriptors taken from epoll at once. A round of tasks follows, so that none waits for too many others. */
+#define EVENTS_PER_ROUND 256
+/* The timer wheel: a slot per tick. A timer that is further away goes round more than once. */
+#define WHEEL_SLOTS 256
+#define TICK_US (WS_TICK_MS * 1000)
+
+typedef struct mail {
+    struct mail *next;
+    void (*run)(void *baton);
+    void *baton;
+} mail;
+
+struct ws_loop {
+    int epoll;
+    ws_watch mailbox; /* an eventfd */
+    pthread_mutex_t mail_mutex;
+    mail *mail_first, **mail_last; /* under mail_mutex */
+
+    bool quit;
+    int64_t now;  /* microseconds */
+    int64_t tick; /* the last one whose timers have run */
+    unsigned timers;
+    ws_timer wheel[WHEEL_SLOTS]; /* heads of rings */
+    ws_task *task_first, **task_last;
+};
+
+static int64_t monotonic_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t ws_loop_now(const ws_loop *loop)
+{
+    return loop->now;
+}
+
+int64_t ws_loop_ticks(const ws_loop *loop)
+{
+    return loop->tick;
+}
+
+/* ---- descriptors ---- */
+
+bool ws_loop_watch(ws_loop *loop, ws_watch *watch, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        return false;
+    }
+    watch->fd = fd;
+    watch->events = events;
+    return true;
+}
+
+void ws_loop_change(ws_loop *loop, ws_watch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    if (watch->fd >= 0 && watch->events != events) {
+        epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watch->fd, &event);
+        watch->events = events;
+    }
+}
+
+void ws_loop_unwatch(ws_loop *loop, ws_watch *watch)
+{
+    if (watch->fd >= 0) {
+        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+        watch->fd = -1;
+    }
+}
+
+/* ---- timers ---- */
+
+static void link_timer(ws_loop *loop, ws_timer *timer)
+{
+    ws_timer *head = &loop->wheel[timer->tick % WHEEL_SLOTS];
+
+    timer->next = head;
+    timer->previous = head->previous;
+    head->previous->next = timer;
+    head->previous = timer;
+}
+
+static void unlink_timer(ws_timer *timer)
+{
+    timer->previous->next = timer->next;
+    timer->next->previous = timer->previous;
+    timer->next = timer->previous = NULL;
+}
+
+void ws_timer_clear(ws_loop *loop, ws_timer *timer)
+{
+    if (timer->next) {
+        unlink_timer(timer);
+        loop->timers--;
+    }
+}
+
+void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds)
+{
+    ws_timer_clear(loop, timer);
+    /* The current tick is partly over, so one more makes sure that the whole time passes. */
+    timer->tick = loop->tick + 1 + (milliseconds + WS_TICK_MS - 1) / WS_TICK_MS;
+    link_timer(loop, timer);
+    loop->timers++;
+}
+
+/* Runs what is due in one slot. Timers may set and clear each other meanwhile. */
+static void run_slot(ws_loop *loop)
+{
+    ws_timer *head = &loop->wheel[loop->tick % WHEEL_SLOTS], due = {0};
+
+    if (head->next == head) {
+        return;
+    }
+    due.next = head->next; /* move the ring to a head of our own */
+    due.previous = head->previous;
+    due.next->previous = &due;
+    due.previous->next = &due;
+    head->next = head->previous = head;
+
+    while (due.next != &due) {
+        ws_timer *timer = due.next;
+
+        unlink_timer(timer);
+        if (timer->tick > loop->tick) {
+            link_timer(loop, timer); /* another time round */
+        } else {
+            loop->timers--;
+            timer->expired(timer);
+        }
+    }
+}
+
+static void run_timers(ws_loop *loop)
+{
+    const int64_t current = loop->now / TICK_US;
+
+    /* A process that was stopped for long visits each slot at most once. */
+    if (current - loop->tick > WHEEL_SLOTS) {
+        loop->tick = current - WHEEL_SLOTS;
+    }
+    while (loop->tick < current) {
+        loop->tick++;
+        run_slot(loop);
+    }
+}
+
+/* ---- tasks ---- */
+
+void ws_loop_defer(ws_loop *loop, ws_task *task)
+{
+    if (!task->queued) {
+        task->queued = true;
+        task->next = NULL;
+        *loop->task_last = task;
+        loop->task_last = &task->next;
+    }
+}
+
+void ws_loop_cancel(ws_loop *loop, ws_task *task)
+{
+    if (!task->queued) {
+        return;
+    }
+    for (ws_task **at = &loop->task_first; *at; at = &(*at)->next) {
+        if (*at == task) {
+            *at = task->next;
+            if (loop->task_last == &task->next) {
+                loop->task_last = at;
+            }
+            break;
+        }
+    }
+    task->queued = false;
+}
+
+/* Runs what was queued until now; what is queued meanwhile waits for the next round. */
+static void run_tasks(ws_loop *loop)
+{
+    ws_task end = {0}; /* marks where this round's tasks stop */
+
+    if (!loop->task_first) {
+        return;
+    }
+    ws_loop_defer(loop, &end);
+    while (loop->task_first != &end) {
+        ws_task *task = loop->task_first;
+
+        ws_loop_cancel(loop, task); /* the first: found at once */
+        task->run(task);
+    }
+    ws_loop_cancel(loop, &end);
+}
+
+/* ---- the mailbox ---- */
+
+void ws_loop_post(ws_loop *loop, void (*run)(void *baton), void *baton)
+{
+    mail *letter = malloc(sizeof *letter);
+    const uint64_t one = 1;
+    bool wake;
+
+    if (!letter) {
+        abort();
+    }
+    *letter = (mail){.run = run, .baton = baton};
+    pthread_mutex_lock(&loop->mail_mutex);
+    wake = loop->mail_first == NULL;
+    *loop->mail_last = letter;
+    loop->mail_last = &letter->next;
+    if (wake) {
+        /* Within the lock: the loop may be freed by the one who reads this letter. */
+        while (write(loop->mailbox.fd, &one, sizeof one) < 0 && errno == EINTR) {
+        }
+    }
+    pthread_mutex_unlock(&loop->mail_mutex);
+}
+
+static void read_mail(ws_watch *watch, uint32_t events)
+{
+    ws_loop *loop = (ws_loop *)((char *)watch - offsetof(ws_loop, mailbox));
+    uint64_t count;
+    mail *letter;
+
+    (void)events;
+    pthread_mutex_lock(&loop->mail_mutex);
+    while (read(loop->mailbox.fd, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+    letter = loop->mail_first;
+    loop->mail_first = NULL;
+    loop->mail_last = &loop->mail_first;
+    pthread_mutex_unlock(&loop->mail_mutex);
+
+    while (letter) {
+        mail *next = letter->next;
+
+        letter->run(letter->baton);
+        free(letter);
+        letter = next;
+    }
+}
+
+/* ---- life ---- */
+
+ws_loop *ws_loop_create(void)
+{
+    ws_loop *loop = calloc(1, sizeof *loop);
+    int fd;
+
+    if (!loop) {
+        return NULL;
+    }
+    loop->mailbox.fd = -1;
+    loop->mailbox.ready = read_mail;
+    loop->mail_last = &loop->mail_first;
+    loop->task_last = &loop->task_first;
+    loop->now = monotonic_us();
+    loop->tick = loop->now / TICK_US;
+    for (int i = 0; i < WHEEL_SLOTS; i++) {
+        loop->wheel[i].next = loop->wheel[i].previous = &loop->wheel[i];
+    }
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->epoll < 0 || fd < 0 || !ws_loop_watch(loop, &loop->mailbox, fd, EPOLLIN)) {
+        const int error = errno;
+
+        if (fd >= 0) {
+            close(fd);
+        }
+        if (loop->epoll >= 0) {
+            close(loop->epoll);
+        }
+        free(loop);
+        errno = error;
+        return NULL;
+    }
+    pthread_mutex_init(&loop->mail_mutex, NULL);
+    return loop;
+}
+
+void ws_loop_destroy(ws_loop *loop)
+{
+    read_mail(&loop->mailbox, 0);
+    pthread_mutex_destroy(&loop->mail_mutex);
+    close(loop->mailbox.fd);
+    close(loop->epoll);
+    free(loop);
+}
+
+void ws_loop_quit(ws_loop *loop)
+{
+    loop->quit = true;
+}
+
+/* Milliseconds that epoll may sleep; -1 for ever. */
+static int patience(const ws_loop *loop, bool bounded)
+{
+    if (loop->task_first) {
+        return 0;
+    }
+    if (loop->timers > 0) {
+        const int64_t next = (loop->now / TICK_US + 1) * TICK_US;
+
+        return (int)((next - loop->now + 999) / 1000);
+    }
+    return bounded ? 2 * WS_TICK_MS : -1;
+}
+
+void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
+{
+    struct epoll_event events[EVENTS_PER_ROUND];
+
+    loop->now = monotonic_us();
+    while (!loop->quit) {
+        int n = epoll_wait(loop->epoll, events, EVENTS_PER_ROUND,
+                           patience(loop, every_round != NULL));
+
+        loop->now = monotonic_us();
+        for (int i = 0; i < n; i++) {
+            ws_watch *watch = events[i].data.ptr;
+
+            if (watch->fd >= 0) { /* not removed by an earlier one of this round */
+                watch->ready(watch, events[i].events);
+            }
+        }
+        run_timers(loop);
+        if (every_round) {
+            every_round(baton);
+        }
+        run_tasks(loop);
+    }
+}

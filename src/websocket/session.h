@@ -1,0 +1,62 @@
+/*
+ * A WebSocket session on an Apache connection (RFC 6455).
+ *
+ * A session belongs to one thread, its reactor's, from ws_session_begin() on: that thread alone reads,
+ * writes and frees it, so no lock guards it. It lives in its connection's pool.
+ */
+#ifndef WS_SESSION_H
+#define WS_SESSION_H
+
+#include "deflate.h"
+#include "frame.h"
+#include "loop.h"
+#include "mod_clowntalk.h"
+#include "outgoing.h"
+
+typedef struct ws_reactor ws_reactor;
+
+/* What the configuration says about a session, resolved at its handshake. */
+typedef struct ws_settings {
+    apr_uint64_t max_message; /* bytes */
+    apr_size_t backlog;       /* unsent bytes before the client is dropped */
+    int ping;                 /* seconds, 0: no pings */
+    int max_age;              /* seconds, 0: no end */
+    ws_deflate_params deflate; /* as agreed in the handshake */
+} ws_settings;
+
+/* Where a session stands. The names are in session.c, for the log. */
+typedef enum ws_state {
+    WS_STATE_OPEN = 0, /* messages go both ways */
+    WS_STATE_CLOSING,  /* our Close is on its way, the peer's has not come */
+    WS_STATE_LINGER,   /* nothing more to say: the rest is written, then the peer's FIN awaited */
+    WS_STATE_DEAD,     /* the socket is closed; the MPM may not have let go of the connection yet */
+} ws_state;
+
+/*
+ * Makes a session for a connection whose handshake has succeeded; `settings`, `handler` and `data` must live in
+ * c->pool or longer. On the worker thread.
+ */
+clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
+                                     const clowntalk_handler *handler, void *data,
+                                     const char *user);
+/*
+ * Hands the session to its reactor's thread, on which this is called. `owns_connection`: the reactor closes the
+ * socket and frees the connection in the end (event MPM); otherwise the loop is told to quit and
+ * the MPM does it.
+ */
+void ws_session_begin(clowntalk_session *session, ws_reactor *reactor, bool owns_connection);
+
+/*
+ * Queues a message; written at the end of the loop's round. A publication (one with a topic) that a slow client
+ * has not been sent yet is replaced by a newer one of the same topic. False where the session takes no more.
+ */
+bool ws_session_send(clowntalk_session *session, ws_outgoing *outgoing);
+/* Begins the closing handshake. */
+void ws_session_close(clowntalk_session *session, int code, const char *reason);
+
+conn_rec *ws_session_connection(clowntalk_session *session);
+const char *ws_session_user(clowntalk_session *session);
+apr_uint64_t ws_session_id(clowntalk_session *session);
+ws_reactor *ws_session_reactor(clowntalk_session *session);
+
+#endif

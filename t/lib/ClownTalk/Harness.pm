@@ -1,0 +1,78 @@
+# Runs TAP programs, shows them as prove does, and keeps count.
+#
+# Counts go into the file that CLOWNTALK_TALLY names, a line per run, so that t/run can add up what
+# several processes have run: "NAME<tab>PASSED<tab>FAILED<tab>SKIPPED".
+package ClownTalk::Harness;
+
+use strict;
+use warnings;
+
+use Fcntl qw(:flock);
+use TAP::Harness;
+
+# run(name, tests => [FILE ...], exec => [COMMAND ...], timeout => SECONDS, verbose => 0|1)
+# returns {passed, failed, skipped}. A program that ends badly without a failed test counts as one.
+sub run {
+    my (%arg) = @_;
+
+    print "\n# $arg{name}\n";
+    my $harness = TAP::Harness->new({
+        verbosity => $arg{verbose} ? 1 : 0,
+        merge     => 0,
+        failures  => 1,
+        exec      => ['timeout', '--kill-after=10', $arg{timeout}, @{$arg{exec} || []}],
+    });
+    my $cut = common_prefix(@{$arg{tests}});
+    my $aggregator = $harness->runtests(map { [$_, substr $_, $cut] } @{$arg{tests}});
+
+    my %count = (passed => 0, failed => 0, skipped => 0);
+    for my $parser ($aggregator->parsers) {
+        my $skipped = $parser->skipped;
+        my $failed  = $parser->failed;
+        $count{skipped} += $skipped || ($parser->skip_all ? 1 : 0);
+        $count{passed}  += $parser->passed - $skipped;
+        $count{failed}  += $failed || ($parser->has_problems && !$failed ? 1 : 0);
+    }
+    return tally($arg{name}, \%count);
+}
+
+# Results of checks that no program made: ([NAME, undef or what is wrong] ...).
+sub report {
+    my ($name, @checks) = @_;
+    my %count = (passed => 0, failed => 0, skipped => 0);
+
+    print "\n# $name\n";
+    for my $check (@checks) {
+        my ($what, $wrong) = @$check;
+        $count{defined $wrong ? 'failed' : 'passed'}++;
+        print defined $wrong ? "not ok - $what: $wrong\n" : "ok - $what\n";
+    }
+    return tally($name, \%count);
+}
+
+sub tally {
+    my ($name, $count) = @_;
+
+    if (my $file = $ENV{CLOWNTALK_TALLY}) {
+        open my $fh, '>>', $file or die "$file: $!";
+        flock $fh, LOCK_EX or die "$file: $!";
+        print $fh join("\t", $name, @$count{qw(passed failed skipped)}), "\n";
+        close $fh or die "$file: $!";
+    }
+    return $count;
+}
+
+# Length of the directory part that all names share, so that the display begins where they differ.
+sub common_prefix {
+    my ($first, @rest) = @_;
+
+    return 0 unless defined $first;
+    my $cut = rindex($first, '/') + 1;
+    for my $name (@rest) {
+        $cut = rindex($first, '/', $cut - 2) + 1
+            while $cut > 0 && substr($name, 0, $cut) ne substr($first, 0, $cut);
+    }
+    return $cut;
+}
+
+1;
