@@ -497,6 +497,7 @@ const device_driver co2_module_driver = {
     .name = "co2-module",
     .type = "co2-sensor",
     .addresses = (const uint8_t[]){0x38, 0},
+    .companion = UART_ADDRESS,
     .state_size = sizeof(co2_state),
     .probe = co2_module_probe,
     .option = co2_module_option,

@@ -28,6 +28,7 @@ UNIT_TESTS += \
 	t/unit/hts221 \
 	t/unit/mpl3115a2 \
 	t/unit/opt3001 \
+	t/unit/random \
 	t/unit/registry \
 	t/unit/relay_module \
 	t/unit/sht20 \
@@ -39,6 +40,7 @@ t_unit_hdc2080_LDADD = $(DRIVER_TEST_LIBS)
 t_unit_hts221_LDADD = $(DRIVER_TEST_LIBS)
 t_unit_mpl3115a2_LDADD = $(DRIVER_TEST_LIBS)
 t_unit_opt3001_LDADD = $(DRIVER_TEST_LIBS)
+t_unit_random_LDADD = $(DRIVER_TEST_LIBS)
 t_unit_registry_LDADD = $(DRIVER_TEST_LIBS)
 t_unit_relay_module_LDADD = $(DRIVER_TEST_LIBS)
 t_unit_sht20_LDADD = $(DRIVER_TEST_LIBS)

@@ -24,6 +24,7 @@
 /* Section "Configuration Register". */
 #define CONFIG_RN_AUTO  0xc000 /* range: automatic full scale */
 #define CONFIG_CT_800   0x0800 /* 800 ms, otherwise 100 */
+#define CONFIG_M        0x0600 /* mode; 00 again when a single shot is done */
 #define CONFIG_M_SINGLE 0x0200
 #define CONFIG_OVF      0x0100 /* read only: brighter than the full scale */
 #define CONFIG_CRF      0x0080 /* read only: ready; cleared by reading this register */
@@ -116,6 +117,8 @@ static device_step opt3001_measure(device *device, unsigned step, double *values
         return result;
     if ((config & CONFIG_SETTINGS) != settings(device))
         return -EIO; /* it lost power meanwhile */
+    if (!(config & (CONFIG_CRF | CONFIG_M)))
+        return -EIO; /* neither done nor at it: the same */
     if (!(config & CONFIG_CRF))
         return step < LAST_POLL ? POLL_TIME : -ETIMEDOUT;
     result = i2c_read16be(device->bus, device->address, REG_RESULT, &raw);

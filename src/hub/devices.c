@@ -173,6 +173,7 @@ void device_appeared(hub *hub, const message *found)
     if (!device->class->sensor && device->settings.interval > 0)
         device->republish_at = hub_now(hub) + (int64_t)llround(device->settings.interval * 1e6);
     device_pump(device);
+    requests_release(node);
 }
 
 void device_left(hub_device *device)

@@ -22,9 +22,9 @@
 
 #define HUB_MAX_REQUESTS 32 /* that wait for one device; more: busy */
 #define HUB_FIRST_LOOK                                                                             \
-    INT64_C(2000000)      /* requests wait so long for the first look at the buses                 \
-                           */
-#define HUB_MAX_HELD 1024 /* that wait so */
+    INT64_C(2000000)         /* requests wait so long for the first look at the buses              \
+                              */
+#define HUB_MAX_HELD 4194304 /* bytes of those that wait so */
 #define HUB_NO_BUS   UINT_MAX
 
 typedef struct request request;
@@ -156,6 +156,7 @@ typedef struct held {
     struct held *next;
     unsigned rights;
     uint64_t asker;
+    char device[TALK_MAX_TOPIC + 1]; /* whose appearance is enough for it, or "" */
     size_t length;
     char line[];
 } held;
@@ -181,7 +182,7 @@ struct hub_node {
     double air_pressure; /* as the buses were told */
     held *held;
     held **held_end;
-    size_t n_held;
+    size_t bytes_held;
 };
 
 struct hub {
@@ -265,7 +266,10 @@ void request_result(hub *hub, const message *result);
 /* Everything that waits is answered with this error. */
 void requests_refuse(hub_device *device, talk_error error, const char *sentence);
 void request_free(request *request);
-/* The requests that waited for the first look. */
+/*
+ * Takes the requests that waited: all of them once the first look is finished, and before it those
+ * in front that are for a device which is there already.
+ */
 void requests_release(hub_node *node);
 
 /* ---- what the classes have in common ---- */

@@ -26,7 +26,8 @@ mod_clowntalk_la_SOURCES += \
 # Their fixture: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
 HUB_TEST_LIBS = libhub.la $(CMOCKA_LIBS)
-UNIT_TESTS += t/unit/hub_requests t/unit/hub_sensors t/unit/hub_relays
+UNIT_TESTS += t/unit/hub_requests t/unit/hub_sensors t/unit/hub_relays t/unit/hub_buses t/unit/hub_displays \
+    t/unit/hub_directives t/unit/hub_threads
 t_unit_hub_requests_SOURCES = t/unit/hub_requests.c $(HUB_BENCH)
 t_unit_hub_requests_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 t_unit_hub_requests_LDADD = $(HUB_TEST_LIBS)
@@ -36,3 +37,11 @@ t_unit_hub_sensors_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_relays_SOURCES = t/unit/hub_relays.c $(HUB_BENCH)
 t_unit_hub_relays_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 t_unit_hub_relays_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_buses_SOURCES = t/unit/hub_buses.c $(HUB_BENCH)
+t_unit_hub_buses_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+t_unit_hub_buses_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_displays_SOURCES = t/unit/hub_displays.c $(HUB_BENCH)
+t_unit_hub_displays_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+t_unit_hub_displays_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_directives_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)

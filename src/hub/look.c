@@ -14,6 +14,12 @@
 #define QUICK_LOOKS 20
 #define LATE_LOOK   INT64_C(30000000)
 
+/*
+ * A chip that got its power together with the bus may need some time: each address is looked at
+ * twice at the start.
+ */
+#define SECOND_LOOK INT64_C(1000000)
+
 static site *add_site(worker *worker, uint8_t address)
 {
     site *grown;
@@ -85,6 +91,7 @@ void sites_reset(worker *worker)
     worker->first_look = 0;
     for (size_t i = 0; i < worker->n_sites; i++) {
         worker->sites[i].state = SITE_ABSENT;
+        worker->sites[i].fresh = true;
         worker->sites[i].look_at = HUB_NEVER;
     }
 }
@@ -106,7 +113,10 @@ static void schedule_look(worker *worker, site *site)
 {
     int64_t after = worker->config.rescan;
 
-    if (site->quick_looks > 0) {
+    if (site->fresh) {
+        site->fresh = false;
+        after = SECOND_LOOK;
+    } else if (site->quick_looks > 0) {
         site->quick_looks--;
         after = QUICK_LOOK;
     } else if (after == 0 && site->was_there) {
@@ -130,6 +140,7 @@ static void create_units(worker *worker, site *site, const device_driver *driver
 
     site->state = SITE_PRESENT;
     site->was_there = true;
+    site->fresh = false;
     site->quick_looks = 0;
     for (size_t i = 0; i < worker->config.n_pins; i++) {
         const worker_pin *pin = &worker->config.pins[i];

@@ -35,15 +35,15 @@
 /* How long the parent waits for the guardian, which waits for the hub. */
 #define GUARDIAN_PATIENCE_MS 5000
 /* A hub that dies younger than this is started again with growing delays. */
-#define HUB_YOUNG_MS 1000
+#define HUB_YOUNG_MS         1000
 #define MAX_RESTART_DELAY_MS 5000
-#define LISTEN_BACKLOG 511
+#define LISTEN_BACKLOG       511
 
 typedef struct hub_process {
     server_rec *server;
     apr_pool_t *pool;
     const ct_house *house;
-    const char *reason;  /* for the next start: "power-on", "restart", "crash" */
+    const char *reason; /* for the next start: "power-on", "restart", "crash" */
     int listener;
     apr_proc_t guardian; /* pid -1: none */
     bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
@@ -137,7 +137,8 @@ static bool watch_signals(termination *end, ws_loop *loop)
     sigaddset(&set, SIGTERM);
     end->loop = loop;
     end->watch.ready = on_signal;
-    return ws_loop_watch(loop, &end->watch, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), EPOLLIN);
+    return ws_loop_watch(loop, &end->watch, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+                         EPOLLIN);
 }
 
 /* Makes this process end when `parent` does, however that ends. */
@@ -149,7 +150,8 @@ static void end_with(pid_t parent)
     }
 }
 
-/* Runs the hub; returns its exit code. The buses are opened as the user that the server started as. */
+/* Runs the hub; returns its exit code. The buses are opened as the user that the server started as.
+ */
 static int run_hub(const hub_process *process, const char *reason, pid_t guardian)
 {
     apr_pool_t *pool;
@@ -164,7 +166,8 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     prctl(PR_SET_NAME, "clowntalk-hub");
     hub_log_server = process->server;
     apr_pool_create(&pool, process->pool);
-    instance = apr_psprintf(pool, "%ld-%" APR_INT64_T_FMT, (long)getpid(), (apr_int64_t)monotonic_ms());
+    instance =
+        apr_psprintf(pool, "%ld-%" APR_INT64_T_FMT, (long)getpid(), (apr_int64_t)monotonic_ms());
     config.nodes = node_configs(pool, process->house);
     config.n_nodes = (size_t)process->house->nodes->nelts;
     config.state_dir = process->house->state_dir;
@@ -179,7 +182,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     output = hub_server_output(server);
     hub = hub_create(&config, &output);
     if (!hub) {
-        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0050", "the hub cannot start");
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0060", "the hub's core cannot start");
         return 1;
     }
     if (ap_run_drop_privileges(pool, process->server) != 0) {
@@ -432,7 +435,7 @@ static void make_state_dir(const hub_process *process)
                       path);
     } else if (geteuid() == 0 &&
                chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
-        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
+        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
                       "%s (ClownTalkStateDir) cannot be given to the server's User", path);
     }
 }

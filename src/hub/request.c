@@ -364,26 +364,41 @@ static void receive(hub_node *node, unsigned rights, uint64_t asker, const char 
 static void hold(hub_node *node, unsigned rights, uint64_t asker, const char *line, size_t length)
 {
     held *held = malloc(sizeof(*held) + length);
+    talk_message message = {0};
+    char why[TALK_MAX_WHY];
 
     if (!held)
         abort();
-    *held = (struct held){NULL, rights, asker, length};
+    *held = (struct held){.rights = rights, .asker = asker, .length = length};
     memcpy(held->line, line, length);
+    if (talk_message_parse(&message, line, length, why, sizeof(why)) == TALK_OK)
+        memcpy(held->device, message.topic.device, sizeof(held->device));
+    talk_message_clear(&message);
     *node->held_end = held;
     node->held_end = &held->next;
-    node->n_held++;
+    node->bytes_held += sizeof(*held) + length;
+    requests_release(node);
+}
+
+static bool is_there(hub_node *node, const char *topic)
+{
+    const hub_device *device = device_find(node, topic);
+
+    return device && device->listed;
 }
 
 void requests_release(hub_node *node)
 {
-    while (node->held) {
-        held *next = node->held->next;
-        receive(node, node->held->rights, node->held->asker, node->held->line, node->held->length);
-        free(node->held);
-        node->held = next;
+    held *held;
+
+    while ((held = node->held) && (node->ready || is_there(node, held->device))) {
+        node->held = held->next;
+        if (!node->held)
+            node->held_end = &node->held;
+        node->bytes_held -= sizeof(*held) + held->length;
+        receive(node, held->rights, held->asker, held->line, held->length);
+        free(held);
     }
-    node->held_end = &node->held;
-    node->n_held = 0;
 }
 
 static void refuse_line(hub *hub, uint64_t asker, const char *line, size_t length, talk_error error,
@@ -413,7 +428,7 @@ void hub_request(hub *hub, const char *name, unsigned rights, uint64_t asker, co
         refuse_line(hub, asker, line, length, TALK_UNAVAILABLE, "there is no such node here");
     else if (node->ready)
         receive(node, rights, asker, line, length);
-    else if (node->n_held < HUB_MAX_HELD)
+    else if (node->bytes_held < HUB_MAX_HELD)
         hold(node, rights, asker, line, length);
     else
         refuse_line(hub, asker, line, length, TALK_UNAVAILABLE,

@@ -342,7 +342,7 @@ static void started(worker *worker, unit *unit)
 
 /* ---- sensors ---- */
 
-static void measured(worker *worker, unit *unit, const double *values)
+static void measured(worker *worker, unit *unit)
 {
     int64_t now = worker_now(worker);
 
@@ -350,7 +350,7 @@ static void measured(worker *worker, unit *unit, const double *values)
         if (queue_length(worker->config.outbox) < OUTBOX_LIMIT) {
             message *sample = message_new(MESSAGE_SAMPLE, 0);
             sample->unit = unit->id;
-            memcpy(sample->values, values, sizeof(sample->values));
+            memcpy(sample->values, unit->values, sizeof(sample->values));
             worker_send(worker, sample);
         }
         /* Fixed rate: the next slot counts from the last one, not from now; missed ones are left
@@ -361,7 +361,7 @@ static void measured(worker *worker, unit *unit, const double *values)
             unit->slot = HUB_NEVER;
     }
     if (unit->requests && unit->requests->type == MESSAGE_MEASURE) {
-        memcpy(unit->requests->values, values, sizeof(unit->requests->values));
+        memcpy(unit->requests->values, unit->values, sizeof(unit->requests->values));
         answer(worker, unit, 0);
     }
     succeeded(worker, unit);
@@ -369,9 +369,12 @@ static void measured(worker *worker, unit *unit, const double *values)
 
 static void measure(worker *worker, unit *unit)
 {
-    double values[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
-    device_step step = unit->device.driver->sensor->measure(&unit->device, unit->step, values);
+    device_step step;
 
+    /* A driver may have one value before the other. */
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES && unit->step == 0; i++)
+        unit->values[i] = NAN;
+    step = unit->device.driver->sensor->measure(&unit->device, unit->step, unit->values);
     worker_outcome(worker, step < 0 ? (int)step : 0);
     if (step < 0) {
         fail(worker, unit, (int)step);
@@ -381,7 +384,7 @@ static void measure(worker *worker, unit *unit)
     unit->due = worker_now(worker) + step;
     if (step == 0) {
         enter(worker, unit, UNIT_IDLE);
-        measured(worker, unit, values);
+        measured(worker, unit);
     }
 }
 

@@ -289,14 +289,14 @@ static void refuse_raw(worker *worker, int error)
 
 /* The devices' next due time, and whose it is. Requests count from when they came: nobody starves.
  */
-static unit *next_unit(worker *worker, int64_t *due)
+static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 {
     unit *next = NULL;
 
     *due = HUB_NEVER;
     for (unit *unit = worker->units; unit; unit = unit->next) {
         int64_t wanted = unit_due(worker, unit);
-        if (wanted < *due) {
+        if (wanted < *due && (unit->device.driver->relay || !relays_only)) {
             *due = wanted;
             next = unit;
         }
@@ -320,10 +320,12 @@ static bool do_next(worker *worker, int64_t *until)
 {
     int64_t now = worker_now(worker);
     int64_t unit_at, look_at, raw_at = raw_due(worker);
-    unit *unit = next_unit(worker, &unit_at);
+    /* Relays that were found work while the others are still looked for. */
+    bool looking = worker->first_look < worker->n_sites && !worker_is_quiet(worker);
+    unit *unit = next_unit(worker, looking, &unit_at);
     site *site = sites_next(worker, &look_at);
 
-    if (worker->first_look < worker->n_sites && !worker_is_quiet(worker)) {
+    if (looking && unit_at > now) {
         site_look(worker, &worker->sites[worker->first_look++]);
         return true;
     }
@@ -389,6 +391,9 @@ int64_t worker_run(worker *worker)
         tell_looked(worker);
         if (!worker->bus)
             return worker->reopen_at;
-    } while (do_next(worker, &until));
-    return until;
+        if (!do_next(worker, &until))
+            return until;
+        /* Without threads the owner has its turn after each step, as it would have with them. */
+    } while (!worker->config.environment->manual);
+    return worker_now(worker);
 }

@@ -80,8 +80,9 @@ struct unit {
     int64_t failed_since;
     bool given_up; /* the owner was told */
     /* sensors */
-    int64_t interval; /* microseconds, 0: none */
-    int64_t slot;     /* when the next periodic measurement is due, HUB_NEVER */
+    int64_t interval;                     /* microseconds, 0: none */
+    double values[DEVICE_MAX_QUANTITIES]; /* of the measurement under way */
+    int64_t slot;                         /* when the next periodic measurement is due, HUB_NEVER */
     /* relays */
     int64_t clicked;   /* when the last click began */
     int64_t pulse_end; /* when it switches off by itself, HUB_NEVER */
@@ -112,6 +113,7 @@ struct site {
     bool held_logged;
     bool unstarted_logged;
     int64_t look_at;      /* when to look next, HUB_NEVER */
+    bool fresh;           /* not looked at since the bus was opened */
     unsigned quick_looks; /* how many more at the shorter distance, after a device was lost */
     bool was_there;
 };

@@ -31,6 +31,13 @@ sim_clock sim_fake_clock(_Atomic int64_t *time);
  */
 int sim_bus_open(i2c_bus **bus, const char *file, const sim_clock *clock, char *why,
                  size_t why_size);
+/* Whether a scenario file can be read, without opening a bus: 0, or -EINVAL and `why`. */
+int sim_scenario_check(const char *file, char *why, size_t why_size);
+/*
+ * Who hears about a scenario file that was changed and is wrong (default: standard error). It is
+ * called by the thread that makes a transfer, and must call nothing here.
+ */
+void sim_bus_on_report(i2c_bus *bus, void (*report)(void *baton, const char *text), void *baton);
 /* An empty bus, for tests to plug chips into. NULL where memory is short. */
 i2c_bus *sim_bus_create(const sim_clock *clock);
 /*

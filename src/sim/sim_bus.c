@@ -1,6 +1,9 @@
 /* The simulated bus itself: addressing, bytes, time, faults; and the handles that tests hold. */
 #include "sim_bus.h"
 
+#include "sim_memory.h"
+#include "sim_player.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +76,8 @@ void sim_bus_enter(sim_bus *bus)
 {
     pthread_mutex_lock(&bus->lock);
     bus->now = bus->clock.now(bus->clock.baton);
+    if (bus->memory)
+        sim_memory_touch(bus);
 }
 
 void sim_bus_leave(sim_bus *bus)
@@ -139,19 +144,33 @@ static bool is_stuck(const sim_bus *bus)
     return false;
 }
 
+/* Bits on the wire: 9 per byte, addresses among them, and the starts and the stop. */
+static double bits_of(size_t write_length, size_t read_length)
+{
+    size_t bytes = write_length + read_length + (write_length > 0) + (read_length > 0);
+    return (double)(bytes * 9 + 3);
+}
+
+/* Seconds that the transfer takes. */
+static double duration(const sim_bus *bus, const sim_chip *chip, double bits)
+{
+    double slowness = chip && chip->plugged ? chip->faults[SIM_SLOW] : 0;
+    return slowness + (bus->clock_frequency > 0 ? bits / bus->clock_frequency : 0);
+}
+
 static int sim_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, size_t write_length,
                         uint8_t *read, size_t read_length)
 {
     sim_bus *bus = (sim_bus *)base;
     sim_bus_enter(bus);
-    sim_chip *chip = bus->chips[address];
-    double slowness = chip && chip->plugged ? chip->faults[SIM_SLOW] : 0;
-    if (slowness > 0) { /* others may look at the bus meanwhile */
+    sim_player_advance(bus);
+    double seconds = duration(bus, bus->chips[address], bits_of(write_length, read_length));
+    if (seconds > 0) { /* others may look at the bus meanwhile */
         sim_bus_leave(bus);
-        bus->clock.sleep(bus->clock.baton, (int64_t)(slowness * 1e6));
+        bus->clock.sleep(bus->clock.baton, (int64_t)(seconds * 1e6));
         sim_bus_enter(bus);
-        chip = bus->chips[address];
     }
+    sim_chip *chip = bus->chips[address];
     bus->transfers[address]++;
     bus->written[address] += write_length > 1 ? (unsigned)write_length - 1 : 0;
     int result = -ENXIO;
@@ -159,6 +178,7 @@ static int sim_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, si
         result = -ETIMEDOUT;
     else if (chip && chip->plugged && !(chip->faults[SIM_NO_ACKNOWLEDGE] > 0))
         result = exchange(bus, chip, address, write, write_length, read, read_length);
+    sim_trace_transfer(bus, address, write, write_length, read, read_length, result);
     sim_bus_leave(bus);
     return result;
 }
@@ -192,14 +212,19 @@ static void sim_sleep(i2c_bus *base, int64_t microseconds)
 
 /* ---- life ---- */
 
-static void remove_chip(sim_bus *bus, sim_chip *chip)
+/* Takes a chip off the bus for good. */
+static void discard(sim_bus *bus, sim_chip *chip)
 {
     bus->chips[chip->address] = NULL;
     if (chip->ops->companion)
         bus->chips[chip->ops->companion] = NULL;
-    free(chip);
+    if (bus->memory)
+        sim_memory_forget(bus, chip->address);
+    else
+        free(chip);
 }
 
+/* In a file's memory the chips stay: the next owner finds them. */
 static void sim_close(i2c_bus *base)
 {
     sim_bus *bus = (sim_bus *)base;
@@ -208,9 +233,12 @@ static void sim_close(i2c_bus *base)
     sim_bus_leave(bus);
     if (!last)
         return;
-    for (unsigned i = 0; i < SIM_ADDRESSES; i++)
+    for (unsigned i = 0; i < SIM_ADDRESSES && !bus->memory; i++)
         if (bus->chips[i])
-            remove_chip(bus, bus->chips[i]);
+            discard(bus, bus->chips[i]);
+    sim_player_close(bus);
+    sim_memory_close(bus);
+    sim_trace_close(bus);
     pthread_mutex_destroy(&bus->lock);
     free(bus);
 }
@@ -225,6 +253,12 @@ static const i2c_bus_ops sim_ops = {
     .close = sim_close,
 };
 
+static void report_to_stderr(void *baton, const char *text)
+{
+    (void)baton;
+    fprintf(stderr, "%s\n", text);
+}
+
 i2c_bus *sim_bus_create(const sim_clock *clock)
 {
     sim_bus *bus = calloc(1, sizeof *bus);
@@ -234,7 +268,9 @@ i2c_bus *sim_bus_create(const sim_clock *clock)
     bus->clock = clock ? *clock : monotonic_clock;
     pthread_mutex_init(&bus->lock, NULL);
     bus->references = 1;
-    bus->epoch = bus->clock.now(bus->clock.baton);
+    bus->epoch = bus->now = bus->clock.now(bus->clock.baton);
+    bus->report = report_to_stderr;
+    bus->memory_fd = bus->trace_fd = -1;
     return &bus->bus;
 }
 
@@ -248,8 +284,7 @@ int sim_bus_open(i2c_bus **result, const char *file, const sim_clock *clock, cha
     }
     int error = 0;
     if (file) {
-        snprintf(why, why_size, "scenario files cannot be read yet: %s", file);
-        error = -ENOTSUP;
+        error = sim_player_open((sim_bus *)bus, file, why, why_size);
     } else if (!sim_default_scenario(bus)) {
         snprintf(why, why_size, "out of memory");
         error = -ENOMEM;
@@ -272,27 +307,49 @@ void sim_bus_retain(i2c_bus *base)
 
 /* ---- chips on the bus ---- */
 
+void sim_bus_report(sim_bus *bus, const char *text)
+{
+    bus->report(bus->report_baton, text);
+}
+
+void sim_bus_on_report(i2c_bus *base, void (*report)(void *baton, const char *text), void *baton)
+{
+    sim_bus *bus = (sim_bus *)base;
+    sim_bus_enter(bus);
+    bus->report = report;
+    bus->report_baton = baton;
+    sim_bus_leave(bus);
+}
+
 sim_chip *sim_bus_add(sim_bus *bus, const sim_chip_ops *ops, uint8_t address)
 {
+    bool kept = false;
     if (address >= SIM_ADDRESSES || bus->chips[address] ||
         (ops->companion && bus->chips[ops->companion]))
         return NULL;
-    sim_chip *chip = calloc(1, ops->size);
+    sim_chip *chip =
+        bus->memory ? sim_memory_place(bus, ops, address, &kept) : calloc(1, ops->size);
     if (!chip)
         return NULL;
     chip->ops = ops;
     chip->bus = &bus->bus;
     chip->address = address;
-    chip->plugged = true;
     for (unsigned i = 0; i < SIM_MAX_INPUTS; i++)
-        chip->inputs[i].value = ops->inputs[i].value;
+        chip->inputs[i] = (sim_signal){.value = ops->inputs[i].value};
     bus->chips[address] = chip;
     if (ops->companion)
         bus->chips[ops->companion] = chip;
-    if (ops->create)
+    if (!kept && ops->create)
         ops->create(chip);
-    ops->power_up(chip);
+    if (!kept)
+        sim_bus_power(chip, true);
     return chip;
+}
+
+void sim_bus_remove(sim_bus *bus, sim_chip *chip)
+{
+    sim_bus_power(chip, false);
+    discard(bus, chip);
 }
 
 void sim_bus_power(sim_chip *chip, bool on)
@@ -300,6 +357,7 @@ void sim_bus_power(sim_chip *chip, bool on)
     if (chip->plugged == on)
         return;
     chip->plugged = on;
+    sim_chip_trace(chip, on ? "plugged" : "unplugged");
     if (on)
         chip->ops->power_up(chip);
     else if (chip->ops->power_down)

@@ -91,6 +91,9 @@ bool sim_relay_record_of(sim_chip *chip, sim_relay_record *record);
 int64_t sim_chip_now(const sim_chip *chip);
 /* The present value of one of the chip's inputs. */
 double sim_chip_input(sim_chip *chip, unsigned input);
+/* A line for the trace, where one is kept. */
+void sim_chip_trace(const sim_chip *chip, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Whether a checksum is to be wrong. */
 bool sim_chip_breaks_crc(const sim_chip *chip);
 

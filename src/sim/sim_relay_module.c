@@ -59,6 +59,7 @@ static void begin_pulse(sim_relay_module *relay, int direction)
         relay->record.shortest_gap = gap;
     relay->started = now;
     relay->direction = direction;
+    sim_chip_trace(&relay->chip, "coil %s", direction == DIRECTION_ON ? "on" : "off");
 }
 
 static void end_pulse(sim_relay_module *relay)
@@ -70,6 +71,11 @@ static void end_pulse(sim_relay_module *relay)
         record->shortest_pulse = record->last_pulse;
     record->pulses++;
     relay->direction = DIRECTION_NONE;
+    sim_chip_trace(&relay->chip, "coil released after %.6f s, contact %s",
+                   (double)record->last_pulse / 1e6,
+                   record->contact < 0 ? "unknown"
+                   : record->contact   ? "on"
+                                       : "off");
 }
 
 /* After the pins may have changed. */
@@ -77,8 +83,10 @@ static void update(sim_relay_module *relay)
 {
     bool shorted;
     int direction = direction_of(&relay->expander, &shorted);
-    if (shorted)
+    if (shorted) {
         relay->record.shorts++;
+        sim_chip_trace(&relay->chip, "half bridge short-circuited");
+    }
     if (direction == relay->direction)
         return;
     if (relay->direction != DIRECTION_NONE)
@@ -99,8 +107,10 @@ static void set(sim_chip *chip, uint8_t reg, uint8_t value)
     uint8_t inputs = expander->config;
     sim_tca9534a_set(expander, reg, value);
     uint8_t new_outputs = inputs & ~expander->config & BRIDGES;
-    if ((expander->output ^ NEUTRAL) & new_outputs)
+    if ((expander->output ^ NEUTRAL) & new_outputs) {
         relay->record.unsafe_starts++;
+        sim_chip_trace(chip, "outputs on while not neutral: %02x", expander->output);
+    }
     update(relay);
 }
 

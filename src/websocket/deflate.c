@@ -8,8 +8,7 @@
 
 #include <zlib.h>
 
-#define MIN_BITS 8 /* section 7.1.2 */
-#define MAX_BITS 15
+#define MAX_BITS 15 /* section 7.1.2 */
 
 /* ---- Negotiation -------------------------------------------------------------------------- */
 
@@ -326,6 +325,7 @@ void ws_inflate_init(ws_inflate *inflater, const ws_deflate_params *params, uint
     memset(inflater, 0, sizeof(*inflater));
     inflater->max_message = max_message;
     inflater->window_bits = params->client_window_bits;
+    ws_utf8_init(&inflater->utf8);
     inflater->takeover = !params->client_no_context_takeover;
 }
 
@@ -345,14 +345,13 @@ static ws_inflate_status fail(ws_inflate *inflater, ws_event *piece, uint16_t co
     return WS_INFLATE_FAIL;
 }
 
-/* A client that agreed to 8 bits may well use zlib, whose window is 9 then: be liberal with it. */
 static z_stream *create_stream(uint8_t window_bits)
 {
     z_stream *stream = calloc(1, sizeof(*stream));
 
     if (stream == NULL)
         return NULL;
-    if (inflateInit2(stream, window_bits == MIN_BITS ? -9 : -(int)window_bits) != Z_OK) {
+    if (inflateInit2(stream, -(int)window_bits) != Z_OK) {
         free(stream);
         return NULL;
     }
@@ -364,7 +363,6 @@ static bool begin_message(ws_inflate *inflater)
     inflater->message = 0;
     inflater->tail = 0;
     inflater->pending = inflater->after_final = false;
-    ws_utf8_init(&inflater->utf8);
     if (inflater->stream == NULL)
         inflater->stream = create_stream(inflater->window_bits);
     return inflater->stream != NULL;
@@ -381,9 +379,9 @@ static bool between_blocks(const z_stream *stream)
 
 /*
  * Calls zlib once, with input that may be empty, and returns its result. A block with BFINAL ends
- * zlib's stream, but not the message: more blocks may follow at the next byte (section 7.2.3.4), and
- * they may refer to what came before. inflateResetKeep() begins a new stream and keeps the window,
- * which inflateReset() would not.
+ * zlib's stream, but not the message: more blocks may follow at the next byte (section 7.2.3.4),
+ * and they may refer to what came before. inflateResetKeep() begins a new stream and keeps the
+ * window, which inflateReset() would not.
  */
 static int run_zlib(ws_inflate *inflater, const uint8_t **in, size_t *length, uint8_t *out,
                     size_t room, size_t *produced)
@@ -403,12 +401,9 @@ static int run_zlib(ws_inflate *inflater, const uint8_t **in, size_t *length, ui
     *length -= consumed;
     *produced = (size_t)(stream->next_out - out);
     inflater->pending = stream->avail_out == 0 && result != Z_STREAM_END && !between_blocks(stream);
-    if (result == Z_STREAM_END) {
-        inflater->after_final = true;
+    inflater->after_final = result == Z_STREAM_END;
+    if (inflater->after_final)
         return inflateResetKeep(stream);
-    }
-    if (consumed > 0)
-        inflater->after_final = false;
     return result == Z_BUF_ERROR && *length == 0 ? Z_OK : result; /* merely nothing left to do */
 }
 

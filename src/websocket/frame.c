@@ -244,13 +244,14 @@ static bool fail(ws_parser *parser, ws_event *event, uint16_t code, const char *
 /* XORs as ws_mask() does; what it returns has high bits where a byte of the result is not ASCII. */
 static uint64_t unmask(uint8_t *data, size_t length, const uint8_t key[4], size_t offset)
 {
-    uint8_t pattern[8];
+    const uint8_t turned[4] = {key[offset & 3], key[(offset + 1) & 3], key[(offset + 2) & 3],
+                               key[(offset + 3) & 3]};
     uint64_t mask, word[4], seen = 0;
+    uint32_t half;
     size_t at = 0;
 
-    for (size_t i = 0; i < sizeof(pattern); i++)
-        pattern[i] = key[(offset + i) & 3];
-    memcpy(&mask, pattern, sizeof(mask));
+    memcpy(&half, turned, sizeof(half));
+    mask = (uint64_t)half << 32 | half;
 
     for (; length - at >= sizeof(word); at += sizeof(word)) {
         memcpy(word, data + at, sizeof(word));
@@ -266,7 +267,7 @@ static uint64_t unmask(uint8_t *data, size_t length, const uint8_t key[4], size_
         memcpy(data + at, word, sizeof(mask));
     }
     for (; at < length; at++) {
-        data[at] ^= pattern[at & 7];
+        data[at] ^= turned[at & 3];
         seen |= data[at];
     }
     return seen & HIGH_BITS;

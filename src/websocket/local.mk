@@ -31,7 +31,9 @@ mod_clowntalk_la_SOURCES += \
 	src/websocket/census.c src/websocket/census.h \
 	src/websocket/loop.c src/websocket/loop.h \
 	src/websocket/outgoing.c src/websocket/outgoing.h \
+	src/websocket/queue.c src/websocket/queue.h \
 	src/websocket/reactor.c src/websocket/reactor.h \
 	src/websocket/session.c src/websocket/session.h src/websocket/session_private.h \
+	src/websocket/transport.c src/websocket/transport.h \
 	src/websocket/upgrade.c src/websocket/upgrade.h
 clowntalkinclude_HEADERS += src/websocket/mod_clowntalk.h

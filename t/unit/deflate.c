@@ -212,6 +212,8 @@ static void s7_1_offers_that_are_declined(void **state)
         {PMD "; server_max_window_bits=100", &standard, NONE},
         {PMD "; server_max_window_bits=+9", &standard, NONE},
         {PMD "; server_max_window_bits=1x", &standard, NONE},
+        {PMD "; server_max_window_bits=80", &standard, NONE},
+        {PMD "; server_max_window_bits=9x", &standard, NONE},
         {PMD "; server_max_window_bits=x", &standard, NONE},
         {PMD "; server_max_window_bits=18446744073709551626", &standard, NONE},
         {PMD "; client_max_window_bits=7", &standard, NONE},
@@ -762,7 +764,7 @@ static void s7_1_2_2_the_client_keeps_to_its_window(void **state)
     assert_int_equal(got.event.close_code, WS_CLOSE_BAD_DATA);
     free(got.data);
 
-    /* 8 bits were agreed: what a client's zlib makes of it (9) is taken. */
+    /* 8 bits were agreed, for which zlib takes 9 and never refers back further than 250 bytes. */
     params.client_window_bits = 8;
     assert_int_equal(
         __real_deflateInit2_(&client, 9, Z_DEFLATED, -9, 8, 0, ZLIB_VERSION, sizeof(client)), Z_OK);
@@ -783,14 +785,21 @@ static void s7_2_2_what_is_no_deflate(void **state)
         {"\xFF", 1},                                 /* block type 3 */
         {"\x06", 1},                                 /* the same, BFINAL not set */
         {"\xF2\x48\xCD", 3},                         /* cut off inside a block */
-        {"\xF2\x48\xCD\xC9\xC9", 5},                 /* the same, the tail gives another end */
+        {"\xF2\x48\xCD\xC9\xC9", 5},                 /* the same; the tail gives another end */
+        {"\xF2\x48\xCD\xC9\xC9\x07", 6},             /* the tail gives the right end, too late */
+        {"\xF3\x48\xCD\xC9\xC9\x07", 6},             /* the same, BFINAL set */
         {"\x00\x05\x00\xFA\xFF\x48\x65", 7},         /* stored block, cut off */
+        {"\x00\x09\x00\xF6\xFF\x48\x65", 7},         /* the same, the tail is not enough */
         {"\x00\x05\x00\xFA\xFE", 5},                 /* lengths that do not match */
         {"\xF2\x00\x11\x00\x00", 5},                 /* refers to a message that never was */
         {"\xF3\x48\xCD\xC9\xC9\x07\x00\x00\x00", 9}, /* half a block behind the last */
         {"\xF3\x48\xCD\xC9\xC9\x07\x00\xFF", 8},     /* garbage behind the last block */
         {"\x04", 1},                                 /* dynamic codes, cut off */
-        {"\xF2\x48\xCD\xC9\xC9\x07\x00\x00\x00\xFF\xFF\x00\x00", 13}, /* half a block at the end */
+        {"\xF2\x48\xCD\xC9\xC9\x07\x00\x00\x00\xFF\xFF\x00\x00", 13}, /* half a block, at the end */
+        /* its end-of-block code is 15 ones: the tail ends it, and has a bit left */
+        {"\x04\xE0\x81\x92\x24\x49\x92\x24\xC9\x7E\x2B\x12\x8B\x9A\x47\x56\xCF\xDE\xFB\x7F\x00\x00"
+         "\x80\x07",
+         24},
     };
     ws_deflate_params params = agreed(15, 15, true);
 
@@ -861,6 +870,71 @@ static void s8_the_bound_is_exact(void **state)
         if (length > 1)
             expect_failure(&params, length - 1, true, out, used, WS_CLOSE_TOO_BIG);
     }
+}
+
+/* Room for the largest message is enough: what exceeds it fails without asking for more. */
+static void s8_a_buffer_of_the_bound_is_enough(void **state)
+{
+    static uint8_t hello[] = "\xF2\x48\xCD\xC9\xC9\x07\x00";
+    ws_deflate_params params = agreed(15, 15, true);
+
+    (void)state;
+    for (uint64_t max = 4; max <= 6; max++) {
+        ws_event piece = {.kind = WS_EVENT_DATA,
+                          .compressed = true,
+                          .first = true,
+                          .last = true,
+                          .data = hello,
+                          .length = 7};
+        ws_inflate inflater;
+        uint8_t out[6];
+        size_t written;
+
+        ws_inflate_init(&inflater, &params, max);
+        assert_int_equal(ws_inflate_next(&inflater, &piece, out, (size_t)max, &written),
+                         max < 5 ? WS_INFLATE_FAIL : WS_INFLATE_DONE);
+        assert_int_equal(written, max < 5 ? max : 5);
+        ws_inflate_end(&inflater);
+    }
+}
+
+/* A piece gives all the output that it determines, however little room there is at a time. */
+static void s7_2_2_nothing_is_held_back(void **state)
+{
+    ws_deflate_params params = agreed(15, 15, true);
+    ws_deflate *compressor = ws_deflate_create(6);
+    uint8_t text[2000], data[200], out[sizeof(text)];
+    size_t length;
+
+    (void)state;
+    memset(text, 'a', sizeof(text));
+    length = ws_deflate_message(compressor, 12, text, sizeof(text), data, sizeof(data));
+    for (size_t cut = 1; cut <= length; cut++) {
+        size_t total[2] = {0, 0};
+
+        for (int i = 0; i < 2; i++) {
+            ws_event piece = {.kind = WS_EVENT_DATA,
+                              .compressed = true,
+                              .first = true,
+                              .data = data,
+                              .length = cut};
+            ws_inflate_status status;
+            ws_inflate inflater;
+
+            ws_inflate_init(&inflater, &params, 0);
+            do {
+                size_t written;
+
+                status =
+                    ws_inflate_next(&inflater, &piece, out, i == 0 ? 1 : sizeof(out), &written);
+                total[i] += written;
+            } while (status == WS_INFLATE_FULL);
+            assert_int_equal(status, WS_INFLATE_DONE);
+            ws_inflate_end(&inflater);
+        }
+        assert_int_equal(total[0], total[1]);
+    }
+    ws_deflate_destroy(compressor);
 }
 
 /* RFC 6455 section 8.1 holds for what comes out, and holds before the message has ended. */
@@ -998,10 +1072,12 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_sent_plain),
         cmocka_unit_test(s7_2_2_messages_there_and_back),
         cmocka_unit_test(s7_1_2_2_the_client_keeps_to_its_window),
+        cmocka_unit_test(s7_2_2_nothing_is_held_back),
         cmocka_unit_test(s7_2_2_what_is_no_deflate),
         cmocka_unit_test(rfc6455_s8_1_text_is_utf8),
         cmocka_unit_test_setup(s8_a_bomb_is_stopped_at_the_bound, forget_memory),
         cmocka_unit_test(s8_the_bound_is_exact),
+        cmocka_unit_test(s8_a_buffer_of_the_bound_is_enough),
         cmocka_unit_test_setup(inflater_memory_is_lazy_and_given_back, forget_memory),
         cmocka_unit_test_setup(compressor_memory_is_lazy, forget_memory),
         cmocka_unit_test_setup(no_memory_is_said, forget_memory),

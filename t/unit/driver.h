@@ -153,6 +153,18 @@ static inline void assert_every_start_transfer_counts(bench *b)
     assert_int_equal(bench_start(b), 0);
 }
 
+/* A chip that lost power between two measurements is noticed at once. */
+static inline void assert_power_loss_is_noticed(bench *b)
+{
+    double values[DEVICE_MAX_QUANTITIES];
+    assert_int_equal(bench_start(b), 0);
+    assert_int_equal(bench_measure(b, values), 0);
+    sim_unplug(b->sim, b->device.address);
+    sim_plug(b->sim, b->device.address);
+    bench_wait(b, 1000000);
+    assert_int_equal(b->device.driver->sensor->measure(&b->device, 0, values), -EIO);
+}
+
 /*
  * The chip is unplugged and plugged in again before any one step of a measurement: that fails, or
  * it gives the truth, but never anything else.

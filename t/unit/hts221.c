@@ -47,6 +47,10 @@ static void calibration_registers_are_signed_and_checked(void **state)
     uint8_t registers[16] = {67, 152, [6] = 0x04, [7] = 0x00, [10] = 0xde, [11] = 0xd9};
     assert_true(hts221_read_calibration(&c, registers));
     assert_true(c.h0 == 33.5 && c.h1 == 76 && c.out0 == 4 && c.out1 == -9762);
+    registers[6] = 0x18; /* -1000 */
+    registers[7] = 0xfc;
+    assert_true(hts221_read_calibration(&c, registers));
+    assert_int_equal(c.out0, -1000);
     registers[0] = 201; /* more than 100 % */
     assert_false(hts221_read_calibration(&c, registers));
     memset(registers, 0, sizeof registers);
@@ -66,6 +70,19 @@ static void measures_the_whole_range(void **state)
         assert_int_equal(bench_measure(b, values), 0);
         assert_true(fabs(values[0] - humidity) < 0.01);
     }
+    bench_close(b);
+}
+
+static void an_old_ready_is_no_new_one(void **state)
+{
+    (void)state;
+    bench *b = bench_open("hts221", "hts221", 0x5f);
+    double values[2];
+    assert_int_equal(bench_start(b), 0);
+    assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
+    bench_wait(b, 5000000);
+    assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
+    assert_true(b->device.driver->sensor->measure(&b->device, 1, values) > 0);
     bench_close(b);
 }
 
@@ -120,6 +137,7 @@ static void power_loss_gives_no_wrong_value(void **state)
     bench *b = bench_open("hts221", "hts221", 0x5f);
     sim_set(b->sim, 0x5f, "relative-humidity", 40);
     assert_never_wrong(b, 40, 0.05);
+    assert_power_loss_is_noticed(b);
     bench_close(b);
 }
 
@@ -143,6 +161,7 @@ int main(void)
         cmocka_unit_test(conversion_is_right_everywhere),
         cmocka_unit_test(calibration_registers_are_signed_and_checked),
         cmocka_unit_test(measures_the_whole_range),
+        cmocka_unit_test(an_old_ready_is_no_new_one),
         cmocka_unit_test(waits_for_the_calibration_and_drops_the_first_conversion),
         cmocka_unit_test(a_calibration_that_never_comes_is_an_error),
         cmocka_unit_test(probe_compares_the_identity),

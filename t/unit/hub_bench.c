@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_ROUNDS 100000 /* of a run: more is a hub that spins */
+#define MAX_ROUNDS 1000000 /* of a run: more is a hub that spins */
 
 /* ---- surroundings ---- */
 

@@ -501,8 +501,10 @@ static void an_energised_coil_comes_before_everything(void **state)
     b->first_rule =
         &(fault_rule){.kind = FAULT_ERROR, .address = 0x10, .reg = -1, .error = -ENODEV};
     bench_start(b);
-    hub_run_buses(b->hub);
-    assert_true(sim_relay_read(bus, 0x3f, &relay));
+    for (int step = 0; step < 10 && relay.energised; step++) {
+        hub_run_buses(b->hub);
+        assert_true(sim_relay_read(bus, 0x3f, &relay));
+    }
     assert_false(relay.energised);
     assert_int_equal(sim_transfers(bus, 0x10), 0);
 }

@@ -300,6 +300,22 @@ static void a_request_before_the_first_look_waits_for_it(void **state)
     assert_contains(bench_reply(b, set, 0), "true");
 }
 
+/* A relay need not wait for what is slower than it. */
+static void a_device_that_is_there_need_not_wait_for_the_others(void **state)
+{
+    bench *b = *state;
+    int64_t begin;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    assert_true(sim_add(b->sim[0], "mpl3115a2", 0x60));
+    bench_start(b);
+    begin = b->time;
+    assert_contains(bench_ask(b, "[\"relay/i2c0-3b/set\", {\"state\": true}]"), "true");
+    assert_true(b->time - begin < 200000);
+    bench_ask(b, "[\"-/-/config/list\", {}]");
+    assert_true(b->time - begin >= 250000);
+}
+
 /* A bus that hangs must not keep everyone waiting: after two seconds what is there is there. */
 static void a_request_waits_two_seconds_at_most(void **state)
 {
@@ -364,6 +380,7 @@ int main(void)
         BENCH_TEST(too_many_requests_are_busy),
         BENCH_TEST(answers_come_in_the_order_of_the_requests),
         BENCH_TEST(a_request_before_the_first_look_waits_for_it),
+        BENCH_TEST(a_device_that_is_there_need_not_wait_for_the_others),
         BENCH_TEST(a_request_waits_two_seconds_at_most),
         BENCH_TEST(outstanding_requests_are_unavailable_at_the_end),
         BENCH_TEST(the_list_is_published_when_it_changes),

@@ -51,6 +51,9 @@ static void too_bright_is_full_scale(void **state)
     bench *b = bench_open("opt3001", "opt3001", 0x45);
     sim_set(b->sim, 0x45, "illuminance", 120000);
     assert_published(bench_value(b), 2, "83865.60");
+    /* whatever the result says, where the overflow bit is set */
+    inject(b, (fault_rule){FAULT_GARBAGE, .reg = 0, .garbage = 0x11});
+    assert_published(bench_value(b), 2, "83865.60");
     bench_close(b);
 }
 
@@ -114,6 +117,13 @@ static void power_loss_gives_no_wrong_value(void **state)
     bench *b = bench_open("opt3001", "opt3001", 0x44);
     sim_set(b->sim, 0x44, "illuminance", 500);
     assert_never_wrong(b, 500, 1);
+    double values[2];
+    assert_int_equal(bench_start(b), 0);
+    device_step wait = b->device.driver->sensor->measure(&b->device, 0, values);
+    sim_unplug(b->sim, 0x44);
+    sim_plug(b->sim, 0x44);
+    bench_wait(b, wait);
+    assert_int_equal(b->device.driver->sensor->measure(&b->device, 1, values), -EIO);
     bench_close(b);
 }
 

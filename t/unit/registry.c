@@ -100,6 +100,14 @@ static void hdc2080_is_asked_before_sht20(void **state)
     _Atomic int64_t time = 1;
     sim_clock clock = sim_fake_clock(&time);
     i2c_bus *bus = sim_bus_create(&clock);
+    size_t hdc2080 = 0, sht20 = 0;
+    for (size_t i = 0; device_drivers[i]; i++) {
+        if (!hdc2080 && strcmp(device_drivers[i]->name, "hdc2080") == 0)
+            hdc2080 = i;
+        if (!sht20 && strcmp(device_drivers[i]->name, "sht20") == 0)
+            sht20 = i;
+    }
+    assert_true(hdc2080 < sht20);
     assert_true(sim_add(bus, "hdc2080", 0x40));
     assert_string_equal(identify(bus, 0x40)->name, "hdc2080");
     i2c_bus_close(bus);

@@ -13,7 +13,8 @@ use ClownTalk::Log;
 # The node, as every client knows it.
 use constant NODE => 'clown-talk-server_nodes_bridge_0';
 
-sub vars { return Apache::Test::vars() }
+# Apache::Test writes to $_ when it reads its configuration.
+sub vars { local $_; return Apache::Test::vars() }
 
 # url('wss', '/path'), url('wss', '/path', 'clown:bigclown')
 sub url {
