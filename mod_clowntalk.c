@@ -400,6 +400,11 @@ static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const c
         return error;
     }
     bus.label = (int)number;
+    if (strncmp(device, "sim:", 4) == 0 && device[4]) {
+        const char *file = ap_server_root_relative(cmd->pool, device + 4);
+
+        bus.device = apr_pstrcat(cmd->pool, "sim:", file ? file : device + 4, NULL);
+    }
     for (int i = 0; i < node->buses->nelts; i++) {
         if (APR_ARRAY_IDX(node->buses, i, hub_bus_config).label == bus.label) {
             return apr_psprintf(cmd->pool, "ClownTalkBus %d stands twice for node %s", bus.label,

@@ -24,13 +24,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef CT_VERSION
-#define CT_VERSION PACKAGE_VERSION
-#endif
-#ifndef CT_BUILD_DATETIME
-#define CT_BUILD_DATETIME "1970-01-01T00:00:00Z"
-#endif
-
 #define DEFAULT_NODE   "nodes/bridge/0"
 #define DEFAULT_RESCAN 30.0 /* seconds */
 

@@ -40,13 +40,13 @@ static void tell_pressure(hub_node *node, double pressure)
     }
 }
 
-static void notice_pressure(hub_device *device, const double *measured)
+static void notice_pressure(hub_device *device, const double *values)
 {
     const sensor_ops *sensor = device->driver->sensor;
 
     for (size_t i = 0; i < sensor->n_quantities; i++)
         if (strcmp(sensor->quantities[i].name, "pressure") == 0)
-            tell_pressure(device->node, measured ? measured[i] : NAN);
+            tell_pressure(device->node, values ? values[i] : NAN);
 }
 
 static void calibrate(const hub_device *device, const double *measured, double *values)
@@ -121,8 +121,8 @@ static void event(hub_device *device, const message *event)
     }
     if (event->type != MESSAGE_SAMPLE)
         return;
-    notice_pressure(device, event->values);
     calibrate(device, event->values, values);
+    notice_pressure(device, values);
     history_add(device, values);
     if (all_nan(device, values))
         publish_null(device);

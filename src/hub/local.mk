@@ -23,7 +23,10 @@ mod_clowntalk_la_SOURCES += \
 	src/hub/link.c src/hub/link.h \
 	src/hub/process.c src/hub/process.h \
 	src/hub/server.c src/hub/server.h
-# Their fixture: a hub on simulated buses and a clock of its own.
+EXTRA_DIST += t/bridge/Bridge.pm t/bridge/010_command_line.t t/bridge/020_opening.t \
+    t/bridge/030_requests.t t/bridge/040_relays.t t/bridge/050_ending.t
+
+# The fixture of the unit tests: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
 HUB_TEST_LIBS = libhub.la $(CMOCKA_LIBS)
 UNIT_TESTS += t/unit/hub_requests t/unit/hub_sensors t/unit/hub_relays t/unit/hub_buses t/unit/hub_displays \
