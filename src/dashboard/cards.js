@@ -5,7 +5,7 @@
  */
 import { Choice } from './choice.js';
 import { h, icon, setAttribute, setText } from './dom.js';
-import { formatAge, formatNumber, formatUnit } from './format.js';
+import { formatAge, formatNumber, formatTime, formatUnit } from './format.js';
 import { kindOf, quantitiesIn, quantityOf } from './kinds.js';
 import { showScreen } from './oled.js';
 import { Series } from './series.js';
@@ -75,7 +75,9 @@ export class SensorCard extends Card {
   #parts = new Map(); // quantity → { about, series, reading }
   #readings = h('div', { class: 'readings' });
   #extremes = h('span', {});
-  #range = h('p', { class: 'range', hidden: true }, this.#extremes, h('span', { class: 'span' }, ' in the last hour'));
+  #span = h('span', { class: 'span' });
+  #range = h('p', { class: 'range' }, this.#extremes, this.#span);
+  #summary = null; // of the first quantity, as it is shown
   #sparkline = null;
   #isNew = false; // something that the sparkline does not show yet
 
@@ -121,21 +123,37 @@ export class SensorCard extends Card {
         reading.show(value, unit, about);
       }
     }
+    const [first] = this.#parts.values();
+    if (first?.value < this.#summary?.min || first?.value > this.#summary?.max) {
+      this.#summarize(Date.now() / 1000);
+    }
   }
 
   tick(now) {
-    setText(this.age, this.time === null ? 'last known' : formatAge(now - this.time));
-    if (!this.#isNew || !this.isVisible || !this.#sparkline) {
+    if (this.#parts.size === 0) {
+      setText(this.#extremes, 'Waiting for the first value');
       return;
     }
-    this.#isNew = false;
-    this.#sparkline.draw(now / 1000);
+    setText(this.age, this.time === null ? 'last known' : formatAge(now - this.time));
+    if (this.#isNew && this.isVisible) {
+      this.#isNew = false;
+      this.#sparkline.draw(now / 1000);
+      this.#summarize(now / 1000);
+    }
+  }
+
+  #summarize(now) {
     const [{ about, series }] = this.#parts.values();
-    const summary = series.summary(now / 1000);
-    this.#range.hidden = summary === null;
-    if (summary) {
-      setText(this.#extremes,
-        `${formatNumber(summary.min, about)} to ${formatNumber(summary.max, about)}`);
+    this.#summary = series.summary(now);
+    if (this.#summary) {
+      const { min, max } = this.#summary;
+      const from = series.begin(now);
+      const isWhole = now - from > 0.95 * HOUR;
+      setText(this.#extremes, `${formatNumber(min, about)} to ${formatNumber(max, about)}`);
+      setText(this.#span, isWhole ? ' in the last hour' : ` since ${formatTime(from * 1000, { seconds: false })}`);
+    } else {
+      setText(this.#extremes, '');
+      setText(this.#span, '');
     }
   }
 

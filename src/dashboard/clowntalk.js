@@ -272,7 +272,7 @@ export class ClownTalk {
   #waiting = new Set(); // requests that wait for the connection
   #pending = new Map(); // id → request that was sent
   #lastId = 0;
-  #initial = false; // from the opening to the first device list: values come from memory
+  #remembered = null; // topics whose last known value the opening has brought; null after the list
   #idle = null;
   #reopen = null;
   #offline;
@@ -409,7 +409,7 @@ export class ClownTalk {
   /* ---- the life of a connection ---- */
 
   #open() {
-    this.#initial = true;
+    this.#remembered = new Set();
     this.#heard();
     this.#socket.send(formatMessage('clown.talk/-/config/set'));
     this.#reopen = this.#clock.setTimeout(
@@ -491,7 +491,7 @@ export class ClownTalk {
       return;
     }
     const { topic, payload, id } = message;
-    message.initial = this.#initial;
+    message.initial = this.#isFromMemory(topic);
     if (topic === '-/-/config/ok') {
       this.#listed(payload);
     } else if (topic === 'boot') {
@@ -514,6 +514,15 @@ export class ClownTalk {
     }
   }
 
+  /* The opening brings one last known value per device; the list, asked for next, comes after them. */
+  #isFromMemory(topic) {
+    if (!this.#remembered || !isValueTopic(topic) || this.#remembered.has(topic)) {
+      return false;
+    }
+    this.#remembered.add(topic);
+    return true;
+  }
+
   #listed(payload) {
     const { sensors = [], actuators = [], notifications = [] } = payload;
     const present = new Set([...sensors, ...actuators]);
@@ -522,7 +531,7 @@ export class ClownTalk {
         this.values.delete(topic);
       }
     }
-    this.#initial = false;
+    this.#remembered = null;
     this.devices = { sensors, actuators, notifications };
     this.#emit('devices', this.devices);
   }

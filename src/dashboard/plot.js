@@ -80,7 +80,7 @@ export class Plot {
         points: { size: 9, fill: colour('--card'), stroke: style.color, width: 2 },
       },
       scales: {
-        x: { range: () => [Date.now() / 1000 - this.series.seconds, Date.now() / 1000] },
+        x: { range: () => this.series.range(Date.now() / 1000) },
         y: { range: (plot, low, high) => this.#range(low, high) },
       },
       axes: [

@@ -3,6 +3,8 @@
  * values as they come and a history from the server, in any order, and never grows. Times are in
  * seconds since the epoch. Pure.
  */
+const SHORTEST = 10; // steps
+
 export class Series {
   #minimum;
   #maximum;
@@ -66,6 +68,21 @@ export class Series {
       push(number, this.#sum[slot] / this.#count[slot], this.#minimum[slot], this.#maximum[slot]);
     });
     return result;
+  }
+
+  /** When the first step begins that at(now) has; null where it has none. */
+  begin(now) {
+    const [first] = this.#measured(Math.floor(now / this.step));
+    return first === undefined ? null : first * this.step;
+  }
+
+  /**
+   * The span of time that a plot should show at `now`: [from, to]. It begins with the first value as
+   * long as there is less than the whole span, but is never so short that two values fill it.
+   */
+  range(now) {
+    const begin = Math.min(this.begin(now) ?? now, now - SHORTEST * this.step);
+    return [Math.max(now - this.seconds, begin), now];
   }
 
   /** { min, mean, max } of everything that at(now) has, or null where that is nothing. */

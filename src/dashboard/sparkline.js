@@ -77,15 +77,16 @@ export class Sparkline {
     const high = Math.max(...max.filter((value) => !Number.isNaN(value)));
     const extent = Math.max(high - low, this.span) || 1;
     const middle = (high + low) / 2;
-    const x = (i) => width * (1 - (now - times[i]) / this.series.seconds);
+    const [from, to] = this.series.range(now);
+    const x = (i) => (width * (times[i] - from)) / (to - from);
     const y = (value) => height * (0.5 - (0.72 * (value - middle)) / extent);
     context.strokeStyle = this.#colour;
     context.fillStyle = this.#fade(context, height);
     context.lineWidth = 1.75;
     context.lineJoin = 'round';
     context.lineCap = 'round';
-    for (const [from, to] of runs(mean)) {
-      this.#run(context, from, to, (i) => [Math.min(x(i), width - 1), y(mean[i])], height);
+    for (const [first, last] of runs(mean)) {
+      this.#run(context, first, last, (i) => [Math.min(x(i), width - 1), y(mean[i])], height);
     }
   }
 

@@ -74,6 +74,20 @@ test('the opening brings the last known values, marked as such', async () => {
   assert.equal(talk.value('thermometer/i2c0-49'), undefined);
 });
 
+test('a second value of a device is no last known one, even before the list', async () => {
+  connect();
+  const seen = [];
+  talk.subscribe(relay, ({ state }, topic, { initial }) => seen.push([state, initial]));
+  const connection = await peer.connection();
+  await connection.expect('clown.talk/-/config/set');
+  connection.send('clown.talk/-/config/ok', {});
+  connection.send(relay, { state: null });
+  const second = once(talk, 'message', ({ payload }) => payload.state === true);
+  connection.send(relay, { state: true });
+  await second;
+  assert.deepEqual(seen, [[null, true], [true, false]]);
+});
+
 test('an opening that is refused is said again, until it is answered', async () => {
   connect();
   const connection = await peer.connection();

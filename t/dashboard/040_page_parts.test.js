@@ -94,6 +94,20 @@ test('what is older than the span is forgotten, however long the gap', () => {
   assert.deepEqual(series.at(start + 86400).mean, [7]);
 });
 
+test('a plot begins with the first value, until its span is full', () => {
+  const series = new Series(600, 12);
+  const now = start + 600;
+  assert.equal(series.begin(now), null);
+  assert.deepEqual(series.range(now), [now - 120, now]);
+  series.add(now - 30, 1);
+  assert.equal(series.begin(now), now - 36);
+  assert.deepEqual(series.range(now), [now - 120, now]);
+  series.add(now - 290, 1);
+  assert.deepEqual(series.range(now + 10), [now - 300, now + 10]);
+  assert.deepEqual(series.range(now + 280), [now - 300, now + 280]);
+  assert.deepEqual(series.range(now + 304), [now - 36, now + 304]); // the first value is too old by now
+});
+
 test('lines break where much more time than usual passed, and only there', () => {
   const series = new Series(600, 12);
   [0, 1, 2, 3, 5, 20, 21].forEach((i) => series.add(start + 12 * i, i)); // 3 to 5 is no gap

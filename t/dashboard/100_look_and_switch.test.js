@@ -49,6 +49,8 @@ test('name and password in the URL: values appear, and move', async () => {
 
 test('a relay that is switched in one page shows in the other', async () => {
   const [one, other] = [await visit(target), await visit(target)];
+  await button(one.page, relay, 'Off').click(); // from a state that is known
+  await pressed(other.page, relay, 'Off');
   for (const name of ['On', 'Off', 'On', 'Off']) {
     await button(one.page, relay, name).click();
     await pressed(one.page, relay, name);

@@ -5,14 +5,14 @@
  *   CLOWNTALK_URL       the page, https://localhost:8443/, without name and password
  *   CLOWNTALK_USER      who may do everything, clown:bigclown by default
  *   CLOWNTALK_GUEST     who may only look, as NAME:PASSWORD; without it those tests are skipped
- *   CLOWNTALK_CONTROL   a program that is called with one of the words stop, start, restart and
- *                       kill-hub, and returns when that is done; without it those tests are skipped
+ *   CLOWNTALK_CONTROL   a UNIX socket that takes a line with one of the words stop, start, restart and
+ *                       kill-hub, and answers "ok" when that is done; without it those tests are skipped
  *   CLOWNTALK_DASHBOARD the folder of the built page, for mock.js
  *
- * The real server's node nodes/bridge/0 has at least thermometer/i2c0-48, relay/i2c0-3b, relay/i2c0-3f
+ * with_httpd.pl starts a real server and sets all of these. Its node nodes/bridge/0 has at least thermometer/i2c0-48, relay/i2c0-3b, relay/i2c0-3f
  * and led/- (a simulated bus has).
  */
-import { execFileSync } from 'node:child_process';
+import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Mock } from './mock.js';
 
@@ -72,13 +72,19 @@ class RealTarget {
   async close() {}
 
   #control(word) {
-    execFileSync(process.env.CLOWNTALK_CONTROL, [word], { stdio: ['ignore', 'ignore', 'inherit'] });
+    return new Promise((done, failed) => {
+      const socket = connect(process.env.CLOWNTALK_CONTROL, () => socket.write(`${word}\n`));
+      let answer = '';
+      socket.on('data', (data) => { answer += data; });
+      socket.on('error', failed);
+      socket.on('end', () => (answer === 'ok\n' ? done() : failed(new Error(`${word}: ${answer}`))));
+    });
   }
 
-  async stop() { this.#control('stop'); }
-  async start() { this.#control('start'); }
-  async restart() { this.#control('restart'); }
-  async killHub() { this.#control('kill-hub'); }
+  stop() { return this.#control('stop'); }
+  start() { return this.#control('start'); }
+  restart() { return this.#control('restart'); }
+  killHub() { return this.#control('kill-hub'); }
 }
 
 /** The real server where there is one; a test that needs the mock's means asks for that. */
