@@ -12,8 +12,9 @@
 /* How long the peer may take to answer our Close, and then to close its side. */
 #define CLOSE_PATIENCE_MS 2000
 #define LINGER_PATIENCE_MS 2000
-/* How long the MPM may still touch a connection that it was seen to let go of. */
-#define RELEASE_GRACE_MS 500
+/* How often the MPM must be seen to have let go of a connection before it may be freed, and how far apart. */
+#define RELEASE_LOOKS 3
+#define RELEASE_APART_MS 250
 /* Pings without any sign of life after which a peer is taken for dead. */
 #define MAX_UNANSWERED_PINGS 2
 /* A pool keeps this much for reuse: a TLS read's buckets and little more. Without it each message pays malloc. */
@@ -102,26 +103,19 @@ static void free_session(clowntalk_session *s)
 }
 
 /*
- * After the suspend hook has returned, the MPM still writes c->sbh = NULL and a flag of its own.
- * Only when that was seen, and a grace has passed for the flag, may the connection be freed.
+ * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of its own. Only when
+ * the first was seen, and two timers have run out since, may the connection be freed. Two, since a process
+ * that was stopped and goes on finds one of them expired at once, before the MPM's thread has done anything.
  */
-static void look_for_release(clowntalk_session *s)
-{
-    if (s->released_at == 0 &&
-        __atomic_load_n((void *volatile *)&s->c->sbh, __ATOMIC_ACQUIRE) == NULL) {
-        s->released_at = ws_loop_ticks(s->reactor->loop);
-    }
-}
-
 static void free_when_released(clowntalk_session *s)
 {
-    const int64_t grace = RELEASE_GRACE_MS / WS_TICK_MS + 1;
-
-    look_for_release(s);
-    if (s->released_at != 0 && ws_loop_ticks(s->reactor->loop) - s->released_at >= grace) {
+    if (__atomic_load_n((void *volatile *)&s->c->sbh, __ATOMIC_ACQUIRE) == NULL) {
+        s->released++;
+    }
+    if (s->released >= RELEASE_LOOKS) {
         free_session(s);
     } else {
-        ws_timer_set(s->reactor->loop, &s->timer, 0);
+        ws_timer_set(s->reactor->loop, &s->timer, RELEASE_APART_MS);
     }
 }
 
@@ -437,7 +431,6 @@ static void on_socket(ws_watch *watch, uint32_t events)
 {
     clowntalk_session *s = SESSION_OF(watch, watch);
 
-    look_for_release(s);
     if (s->hung_up) {
         if (ws_transport_drain(&s->transport, s->reactor->scratch)) {
             end_session(s);
