@@ -299,8 +299,8 @@ static bool make_room(clowntalk_session *s, size_t more)
     size_t capacity = s->message_capacity ? s->message_capacity : FIRST_ROOM;
     char *grown;
 
-    if (needed <= s->message_capacity) {
-        return true;
+    if (s->message && needed <= s->message_capacity) {
+        return true; /* an empty message too is somewhere */
     }
     while (capacity < needed) {
         capacity *= 2;
@@ -542,11 +542,11 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
         abort_session(s, errno, "it was lost before it began");
         return;
     }
+    start_clock(s);
     s->handler_open = true;
     if (s->handler->open) {
-        s->handler->open(s, s->data);
+        s->handler->open(s, s->data); /* which may close the session */
     }
-    start_clock(s);
     if (reactor->stop_code) {
         ws_session_close(s, reactor->stop_code, NULL);
     }
