@@ -15,7 +15,10 @@
 /* How often the MPM must be seen to have let go of a connection before it may be freed, and how far apart. */
 #define RELEASE_LOOKS 3
 #define RELEASE_APART_MS 250
-/* Pings without any sign of life after which a peer is taken for dead. */
+/*
+ * Pings without any sign of life after which a peer is taken for dead. The second follows half an interval after
+ * the first and is given as long: so a dead peer is found within two intervals of its last word.
+ */
 #define MAX_UNANSWERED_PINGS 2
 /* A pool keeps this much for reuse: a TLS read's buckets and little more. Without it each message pays malloc. */
 #define POOL_KEEPS_BYTES 16384
@@ -438,6 +441,9 @@ static void on_socket(ws_watch *watch, uint32_t events)
         return;
     }
     if (is_blocked(s)) {
+        if (events & EPOLLOUT) {
+            s->pings = 0; /* slow, but it reads; what it says is not read before it has caught up */
+        }
         if (!ws_transport_push(&s->transport)) {
             abort_session(s, APR_SUCCESS, "it cannot be written to");
         } else if (!is_blocked(s)) {
@@ -480,27 +486,35 @@ static void start_clock(clowntalk_session *s)
     set_open_timer(s);
 }
 
+/* Half an interval has passed. False where the client is dead, and the session ended. */
+static bool on_ping_time(clowntalk_session *s)
+{
+    if (s->pings >= MAX_UNANSWERED_PINGS) {
+        LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
+                    "the client has answered neither of %d pings: taken for dead",
+                    MAX_UNANSWERED_PINGS);
+        end_session(s);
+        return false;
+    }
+    if (s->pings > 0 || !s->mid_interval) {
+        s->pings++;
+        enqueue_frame(s, WS_PING, NULL, 0, "\nping");
+    }
+    s->mid_interval = !s->mid_interval;
+    /* From now on: after a stop of the whole process the client has its full time to answer. */
+    s->ping_at = ws_loop_now(s->reactor->loop) + s->settings->ping * INT64_C(500000);
+    return true;
+}
+
 static void on_open_timer(clowntalk_session *s)
 {
     const int64_t now = ws_loop_now(s->reactor->loop);
 
     if (now >= s->too_old_at) {
         ws_session_close(s, WS_CLOSE_GOING_AWAY, "too old: connect anew");
-        return;
+    } else if (now < s->ping_at || on_ping_time(s)) {
+        set_open_timer(s);
     }
-    if (now >= s->ping_at) {
-        if (s->pings >= MAX_UNANSWERED_PINGS) {
-            LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
-                        "the client has answered no ping for %d s: taken for dead",
-                        s->settings->ping * MAX_UNANSWERED_PINGS);
-            end_session(s);
-            return;
-        }
-        s->pings++;
-        s->ping_at += s->settings->ping * INT64_C(1000000);
-        enqueue_frame(s, WS_PING, NULL, 0, "\nping");
-    }
-    set_open_timer(s);
 }
 
 static void on_timer(ws_timer *timer)
