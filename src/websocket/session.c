@@ -11,7 +11,7 @@
 #define FIRST_ROOM 512
 /* How long the peer may take to answer our Close, and then to close its side. */
 #define CLOSE_PATIENCE_MS 2000
-#define LINGER_PATIENCE_MS 2000
+#define LINGER_PATIENCE_MS 1000
 /* How often the MPM must be seen to have let go of a connection before it may be freed, and how far apart. */
 #define RELEASE_LOOKS 3
 #define RELEASE_APART_MS 250
