@@ -605,7 +605,8 @@ static int begin_session(request_rec *r, const ct_dir_settings *settings,
         .deflate = agreement->deflate,
     };
     session = ws_session_create(c, own, handler, data, apr_pstrdup(c->pool, r->user));
-    if (mpm_is_async && c->cs && !c->master) {
+    /* What an internal redirect (mod_rewrite in a <Directory>, FallbackResource) leads to cannot be suspended. */
+    if (mpm_is_async && c->cs && !c->master && !r->prev) {
         ap_set_module_config(c->conn_config, &clowntalk_module, session);
         return SUSPENDED;
     }

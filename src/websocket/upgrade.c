@@ -163,7 +163,9 @@ void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)
             break;
         }
     }
-    /* No HTTP response follows: what is written from here on goes out as it is. */
-    r->output_filters = r->proto_output_filters = c->output_filters;
+    /* No HTTP response follows, also not to a request that was redirected here: all goes out as it is. */
+    for (request_rec *at = r; at; at = at->prev) {
+        at->output_filters = at->proto_output_filters = c->output_filters;
+    }
     c->keepalive = AP_CONN_KEEPALIVE;
 }
