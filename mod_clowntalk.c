@@ -49,6 +49,8 @@ static const ct_dir_settings defaults = {
     .burst = 100,
     .backlog = 262144,
     .ping = 30, /* "auto" */
+    .max_age = 0,
+    .deflate = 1,
 };
 
 #define DEFAULT_RESCAN 30.0
@@ -66,6 +68,8 @@ static void *create_dir_settings(apr_pool_t *pool, char *where)
     settings->burst = UNSET;
     settings->backlog = UNSET;
     settings->ping = UNSET;
+    settings->max_age = UNSET;
+    settings->deflate = UNSET;
     return settings;
 }
 
@@ -84,6 +88,8 @@ static ct_dir_settings merge(const ct_dir_settings *outer, const ct_dir_settings
         .burst = inner->rate >= 0 ? inner->burst : outer->burst, /* one directive sets both */
         .backlog = inner->backlog >= 0 ? inner->backlog : outer->backlog,
         .ping = inner->ping >= 0 ? inner->ping : outer->ping,
+        .max_age = inner->max_age >= 0 ? inner->max_age : outer->max_age,
+        .deflate = inner->deflate >= 0 ? inner->deflate : outer->deflate,
     };
 }
 
@@ -227,6 +233,15 @@ static const char *set_ping(cmd_parms *cmd, void *dir, const char *value)
         error = read_number(cmd, value, 0, 86400, "seconds (or auto)", &seconds);
     }
     ((ct_dir_settings *)dir)->ping = (int)seconds;
+    return error;
+}
+
+static const char *set_max_age(cmd_parms *cmd, void *dir, const char *value)
+{
+    apr_int64_t seconds = 0;
+    const char *error = read_number(cmd, value, 0, 365 * 86400, "seconds (0: no end)", &seconds);
+
+    ((ct_dir_settings *)dir)->max_age = (int)seconds;
     return error;
 }
 
@@ -385,6 +400,11 @@ static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const c
         return error;
     }
     bus.label = (int)number;
+    if (strncmp(device, "sim:", 4) == 0 && device[4]) {
+        const char *file = ap_server_root_relative(cmd->pool, device + 4);
+
+        bus.device = apr_pstrcat(cmd->pool, "sim:", file ? file : device + 4, NULL);
+    }
     for (int i = 0; i < node->buses->nelts; i++) {
         if (APR_ARRAY_IDX(node->buses, i, hub_bus_config).label == bus.label) {
             return apr_psprintf(cmd->pool, "ClownTalkBus %d stands twice for node %s", bus.label,
@@ -539,7 +559,11 @@ static const command_rec directives[] = {
                   "unsent bytes after which a slow client is dropped"),
     AP_INIT_TAKE1("ClownTalkPing", set_ping, NULL, ANYWHERE,
                   "seconds between pings, 0: none, or auto"),
-    {NULL},
+    AP_INIT_TAKE1("ClownTalkMaxAge", set_max_age, NULL, ANYWHERE,
+                  "seconds after which a session is closed, 0: never"),
+    AP_INIT_FLAG("ClownTalkDeflate", set_flag, DIR_FIELD(deflate), ANYWHERE,
+                 "whether messages are compressed for clients that offer it"),
+    {.name = NULL},
 };
 
 /* ---- requests ---- */
@@ -565,7 +589,8 @@ static int stopping_code(void)
 
 /* In an asynchronous MPM the worker thread goes on to other work and the reactor takes over. */
 static int begin_session(request_rec *r, const ct_dir_settings *settings,
-                         const clowntalk_handler *handler, void *data)
+                         const ws_agreement *agreement, const clowntalk_handler *handler,
+                         void *data)
 {
     conn_rec *c = r->connection;
     ws_settings *own = apr_palloc(c->pool, sizeof *own);
@@ -576,9 +601,11 @@ static int begin_session(request_rec *r, const ct_dir_settings *settings,
         .max_message = (apr_uint64_t)settings->max_message,
         .backlog = (apr_size_t)settings->backlog,
         .ping = settings->ping,
+        .max_age = settings->max_age,
+        .deflate = agreement->deflate,
     };
     session = ws_session_create(c, own, handler, data, apr_pstrdup(c->pool, r->user));
-    if (mpm_is_async && c->cs) {
+    if (mpm_is_async && c->cs && !c->master) {
         ap_set_module_config(c->conn_config, &clowntalk_module, session);
         return SUSPENDED;
     }
@@ -595,6 +622,7 @@ static int clowntalk_content(request_rec *r)
 {
     ct_dir_settings settings;
     const clowntalk_handler *handler;
+    ws_agreement agreement;
     void *data = NULL;
     const char *why = "the handler does not want it";
     int status;
@@ -618,7 +646,7 @@ static int clowntalk_content(request_rec *r)
         ws_upgrade_log_refusal(r, status, why);
         return status;
     }
-    status = ws_upgrade_check(r, &settings.origins);
+    status = ws_upgrade_check(r, &settings, &agreement);
     if (status != OK) {
         return status == DONE ? OK : status;
     }
@@ -628,8 +656,8 @@ static int clowntalk_content(request_rec *r)
                                "there are too many sessions (ClownTalkMaxConnections)");
         return HTTP_SERVICE_UNAVAILABLE;
     }
-    ws_upgrade_answer(r);
-    return begin_session(r, &settings, handler, data);
+    ws_upgrade_answer(r, &agreement);
+    return begin_session(r, &settings, &agreement, handler, data);
 }
 
 /*
@@ -877,7 +905,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_status(clowntalk_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(clowntalk) = {
+module AP_MODULE_DECLARE_DATA clowntalk_module = {
     STANDARD20_MODULE_STUFF,
     create_dir_settings,
     merge_dir_settings,

@@ -6,7 +6,11 @@
 #define CT_LOG_H
 
 #include <httpd.h>
+#include <http_config.h>
 #include <http_log.h>
+
+/* The name that LogLevel knows: "LogLevel clowntalk:debug". */
+APLOG_USE_MODULE(clowntalk);
 
 #define CT_LOG_SERVER(server, level, status, number, ...)                                          \
     ap_log_error(APLOG_MARK, level, status, server, number ": " __VA_ARGS__)

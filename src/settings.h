@@ -38,6 +38,8 @@ typedef struct ct_dir_settings {
     int burst;                /* requests */
     apr_int64_t backlog;      /* bytes */
     int ping;                 /* seconds, 0: none */
+    int max_age;              /* seconds, 0: no end */
+    int deflate;              /* flag */
 } ct_dir_settings;
 
 /* The settings that hold for a request, each with its default where it was not set. */

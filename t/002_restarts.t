@@ -10,6 +10,7 @@ use ClownTalk::Httpd;
 use ClownTalk::Server;
 
 my $server = ClownTalk::Server->new(config => <<'END');
+ClownTalkBus 0 sim
 <Location "/basic">
     AuthType          Basic
     AuthName          "@realm@"

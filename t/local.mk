@@ -3,7 +3,7 @@
 #   make check                      everything
 #   make check CHECKFLAGS=--strict  and what cannot run here is a failure
 #   make check PARTS="unit server"  these parts only (t/run --help lists them)
-EXTRA_DIST += t/run t/TEST t/conf t/lib
+EXTRA_DIST += bootstrap .ci/run t/run t/TEST t/chroot t/conf t/lib
 
 check-local:
 	@MAKE='$(MAKE)' $(PERL) $(srcdir)/t/run --builddir='$(abs_builddir)' $(CHECKFLAGS) $(PARTS)
@@ -16,10 +16,11 @@ list-unit-tests:
 
 dist-hook:
 	cp -p $(srcdir)/t/*.t $(distdir)/t
+	for from in dashboard $(srcdir)/dashboard; do \
+	    if test -e $$from/index.html; then cp -R $$from $(distdir)/; exit 0; fi; \
+	done
 
 # What the tests write. A server's directory may be a link to one below /tmp.
 clean-local:
-	@for dir in t/server/*; do \
-	    if test -h "$$dir"; then rm -rf "`readlink "$$dir"`"; fi; \
-	done
-	rm -rf t/server t/sanitized t/tls t/tally t/summary
+	@test ! -d t || find t -path '*/server/*' -type l -exec sh -c 'rm -rf "$$(readlink "$$1")"' sh {} ';'
+	rm -rf dashboard npm t/server t/sanitized t/tls t/tally t/summary

@@ -68,6 +68,7 @@ struct device_driver {
     const char *name;        /* the chip: "tmp112"; ClownTalkDevice's DRIVER */
     const char *type;        /* topic's first level: "thermometer" */
     const uint8_t *addresses; /* where it is looked for unasked, ended by 0; none: only where pinned */
+    uint8_t companion;       /* a further address that belongs to the same device, or 0 */
     size_t state_size;       /* bytes of device->state, zeroed when the device appears */
     /*
      * Identifies the chip without writing to it. 0: it is this one. -ENODEV: somebody else answers,

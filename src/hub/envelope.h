@@ -4,14 +4,16 @@
  *
  * From a child:
  *     17 c nodes/bridge/0 ["relay/i2c0-3b/set", {"state": true}]
- *     request number (counted by the link, from 1), rights ("c" control, "r" raw I2C, "cr" or "-"), node, message
+ *     request number (counted by the link, from 1), rights ("c" control, "r" raw I2C, "cr" or "-"),
+ * node, message
  *
  * From the hub:
- *     ! 4711-1 crash                                   first line of a link: the hub's instance, why it started
+ *     ! 4711-1 crash                                   first line of a link: the hub's instance,
+ * why it started
  *     + 17 ["clown.talk/-/config/ok", {...}]           a reply to request 17, more to come
  *     . 17 ["relay/i2c0-3b", {"state": true}]          its last reply
- *     * 17 nodes/bridge/0 ["relay/i2c0-3b", {...}]     for every initialized client of the node, but not
- *                                                      for the one that sent request 17 (0: for all)
+ *     * 17 nodes/bridge/0 ["relay/i2c0-3b", {...}]     for every initialized client of the node,
+ * but not for the one that sent request 17 (0: for all)
  */
 #ifndef HUB_ENVELOPE_H
 #define HUB_ENVELOPE_H
@@ -22,8 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ENVELOPE_MAX_NODE 64   /* bytes in a node's name */
-#define ENVELOPE_MAX_HEAD 128  /* bytes before the message */
+#define ENVELOPE_MAX_NODE 64  /* bytes in a node's name */
+#define ENVELOPE_MAX_HEAD 128 /* bytes before the message */
 
 typedef enum envelope_kind {
     ENVELOPE_HELLO = '!',
@@ -35,9 +37,9 @@ typedef enum envelope_kind {
 /* A line from the hub, taken apart; the pointers lead into it. */
 typedef struct envelope_from_hub {
     envelope_kind kind;
-    uint64_t request;                /* of a reply; of a publication: whose sender is left out */
+    uint64_t request;                 /* of a reply; of a publication: whose sender is left out */
     char node[ENVELOPE_MAX_NODE + 1]; /* of a publication */
-    const char *message;             /* HELLO: instance and reason */
+    const char *message;              /* HELLO: instance and reason */
     size_t length;
 } envelope_from_hub;
 
@@ -59,7 +61,8 @@ void envelope_write_request(talk_text *out, uint64_t request, unsigned rights, c
 void envelope_write_reply(talk_text *out, uint64_t request, bool last);
 void envelope_write_publication(talk_text *out, uint64_t except, const char *node);
 
-/* Whether `node` may be a node's name: levels of [a-z0-9.-], divided by '/', at most ENVELOPE_MAX_NODE bytes. */
+/* Whether `node` may be a node's name: levels of [a-z0-9.-], divided by '/', at most
+ * ENVELOPE_MAX_NODE bytes. */
 bool envelope_node_is_valid(const char *node);
 
 #endif

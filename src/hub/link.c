@@ -12,25 +12,25 @@
 /* How soon a link that could not be made is tried again. */
 #define RETRY_MS 250
 /* Bytes that may wait for a hub that does not read, and in one line from it. */
-#define MAX_UNSENT (1024 * 1024)
-#define MAX_LINE (4 * 1024 * 1024)
-#define READ_BYTES 65536
+#define MAX_UNSENT   (1024 * 1024)
+#define MAX_LINE     (4 * 1024 * 1024)
+#define READ_BYTES   65536
 #define INITIAL_RING 64
 
 struct hub_link {
     ws_loop *loop;
     const char *path;
     hub_link_events events;
-    ws_watch watch;   /* the socket; fd -1: down */
+    ws_watch watch; /* the socket; fd -1: down */
     ws_timer retry;
-    ws_task flush;    /* queued while there is something to write */
-    bool troubled;    /* said so in the log; once per episode */
-    bool greeted;     /* this connection's hub has said hello */
+    ws_task flush;     /* queued while there is something to write */
+    bool troubled;     /* said so in the log; once per episode */
+    bool greeted;      /* this connection's hub has said hello */
     char instance[64]; /* of the last hub that said hello */
 
     talk_text unsent;
-    size_t sent;      /* bytes of `unsent` that are written */
-    char *line;       /* an unfinished line from the hub, and room for more */
+    size_t sent; /* bytes of `unsent` that are written */
+    char *line;  /* an unfinished line from the hub, and room for more */
     size_t line_length, line_capacity;
 
     /* Requests by number: a ring, a power of 2, of those that wait for their last reply. */
@@ -150,7 +150,7 @@ static void on_line(hub_link *link, const char *line, size_t length)
     case ENVELOPE_REPLY:
     case ENVELOPE_LAST_REPLY: {
         const bool last = envelope.kind == ENVELOPE_LAST_REPLY;
-        void *request = last                                       ? take_request(link, envelope.request)
+        void *request = last ? take_request(link, envelope.request)
                         : is_outstanding(link, envelope.request) ? *slot_of(link, envelope.request)
                                                                  : NULL;
 
@@ -160,11 +160,10 @@ static void on_line(hub_link *link, const char *line, size_t length)
         break;
     }
     case ENVELOPE_PUBLICATION:
-        link->events.publish(link->events.baton, envelope.node,
-                             is_outstanding(link, envelope.request)
-                                 ? *slot_of(link, envelope.request)
-                                 : NULL,
-                             envelope.message, envelope.length + 1);
+        link->events.publish(
+            link->events.baton, envelope.node,
+            is_outstanding(link, envelope.request) ? *slot_of(link, envelope.request) : NULL,
+            envelope.message, envelope.length + 1);
         break;
     }
 }
@@ -185,7 +184,8 @@ static void on_bytes(hub_link *link)
 static bool make_room(hub_link *link)
 {
     if (link->line_capacity - link->line_length < READ_BYTES) {
-        const size_t capacity = link->line_capacity + (link->line_capacity ? link->line_capacity : READ_BYTES);
+        const size_t capacity =
+            link->line_capacity + (link->line_capacity ? link->line_capacity : READ_BYTES);
         char *grown = capacity <= MAX_LINE ? realloc(link->line, capacity) : NULL;
 
         if (!grown) {
@@ -322,8 +322,8 @@ static void hang_up(hub_link *link)
 }
 
 /*
- * The hub is gone: says so for each request that waits, and tries to come back, at once unless it has sent
- * us away without a word.
+ * The hub is gone: says so for each request that waits, and tries to come back, at once unless it
+ * has sent us away without a word.
  */
 static void link_down(hub_link *link, int error, const char *what)
 {

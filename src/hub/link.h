@@ -1,9 +1,10 @@
 /*
- * A reactor's link to the hub: one UNIX stream socket, polled by the reactor's loop, shared by all its
- * sessions. Loop's thread only.
+ * A reactor's link to the hub: one UNIX stream socket, polled by the reactor's loop, shared by all
+ * its sessions. Loop's thread only.
  *
- * When the hub dies, the link connects again by itself. The hub's guardian holds the listening socket,
- * so that usually nothing is refused meanwhile: what is asked waits in the socket until the new hub reads it.
+ * When the hub dies, the link connects again by itself. The hub's guardian holds the listening
+ * socket, so that usually nothing is refused meanwhile: what is asked waits in the socket until the
+ * new hub reads it.
  */
 #ifndef HUB_LINK_H
 #define HUB_LINK_H
@@ -19,14 +20,16 @@ typedef struct hub_link_events {
     void (*reply)(void *request, const char *line, size_t length, bool last);
     /* The link broke before the last reply; it has forgotten the request. */
     void (*lost)(void *request);
-    /* A publication for every initialized client of `node` but the sender of `except` (NULL: for all). */
+    /* A publication for every initialized client of `node` but the sender of `except` (NULL: for
+     * all). */
     void (*publish)(void *baton, const char *node, void *except, const char *line, size_t length);
     /*
-     * The hub has said hello. `restarted`: it is another than before, and `reason` tells why ("crash", "restart",
-     * "power-on").
+     * The hub has said hello. `restarted`: it is another than before, and `reason` tells why
+     * ("crash", "restart", "power-on").
      */
     void (*up)(void *baton, bool restarted, const char *reason);
-    /* For the log: the link broke or cannot be made. `error` is an errno, or 0 where the hub closed it. */
+    /* For the log: the link broke or cannot be made. `error` is an errno, or 0 where the hub closed
+     * it. */
     void (*trouble)(void *baton, int error, const char *what);
     void *baton;
 } hub_link_events;
@@ -36,8 +39,8 @@ hub_link *hub_link_create(ws_loop *loop, const char *path, const hub_link_events
 /* Outstanding requests are reported as lost. */
 void hub_link_destroy(hub_link *link);
 /*
- * Sends a request (a message without '\n') in the name of `request`, which comes back in reply() or lost().
- * False where the link is down or the hub does not keep up: then nothing was sent.
+ * Sends a request (a message without '\n') in the name of `request`, which comes back in reply() or
+ * lost(). False where the link is down or the hub does not keep up: then nothing was sent.
  */
 bool hub_link_ask(hub_link *link, void *request, const char *node, unsigned rights,
                   const char *message, size_t length);

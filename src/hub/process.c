@@ -1,3 +1,5 @@
+#include <config.h>
+
 #include "process.h"
 
 #include "server.h"
@@ -33,17 +35,18 @@
 /* How long the parent waits for the guardian, which waits for the hub. */
 #define GUARDIAN_PATIENCE_MS 5000
 /* A hub that dies younger than this is started again with growing delays. */
-#define HUB_YOUNG_MS 1000
+#define HUB_YOUNG_MS         1000
 #define MAX_RESTART_DELAY_MS 5000
-#define LISTEN_BACKLOG 511
+#define LISTEN_BACKLOG       511
 
 typedef struct hub_process {
     server_rec *server;
     apr_pool_t *pool;
     const ct_house *house;
-    const char *reason;  /* for the next start: "power-on", "restart", "crash" */
+    const char *reason; /* for the next start: "power-on", "restart", "crash" */
     int listener;
     apr_proc_t guardian; /* pid -1: none */
+    bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
     pid_t parent;        /* who made this */
 } hub_process;
 
@@ -134,7 +137,8 @@ static bool watch_signals(termination *end, ws_loop *loop)
     sigaddset(&set, SIGTERM);
     end->loop = loop;
     end->watch.ready = on_signal;
-    return ws_loop_watch(loop, &end->watch, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), EPOLLIN);
+    return ws_loop_watch(loop, &end->watch, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+                         EPOLLIN);
 }
 
 /* Makes this process end when `parent` does, however that ends. */
@@ -146,7 +150,8 @@ static void end_with(pid_t parent)
     }
 }
 
-/* Runs the hub; returns its exit code. The buses are opened as the user that the server started as. */
+/* Runs the hub; returns its exit code. The buses are opened as the user that the server started as.
+ */
 static int run_hub(const hub_process *process, const char *reason, pid_t guardian)
 {
     apr_pool_t *pool;
@@ -161,7 +166,8 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     prctl(PR_SET_NAME, "clowntalk-hub");
     hub_log_server = process->server;
     apr_pool_create(&pool, process->pool);
-    instance = apr_psprintf(pool, "%ld-%" APR_INT64_T_FMT, (long)getpid(), (apr_int64_t)monotonic_ms());
+    instance =
+        apr_psprintf(pool, "%ld-%" APR_INT64_T_FMT, (long)getpid(), (apr_int64_t)monotonic_ms());
     config.nodes = node_configs(pool, process->house);
     config.n_nodes = (size_t)process->house->nodes->nelts;
     config.state_dir = process->house->state_dir;
@@ -176,7 +182,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     output = hub_server_output(server);
     hub = hub_create(&config, &output);
     if (!hub) {
-        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0050", "the hub cannot start");
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0060", "the hub's core cannot start");
         return 1;
     }
     if (ap_run_drop_privileges(pool, process->server) != 0) {
@@ -314,6 +320,14 @@ static void run_guardian(const hub_process *process, pid_t parent)
 
 static apr_status_t start_guardian(hub_process *process);
 
+static void unregister_guardian(hub_process *process)
+{
+    if (process->registered) {
+        process->registered = false;
+        apr_proc_other_child_unregister(process);
+    }
+}
+
 /* httpd's parent has looked after its other children. */
 static void maintain_guardian(int reason, void *baton, apr_wait_t status)
 {
@@ -324,7 +338,7 @@ static void maintain_guardian(int reason, void *baton, apr_wait_t status)
     switch (reason) {
     case APR_OC_REASON_DEATH:
     case APR_OC_REASON_LOST:
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         process->guardian.pid = -1;
         if (ap_mpm_query(AP_MPMQ_MPM_STATE, &mpm_state) == APR_SUCCESS &&
             mpm_state != AP_MPMQ_STOPPING) {
@@ -335,7 +349,7 @@ static void maintain_guardian(int reason, void *baton, apr_wait_t status)
         }
         break;
     case APR_OC_REASON_RESTART:
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         break; /* end_guardian() follows with the pool */
     default:
         break;
@@ -361,6 +375,7 @@ static apr_status_t start_guardian(hub_process *process)
     process->guardian = (apr_proc_t){.pid = pid};
     apr_proc_other_child_register(&process->guardian, maintain_guardian, process, NULL,
                                   process->pool);
+    process->registered = true;
     return APR_SUCCESS;
 }
 
@@ -373,7 +388,7 @@ static apr_status_t end_guardian(void *baton)
         return APR_SUCCESS; /* a child that clears its copy of the pool */
     }
     if (process->guardian.pid > 0) {
-        apr_proc_other_child_unregister(process);
+        unregister_guardian(process);
         kill(process->guardian.pid, SIGTERM);
         reap_or_kill(process->guardian.pid, GUARDIAN_PATIENCE_MS);
         process->guardian.pid = -1;
@@ -420,7 +435,7 @@ static void make_state_dir(const hub_process *process)
                       path);
     } else if (geteuid() == 0 &&
                chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
-        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
+        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
                       "%s (ClownTalkStateDir) cannot be given to the server's User", path);
     }
 }

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* struct ucred */
 #include "server.h"
 
 #include "envelope.h"
@@ -24,11 +23,11 @@
 typedef struct peer {
     ws_watch watch;
     ws_task flush;
-    ws_task release;   /* queued when it is closed: frees it behind the round's events */
+    ws_task release; /* queued when it is closed: frees it behind the round's events */
     hub_server *server;
     struct peer *next;
-    uint64_t number;   /* never used again */
-    bool too_long;     /* the rest of an over-long line is skipped */
+    uint64_t number; /* never used again */
+    bool too_long;   /* the rest of an over-long line is skipped */
     talk_text unsent;
     size_t sent;
     size_t in_length;
@@ -147,7 +146,8 @@ static void on_line(peer *p, const char *line, size_t length)
                 p->number << REQUEST_BITS | request.request, request.message, request.length);
 }
 
-/* Hands on each whole line and keeps the rest. What no child of ours sends, an over-long line, is skipped. */
+/* Hands on each whole line and keeps the rest. What no child of ours sends, an over-long line, is
+ * skipped. */
 static void on_bytes(peer *p)
 {
     char *at = p->in, *end = p->in + p->in_length, *feed;
@@ -274,8 +274,8 @@ static void on_hub(ws_watch *watch, uint32_t events)
 
 /* ---- life ---- */
 
-hub_server *hub_server_create(ws_loop *loop, int listener, const char *instance,
-                              const char *reason, void (*log)(hub_level level, int code, const char *text))
+hub_server *hub_server_create(ws_loop *loop, int listener, const char *instance, const char *reason,
+                              void (*log)(hub_level level, int code, const char *text))
 {
     hub_server *server = calloc(1, sizeof *server);
 

@@ -1,6 +1,6 @@
 /*
- * The hub's socket: accepts the links of the child processes, hands their requests to the hub and its
- * answers back (envelope.h). It knows nothing of httpd. One thread, that of its loop.
+ * The hub's socket: accepts the links of the child processes, hands their requests to the hub and
+ * its answers back (envelope.h). It knows nothing of httpd. One thread, that of its loop.
  */
 #ifndef HUB_SERVER_H
 #define HUB_SERVER_H
@@ -12,12 +12,12 @@
 typedef struct hub_server hub_server;
 
 /*
- * Serves links on `listener`, a listening UNIX stream socket, which stays the caller's. Each link is greeted with
- * `instance` and `reason` (both must live as long). Peers of another user than ours or root are turned
- * away. NULL without memory.
+ * Serves links on `listener`, a listening UNIX stream socket, which stays the caller's. Each link
+ * is greeted with `instance` and `reason` (both must live as long). Peers of another user than ours
+ * or root are turned away. NULL without memory.
  */
-hub_server *hub_server_create(ws_loop *loop, int listener, const char *instance,
-                              const char *reason, void (*log)(hub_level level, int code, const char *text));
+hub_server *hub_server_create(ws_loop *loop, int listener, const char *instance, const char *reason,
+                              void (*log)(hub_level level, int code, const char *text));
 /* Where hub_create() is to send its output. */
 hub_output hub_server_output(hub_server *server);
 /* From now on requests go to this hub, whose hub_fd() is watched. */

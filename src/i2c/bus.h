@@ -51,6 +51,8 @@ struct i2c_bus { /* the first member of each implementation's own struct */
  */
 int i2c_bus_open(i2c_bus **bus, int label, const char *device, char *why, size_t why_size);
 void i2c_bus_close(i2c_bus *bus);
+/* Checks the form of a device string without opening anything: 0, or -EINVAL with a sentence. */
+int i2c_bus_check(const char *device, char *why, size_t why_size);
 
 /* The same calls as above, checked for their ranges (-EINVAL). */
 int i2c_read_register(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t *data, size_t length);

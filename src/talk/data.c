@@ -30,12 +30,12 @@ static void decode_hex(const char *text, uint8_t *out, size_t count)
         out[i] = (uint8_t)(talk_hex_digit(text[3 * i]) << 4 | talk_hex_digit(text[3 * i + 1]));
 }
 
-/* The number of bytes in base64 text, or -1 where it is none. */
+/* The number of bytes in base64 text, which is not empty, or -1 where it is none. */
 static int base64_count(const char *text, size_t length)
 {
     size_t padding = 0;
 
-    if (length == 0 || length % 4 != 0)
+    if (length % 4 != 0)
         return -1;
     while (padding < 2 && text[length - 1 - padding] == '=')
         padding++;
@@ -68,7 +68,7 @@ int talk_data_decode(const char *text, uint8_t *out, size_t size, talk_encoding 
     if (is_hex(text, length)) {
         *encoding = TALK_HEX;
         count = (int)((length + 1) / 3);
-    } else if (text[0] == '(' && text[length - 1] == ')' && length >= 2) {
+    } else if (text[0] == '(' && text[length - 1] == ')') {
         *encoding = TALK_ASCII;
         count = (int)(length - 2);
         for (int i = 0; i < count; i++)

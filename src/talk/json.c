@@ -151,12 +151,8 @@ static bool take_either(json_scan *scan, char a, char b)
 static bool take_number(json_scan *scan)
 {
     take_either(scan, '-', '-');
-    if (take_either(scan, '0', '0')) {
-        if (take_digits(scan) > 0)
-            return json_refuse(scan, "a number must not begin with 0 and a digit");
-    } else if (take_digits(scan) == 0) {
+    if (!take_either(scan, '0', '0') && take_digits(scan) == 0)
         return json_refuse(scan, "a digit was expected");
-    }
     if (take_either(scan, '.', '.') && take_digits(scan) == 0)
         return json_refuse(scan, "a digit was expected");
     if (take_either(scan, 'e', 'E')) {

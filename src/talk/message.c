@@ -134,7 +134,9 @@ static struct json_object *build_id(json_span span)
     id = build(span);
     if (!json_object_is_type(id, json_type_int))
         return id;
-    text = talk_must(strndup(span.text, span.length));
+    text = talk_must(malloc(span.length + 1));
+    memcpy(text, span.text, span.length);
+    text[span.length] = '\0';
     exact = talk_must(json_object_new_double_s(json_object_get_double(id), text));
     free(text);
     json_object_put(id);
@@ -154,7 +156,10 @@ static talk_error read_topic(talk_topic *topic, json_span span, char *why, size_
         text = json_object_get_string(string);
         length = (size_t)json_object_get_string_len(string);
     }
-    if (length > TALK_MAX_TOPIC) {
+    if (text == NULL) {
+        talk_why(why, why_size, "json-c refuses the topic");
+        error = TALK_MALFORMED;
+    } else if (length > TALK_MAX_TOPIC) {
         talk_why(why, why_size, "a topic must be at most %d bytes, not %zu", TALK_MAX_TOPIC,
                  length);
         error = TALK_MALFORMED;
@@ -171,6 +176,7 @@ talk_error talk_message_parse(talk_message *message, const char *text, size_t le
     json_scan scan = {
         .start = text, .at = text, .end = text + length, .why = why, .why_size = why_size};
     elements found = {0};
+    talk_error error;
     bool good;
 
     memset(message, 0, sizeof *message);
@@ -189,13 +195,15 @@ talk_error talk_message_parse(talk_message *message, const char *text, size_t le
             read_topic(&message->topic, found.at[0], NULL, 0);
         return TALK_MALFORMED;
     }
+    error = read_topic(&message->topic, found.at[0], why, why_size);
+    if (error == TALK_MALFORMED)
+        return error;
     message->payload = build_payload(found.at[1]);
     if (message->payload == NULL) {
         talk_why(why, why_size, "json-c refuses the payload");
-        read_topic(&message->topic, found.at[0], NULL, 0);
         return TALK_MALFORMED;
     }
-    return read_topic(&message->topic, found.at[0], why, why_size);
+    return error;
 }
 
 void talk_message_clear(talk_message *message)

@@ -12,9 +12,10 @@
 #define LENGTH_16 126 /* the next 2 bytes are the length */
 #define LENGTH_64 127 /* the next 8 bytes are */
 
-#define HIGH_BITS   UINT64_C(0x8080808080808080)
-#define CHECK_BLOCK 4096 /* bytes unmasked, then checked while they are in the first-level cache   \
-                          */
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+#define CHECK_BLOCK                                                                                \
+    4096 /* bytes unmasked, then checked while they are in the first-level cache                   \
+          */
 
 enum state {
     STATE_HEADER,  /* collecting a frame's header */
@@ -50,10 +51,13 @@ bool ws_parser_in_message(const ws_parser *parser)
     return parser->in_message;
 }
 
-/* A 64th and 64 bytes: room for a flush per 320 bytes, many times what zlib adds. */
+/*
+ * zlib adds up to an 8th and a 64th (deflateBound(): fixed codes of 9 bits, where it cannot store),
+ * and a client that flushes after every fragment 5 bytes for each.
+ */
 uint64_t ws_compressed_bound(uint64_t max_message)
 {
-    uint64_t slack = max_message / 64 + 64;
+    uint64_t slack = max_message / 4 + 64;
 
     if (max_message == 0)
         return 0;
@@ -240,13 +244,14 @@ static bool fail(ws_parser *parser, ws_event *event, uint16_t code, const char *
 /* XORs as ws_mask() does; what it returns has high bits where a byte of the result is not ASCII. */
 static uint64_t unmask(uint8_t *data, size_t length, const uint8_t key[4], size_t offset)
 {
-    uint8_t pattern[8];
+    const uint8_t turned[4] = {key[offset & 3], key[(offset + 1) & 3], key[(offset + 2) & 3],
+                               key[(offset + 3) & 3]};
     uint64_t mask, word[4], seen = 0;
+    uint32_t half;
     size_t at = 0;
 
-    for (size_t i = 0; i < sizeof(pattern); i++)
-        pattern[i] = key[(offset + i) & 3];
-    memcpy(&mask, pattern, sizeof(mask));
+    memcpy(&half, turned, sizeof(half));
+    mask = (uint64_t)half << 32 | half;
 
     for (; length - at >= sizeof(word); at += sizeof(word)) {
         memcpy(word, data + at, sizeof(word));
@@ -262,7 +267,7 @@ static uint64_t unmask(uint8_t *data, size_t length, const uint8_t key[4], size_
         memcpy(data + at, word, sizeof(mask));
     }
     for (; at < length; at++) {
-        data[at] ^= pattern[at & 7];
+        data[at] ^= turned[at & 3];
         seen |= data[at];
     }
     return seen & HIGH_BITS;

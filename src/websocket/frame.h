@@ -85,8 +85,8 @@ bool ws_parser_next(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *eve
 bool ws_parser_in_message(const ws_parser *parser);
 
 /*
- * How long a message of up to `max_message` bytes may become by compression: what does not shrink
- * grows, by 5 bytes per stored block (RFC 1951 section 3.2.4) or flush. 0 stays 0: no bound.
+ * How long a message of up to `max_message` bytes may become by compression, since what does not
+ * shrink grows: a quarter and 64 bytes more. 0 stays 0: no bound.
  */
 uint64_t ws_compressed_bound(uint64_t max_message);
 

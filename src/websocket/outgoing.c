@@ -3,32 +3,85 @@
 #include <stdlib.h>
 #include <string.h>
 
-ws_outgoing *ws_outgoing_create(enum ws_opcode opcode, const void *payload, size_t length,
-                                const char *topic, size_t topic_length)
+/* A message with room for its frame and topic. */
+static ws_outgoing *allocate(size_t frame_length, const char *topic, size_t topic_length)
 {
-    unsigned char header[WS_MAX_HEADER];
-    const size_t header_length = ws_frame_header(header, opcode, true, false, length);
-    ws_outgoing *outgoing =
-        malloc(sizeof *outgoing + header_length + length + (topic ? topic_length + 1 : 0));
+    ws_outgoing *outgoing = malloc(sizeof *outgoing + frame_length + (topic ? topic_length + 1 : 0));
 
     if (!outgoing) {
         abort(); /* as APR's pools do when memory is out */
     }
-    outgoing->references.refcount = 1;
-    outgoing->length = header_length + length;
-    outgoing->topic = NULL;
-    memcpy(outgoing->frame, header, header_length);
-    if (length > 0) {
-        memcpy(outgoing->frame + header_length, payload, length);
-    }
+    *outgoing = (ws_outgoing){.references.refcount = 1, .length = frame_length};
     if (topic) {
-        char *copy = (char *)outgoing->frame + outgoing->length;
+        char *copy = (char *)outgoing->frame + frame_length;
 
         memcpy(copy, topic, topic_length);
         copy[topic_length] = '\0';
         outgoing->topic = copy;
     }
     return outgoing;
+}
+
+static ws_outgoing *create(enum ws_opcode opcode, bool compressed, const void *payload,
+                           size_t length, const char *topic, size_t topic_length)
+{
+    unsigned char header[WS_MAX_HEADER];
+    const size_t header_length = ws_frame_header(header, opcode, true, compressed, length);
+    ws_outgoing *outgoing = allocate(header_length + length, topic, topic_length);
+
+    outgoing->header_length = header_length;
+    memcpy(outgoing->frame, header, header_length);
+    if (length > 0) {
+        memcpy(outgoing->frame + header_length, payload, length);
+    }
+    return outgoing;
+}
+
+ws_outgoing *ws_outgoing_create(enum ws_opcode opcode, const void *payload, size_t length,
+                                const char *topic, size_t topic_length)
+{
+    return create(opcode, false, payload, length, topic, topic_length);
+}
+
+/* Compresses a message; the message itself where nothing is gained. */
+static ws_outgoing *compress_message(ws_outgoing *plain, unsigned window, ws_deflate *compressor)
+{
+    const enum ws_opcode opcode = (enum ws_opcode)(plain->frame[0] & 0x0f);
+    const uint8_t *payload = plain->frame + plain->header_length;
+    const size_t length = plain->length - plain->header_length;
+    uint8_t *room = malloc(length);
+    ws_outgoing *compressed = plain;
+    size_t n;
+
+    if (!room) {
+        abort();
+    }
+    n = ws_deflate_message(compressor, window, payload, length, room, length);
+    if (n > 0) {
+        compressed = create(opcode, true, room, n, plain->topic, plain->topic ? strlen(plain->topic) : 0);
+    }
+    free(room);
+    return compressed;
+}
+
+ws_outgoing *ws_outgoing_for(ws_outgoing *outgoing, const ws_deflate_params *params,
+                             ws_deflate *compressor)
+{
+    const bool is_data = outgoing->frame[0] & 0x0f && !(outgoing->frame[0] & 0x08);
+    const unsigned window =
+        params->agreed && is_data
+            ? ws_deflate_window(params, outgoing->length - outgoing->header_length)
+            : 0;
+    ws_outgoing **slot;
+
+    if (window == 0) {
+        return outgoing;
+    }
+    slot = &outgoing->compressed[(window - 9) / 3];
+    if (!*slot) {
+        *slot = compress_message(outgoing, window, compressor);
+    }
+    return *slot;
 }
 
 void ws_outgoing_hold(ws_outgoing *outgoing)
@@ -38,9 +91,15 @@ void ws_outgoing_hold(ws_outgoing *outgoing)
 
 void ws_outgoing_release(ws_outgoing *outgoing)
 {
-    if (apr_bucket_shared_destroy(outgoing)) {
-        free(outgoing);
+    if (!apr_bucket_shared_destroy(outgoing)) {
+        return;
     }
+    for (int i = 0; i < WS_DEFLATE_WINDOWS; i++) {
+        if (outgoing->compressed[i] && outgoing->compressed[i] != outgoing) {
+            ws_outgoing_release(outgoing->compressed[i]);
+        }
+    }
+    free(outgoing);
 }
 
 /* ---- the bucket that holds a part of a frame ---- */

@@ -11,6 +11,8 @@
 /* Session ids: the reactor's number above, a count within it below. */
 #define ID_BITS 40
 #define INITIAL_TABLE 64
+/* zlib's: messages are short, so that a higher one gains nothing. */
+#define COMPRESSION_LEVEL 4
 
 /* The process's reactors. The mutex guards the list and the life of each reactor's loop. */
 static pthread_mutex_t reactors_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -64,6 +66,9 @@ void ws_reactor_enter(ws_reactor *reactor, clowntalk_session *s)
 
     if (reactor->sessions >= reactor->table_size) {
         grow_table(reactor);
+    }
+    if (!reactor->compressor && !(reactor->compressor = ws_deflate_create(COMPRESSION_LEVEL))) {
+        abort();
     }
     s->id = (apr_uint64_t)reactor->number << ID_BITS | ++reactor->next_id;
     chain = chain_of(reactor, s->id);
@@ -131,6 +136,7 @@ static void reactor_destroy(ws_reactor *reactor)
         reactor->release_attachment(reactor->attachment);
     }
     ws_loop_destroy(reactor->loop);
+    ws_deflate_destroy(reactor->compressor);
     free(reactor->table);
     free(reactor);
 }

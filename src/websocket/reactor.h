@@ -6,6 +6,7 @@
 #define WS_REACTOR_H
 
 #include "session.h"
+#include "transport.h"
 
 struct ws_reactor {
     ws_loop *loop;
@@ -15,6 +16,8 @@ struct ws_reactor {
     clowntalk_session **table;
     unsigned table_size;
     apr_uint64_t next_id;
+    uint8_t scratch[WS_SCRATCH_BYTES]; /* for reading */
+    ws_deflate *compressor; /* for all its sessions; made when the first one begins */
     unsigned number; /* among the process's reactors: the upper bits of session ids */
     /* What a handler keeps per reactor: the link to the hub. Freed with the reactor. */
     void *attachment;

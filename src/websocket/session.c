@@ -2,24 +2,13 @@
 
 #include "../log.h"
 
-#include <http_connection.h>
-#include <http_core.h>
-#include <util_filter.h>
-
-#include <apr_portable.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
-/* What one read takes at most: the size of httpd's own socket buckets. */
-#define READ_BYTES APR_BUCKET_BUFF_SIZE
-/* What the filters are given at once. They block when they hold more than FlushMaxThreshold (64 KiB). */
-#define WRITE_BYTES 32768
-/* What one session may write before others have their turn. */
-#define WRITE_BYTES_PER_ROUND (8 * WRITE_BYTES)
+/* What a message that comes in pieces is given at first, in bytes. It doubles as they arrive. */
+#define FIRST_ROOM 512
 /* How long the peer may take to answer our Close, and then to close its side. */
 #define CLOSE_PATIENCE_MS 2000
 #define LINGER_PATIENCE_MS 2000
@@ -27,7 +16,7 @@
 #define RELEASE_GRACE_MS 500
 /* Pings without any sign of life after which a peer is taken for dead. */
 #define MAX_UNANSWERED_PINGS 2
-/* A pool keeps this much for reuse: a read's bucket and little more. Without it each message pays malloc. */
+/* A pool keeps this much for reuse: a TLS read's buckets and little more. Without it each message pays malloc. */
 #define POOL_KEEPS_BYTES 16384
 
 static const char *const state_names[] = {"open", "closing", "lingering", "dead"};
@@ -55,15 +44,14 @@ clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
     s->flush.run = on_flush;
     s->read_again.run = on_read_again;
     s->c = c;
-    s->socket = ap_get_conn_socket(c);
     s->settings = settings;
     s->handler = handler;
     s->data = data;
     s->user = user;
-    s->in = apr_brigade_create(c->pool, c->bucket_alloc);
-    s->out = apr_brigade_create(c->pool, c->bucket_alloc);
-    s->waiting_last = &s->waiting_first;
-    ws_parser_init(&s->parser, settings->max_message, true, false);
+    ws_transport_init(&s->transport, c);
+    ws_queue_init(&s->queue);
+    ws_parser_init(&s->parser, settings->max_message, true, settings->deflate.agreed);
+    ws_inflate_init(&s->inflate, &settings->deflate, settings->max_message);
     return s;
 }
 
@@ -94,20 +82,6 @@ static void forget_message(clowntalk_session *s)
     free(s->message);
     s->message = NULL;
     s->message_length = s->message_capacity = 0;
-}
-
-static void drop_first_waiting(clowntalk_session *s)
-{
-    ws_waiting *first = s->waiting_first;
-
-    s->waiting_first = first->next;
-    if (!s->waiting_first) {
-        s->waiting_last = &s->waiting_first;
-    }
-    s->waiting_bytes -= first->outgoing->length - s->waiting_offset;
-    s->waiting_offset = 0;
-    ws_outgoing_release(first->outgoing);
-    free(first);
 }
 
 static void tell_handler_end(clowntalk_session *s)
@@ -165,20 +139,14 @@ static void end_session(clowntalk_session *s)
     ws_loop_cancel(loop, &s->flush);
     ws_loop_cancel(loop, &s->read_again);
     ws_timer_clear(loop, &s->timer);
-    while (s->waiting_first) {
-        drop_first_waiting(s);
-    }
+    ws_queue_clear(&s->queue);
     forget_message(s);
+    ws_inflate_end(&s->inflate);
     if (s->owns_connection) {
-        s->c->aborted = 1; /* whatever a cleanup may think of writing */
-        apr_socket_close(s->socket);
+        ws_transport_close(&s->transport);
         ws_timer_set(loop, &s->timer, 0);
     } else {
-        if (s->c->data_in_output_filters) {
-            s->c->aborted = 1; /* or the MPM would wait for a peer that does not read */
-        }
-        s->c->keepalive = AP_CONN_CLOSE;
-        apr_socket_timeout_set(s->socket, s->socket_timeout);
+        ws_transport_give_back(&s->transport);
         ws_reactor_leave(s->reactor, s);
         ws_loop_quit(loop);
     }
@@ -194,38 +162,13 @@ static void abort_session(clowntalk_session *s, apr_status_t status, const char 
 /* Everything is written: says goodbye below WebSocket and waits for the peer to do so too. */
 static void hang_up(clowntalk_session *s)
 {
-    if (!s->owns_connection) {
-        end_session(s);
-        return;
-    }
     s->hung_up = true;
-    APR_BRIGADE_INSERT_TAIL(s->out, ap_bucket_eoc_create(s->c->bucket_alloc)); /* TLS close_notify */
-    if (ap_pass_brigade(s->c->output_filters, s->out) == APR_SUCCESS && !s->c->aborted) {
-        ap_filter_t *last = s->c->output_filters;
-
-        while (last->next) {
-            last = last->next;
-        }
-        last->frec->filter_func.out_func(last, NULL);
-    }
-    apr_brigade_cleanup(s->out);
-    if (s->c->aborted || apr_socket_shutdown(s->socket, APR_SHUTDOWN_WRITE) != APR_SUCCESS) {
+    if (!s->owns_connection || !ws_transport_hang_up(&s->transport)) {
         end_session(s);
         return;
     }
     ws_loop_change(s->reactor->loop, &s->watch, EPOLLIN);
     ws_timer_set(s->reactor->loop, &s->timer, LINGER_PATIENCE_MS);
-}
-
-/* After our FIN: what the peer still sends is read from the socket and dropped. */
-static void drain_until_fin(clowntalk_session *s)
-{
-    char nothing[4096];
-    const ssize_t n = recv(s->watch.fd, nothing, sizeof nothing, MSG_DONTWAIT);
-
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        end_session(s);
-    }
 }
 
 static void begin_linger(clowntalk_session *s)
@@ -242,45 +185,7 @@ static void begin_linger(clowntalk_session *s)
 
 static bool is_blocked(const clowntalk_session *s)
 {
-    return s->c->data_in_output_filters != 0;
-}
-
-/* Makes the core output filter write what the socket takes. */
-static bool push_core_filter(clowntalk_session *s)
-{
-    ap_filter_t *last = s->c->output_filters;
-
-    while (last->next) {
-        last = last->next;
-    }
-    return last->frec->filter_func.out_func(last, NULL) == APR_SUCCESS && !s->c->aborted;
-}
-
-/* Hands the filters the next WRITE_BYTES that wait. False where the connection broke. */
-static bool pass_some(clowntalk_session *s)
-{
-    size_t room = WRITE_BYTES;
-    apr_status_t status;
-
-    while (s->waiting_first && room > 0) {
-        ws_outgoing *outgoing = s->waiting_first->outgoing;
-        const size_t left = outgoing->length - s->waiting_offset;
-        const size_t part = left < room ? left : room;
-
-        APR_BRIGADE_INSERT_TAIL(s->out, ws_outgoing_bucket(outgoing, s->waiting_offset, part,
-                                                           s->c->bucket_alloc));
-        room -= part;
-        if (part == left) {
-            drop_first_waiting(s);
-        } else {
-            s->waiting_offset += part;
-            s->waiting_bytes -= part;
-        }
-    }
-    APR_BRIGADE_INSERT_TAIL(s->out, ws_push_bucket(s->c->bucket_alloc));
-    status = ap_pass_brigade(s->c->output_filters, s->out);
-    apr_brigade_cleanup(s->out);
-    return status == APR_SUCCESS && push_core_filter(s);
+    return s->transport.blocked;
 }
 
 /*
@@ -291,17 +196,14 @@ static void on_flush(ws_task *task)
 {
     clowntalk_session *s = SESSION_OF(task, flush);
     ws_loop *loop = s->reactor->loop;
-    int budget = WRITE_BYTES_PER_ROUND / WRITE_BYTES;
 
-    while (s->waiting_first && !is_blocked(s) && budget-- > 0) {
-        if (!pass_some(s)) {
-            abort_session(s, APR_SUCCESS, "it cannot be written to");
-            return;
-        }
+    if (!ws_transport_write(&s->transport, &s->queue)) {
+        abort_session(s, APR_SUCCESS, "it cannot be written to");
+        return;
     }
     if (is_blocked(s)) {
         ws_loop_change(loop, &s->watch, EPOLLOUT);
-    } else if (s->waiting_first) {
+    } else if (s->queue.first) {
         ws_loop_defer(loop, &s->flush);
     } else if (s->state == WS_STATE_LINGER && !s->hung_up) {
         hang_up(s);
@@ -311,45 +213,17 @@ static void on_flush(ws_task *task)
     }
 }
 
-/* Takes a waiting publication of the same topic out of the queue, if the filters have none of it yet. */
-static void drop_older(clowntalk_session *s, const char *topic)
+static void enqueue(clowntalk_session *s, ws_outgoing *message)
 {
-    for (ws_waiting **at = &s->waiting_first; *at; at = &(*at)->next) {
-        ws_waiting *older = *at;
-        const bool begun = older == s->waiting_first && s->waiting_offset > 0;
+    ws_outgoing *outgoing =
+        ws_outgoing_for(message, &s->settings->deflate, s->reactor->compressor);
 
-        if (begun || !older->outgoing->topic || strcmp(older->outgoing->topic, topic) != 0) {
-            continue;
-        }
-        *at = older->next;
-        if (s->waiting_last == &older->next) {
-            s->waiting_last = at;
-        }
-        s->waiting_bytes -= older->outgoing->length;
-        ws_outgoing_release(older->outgoing);
-        free(older);
-        return;
-    }
-}
-
-static void enqueue(clowntalk_session *s, ws_outgoing *outgoing)
-{
-    ws_waiting *waiting = malloc(sizeof *waiting);
-
-    if (!waiting) {
-        abort();
-    }
-    if (outgoing->topic && is_blocked(s)) {
-        drop_older(s, outgoing->topic);
-    }
-    *waiting = (ws_waiting){.outgoing = outgoing};
-    ws_outgoing_hold(outgoing);
-    *s->waiting_last = waiting;
-    s->waiting_last = &waiting->next;
-    s->waiting_bytes += outgoing->length;
     if (!is_blocked(s)) {
         ws_loop_defer(s->reactor->loop, &s->flush);
+    } else if (outgoing->topic) {
+        ws_queue_drop_topic(&s->queue, outgoing->topic);
     }
+    ws_queue_add(&s->queue, outgoing);
 }
 
 static void enqueue_frame(clowntalk_session *s, enum ws_opcode opcode, const void *payload,
@@ -372,37 +246,18 @@ static void enqueue_close(clowntalk_session *s, uint16_t code, const char *reaso
     }
 }
 
-/* A slow client: what it has not been sent is dropped, but for the rest of a frame that has begun. */
-static void drop_waiting(clowntalk_session *s)
-{
-    ws_waiting **keep = &s->waiting_first;
-
-    if (s->waiting_first && s->waiting_offset > 0) {
-        keep = &s->waiting_first->next;
-    }
-    while (*keep) {
-        ws_waiting *drop = *keep;
-
-        *keep = drop->next;
-        s->waiting_bytes -= drop->outgoing->length;
-        ws_outgoing_release(drop->outgoing);
-        free(drop);
-    }
-    s->waiting_last = keep;
-}
-
 bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
 {
     if (s->state != WS_STATE_OPEN) {
         return false;
     }
     enqueue(s, outgoing);
-    if (is_blocked(s) && s->waiting_bytes > s->settings->backlog) {
+    if (is_blocked(s) && s->queue.bytes > s->settings->backlog) {
         LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
                     "the client does not read: more than %" APR_SIZE_T_FMT
                     " bytes (ClownTalkBacklog) wait for it",
                     s->settings->backlog);
-        drop_waiting(s);
+        ws_queue_drop_rest(&s->queue);
         ws_session_close(s, WS_CLOSE_POLICY, "too slow: replies wait");
         return false;
     }
@@ -443,47 +298,71 @@ static void on_close_frame(clowntalk_session *s, const ws_event *event)
     begin_linger(s);
 }
 
-static bool append_piece(clowntalk_session *s, const uint8_t *data, size_t length)
+/* Makes room for `more` bytes behind the message's pieces. False without memory. */
+static bool make_room(clowntalk_session *s, size_t more)
 {
-    const size_t needed = s->message_length + length;
+    const size_t needed = s->message_length + more;
+    size_t capacity = s->message_capacity ? s->message_capacity : FIRST_ROOM;
+    char *grown;
 
-    if (needed > s->message_capacity) {
-        size_t capacity = s->message_capacity ? s->message_capacity : 512;
-        char *grown;
-
-        while (capacity < needed) {
-            capacity *= 2;
-        }
-        grown = realloc(s->message, capacity);
-        if (!grown) {
-            return false;
-        }
-        s->message = grown;
-        s->message_capacity = capacity;
+    if (needed <= s->message_capacity) {
+        return true;
     }
-    if (length > 0) {
-        memcpy(s->message + s->message_length, data, length);
+    while (capacity < needed) {
+        capacity *= 2;
     }
-    s->message_length = needed;
+    grown = realloc(s->message, capacity);
+    if (!grown) {
+        return false;
+    }
+    s->message = grown;
+    s->message_capacity = capacity;
     return true;
 }
 
-static void on_data(clowntalk_session *s, const ws_event *event)
+/* Adds a piece to the message, inflating it where it is compressed. False: the piece is a WS_EVENT_FAIL. */
+static bool add_piece(clowntalk_session *s, ws_event *piece)
+{
+    ws_inflate_status status = WS_INFLATE_FULL;
+    size_t room = piece->compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
+
+    while (make_room(s, room)) {
+        size_t written = piece->length;
+
+        if (piece->compressed) {
+            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)s->message + s->message_length,
+                                     s->message_capacity - s->message_length, &written);
+        } else if (written > 0) {
+            memcpy(s->message + s->message_length, piece->data, written);
+        }
+        s->message_length += written;
+        if (!piece->compressed || status != WS_INFLATE_FULL) {
+            return !piece->compressed || status == WS_INFLATE_DONE;
+        }
+        room = s->message_capacity; /* twice as much */
+    }
+    piece->close_code = WS_CLOSE_INTERNAL_ERROR;
+    piece->reason = "out of memory";
+    return false;
+}
+
+static void on_data(clowntalk_session *s, ws_event *event)
 {
     const clowntalk_kind kind = event->text ? CLOWNTALK_TEXT : CLOWNTALK_BINARY;
+    const bool last = event->last;
 
     if (s->state != WS_STATE_OPEN) {
         return; /* we have said Close: section 1.4 lets us ignore what comes */
     }
-    if (event->first && event->last) {
+    if (event->first && last && !event->compressed) {
         s->handler->message(s, s->data, kind, (char *)event->data, event->length);
         return;
     }
-    if (!append_piece(s, event->data, event->length)) {
-        fail_session(s, WS_CLOSE_TOO_BIG, "out of memory for a message of this size");
+    if (!add_piece(s, event)) {
+        fail_session(s, event->close_code, event->reason);
         return;
     }
-    if (event->last) {
+    if (last) {
         char *message = s->message;
         const size_t length = s->message_length;
 
@@ -522,67 +401,25 @@ static void feed(clowntalk_session *s, uint8_t *data, size_t length)
     }
 }
 
-/* The parser unmasks in place, which it may: all of these are private memory but for the last resort. */
-static void feed_bucket(clowntalk_session *s, apr_bucket *bucket, const char *data, size_t length)
+static void on_bytes(void *baton, uint8_t *data, size_t length)
 {
-    if (APR_BUCKET_IS_HEAP(bucket) || APR_BUCKET_IS_TRANSIENT(bucket) ||
-        APR_BUCKET_IS_POOL(bucket)) {
-        feed(s, (uint8_t *)data, length);
-    } else {
-        uint8_t *copy = malloc(length);
+    clowntalk_session *s = baton;
 
-        if (!copy) {
-            abort();
-        }
-        memcpy(copy, data, length);
-        feed(s, copy, length);
-        free(copy);
-    }
-}
-
-/* Feeds what a read has brought. False at the end of the stream. */
-static bool feed_brigade(clowntalk_session *s)
-{
-    for (apr_bucket *bucket = APR_BRIGADE_FIRST(s->in); bucket != APR_BRIGADE_SENTINEL(s->in);
-         bucket = APR_BUCKET_NEXT(bucket)) {
-        const char *data;
-        apr_size_t length;
-
-        if (APR_BUCKET_IS_EOS(bucket)) {
-            return false;
-        }
-        if (APR_BUCKET_IS_METADATA(bucket)) {
-            continue;
-        }
-        if (apr_bucket_read(bucket, &data, &length, APR_NONBLOCK_READ) != APR_SUCCESS) {
-            return false;
-        }
-        if (length > 0) {
-            s->pings = 0;
-            feed_bucket(s, bucket, data, length);
-        }
-    }
-    return true;
+    s->pings = 0;
+    feed(s, data, length);
 }
 
 /* One read, so that a fast client does not starve the others. */
 static void read_some(clowntalk_session *s)
 {
-    apr_status_t status = ap_get_brigade(s->c->input_filters, s->in, AP_MODE_READBYTES,
-                                         APR_NONBLOCK_READ, READ_BYTES);
-    bool empty = APR_BRIGADE_EMPTY(s->in);
-    bool ended = false;
+    const ws_read result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
 
-    if (status == APR_SUCCESS && !empty) {
-        ended = !feed_brigade(s);
+    if (s->state > WS_STATE_CLOSING) {
+        return; /* our Close goes out first, also where the peer's came with the end of the stream */
     }
-    apr_brigade_cleanup(s->in);
-    if (s->state == WS_STATE_DEAD) {
-        return;
-    }
-    if (ended || (status != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(status))) {
-        abort_session(s, status, "the client is gone without a Close");
-    } else if (status == APR_SUCCESS && !empty && !s->plain && s->state <= WS_STATE_CLOSING) {
+    if (result == WS_READ_ENDED) {
+        abort_session(s, APR_SUCCESS, "the client is gone without a Close");
+    } else if (result == WS_READ_MORE) {
         ws_loop_defer(s->reactor->loop, &s->read_again);
     }
 }
@@ -602,11 +439,13 @@ static void on_socket(ws_watch *watch, uint32_t events)
 
     look_for_release(s);
     if (s->hung_up) {
-        drain_until_fin(s);
+        if (ws_transport_drain(&s->transport, s->reactor->scratch)) {
+            end_session(s);
+        }
         return;
     }
     if (is_blocked(s)) {
-        if (!push_core_filter(s)) {
+        if (!ws_transport_push(&s->transport)) {
             abort_session(s, APR_SUCCESS, "it cannot be written to");
         } else if (!is_blocked(s)) {
             ws_loop_defer(s->reactor->loop, &s->flush);
@@ -627,25 +466,48 @@ static void on_socket(ws_watch *watch, uint32_t events)
 
 /* ---- time ---- */
 
-static void set_ping_timer(clowntalk_session *s)
+/* Sets the timer of an open session to what comes next: a ping or the end of its time. */
+static void set_open_timer(clowntalk_session *s)
 {
-    if (s->settings->ping > 0) {
-        ws_timer_set(s->reactor->loop, &s->timer, (int64_t)s->settings->ping * 1000);
+    const int64_t next = s->ping_at < s->too_old_at ? s->ping_at : s->too_old_at;
+    const int64_t left = next - ws_loop_now(s->reactor->loop);
+
+    if (next != INT64_MAX) {
+        ws_timer_set(s->reactor->loop, &s->timer, left > 0 ? left / 1000 : 0);
     }
 }
 
-static void on_ping_timer(clowntalk_session *s)
+static void start_clock(clowntalk_session *s)
 {
-    if (s->pings >= MAX_UNANSWERED_PINGS) {
-        LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
-                    "the client has answered no ping for %d s: taken for dead",
-                    s->settings->ping * MAX_UNANSWERED_PINGS);
-        end_session(s);
+    const int64_t now = ws_loop_now(s->reactor->loop);
+    const ws_settings *settings = s->settings;
+
+    s->ping_at = settings->ping > 0 ? now + settings->ping * INT64_C(1000000) : INT64_MAX;
+    s->too_old_at = settings->max_age > 0 ? now + settings->max_age * INT64_C(1000000) : INT64_MAX;
+    set_open_timer(s);
+}
+
+static void on_open_timer(clowntalk_session *s)
+{
+    const int64_t now = ws_loop_now(s->reactor->loop);
+
+    if (now >= s->too_old_at) {
+        ws_session_close(s, WS_CLOSE_GOING_AWAY, "too old: connect anew");
         return;
     }
-    s->pings++;
-    enqueue_frame(s, WS_PING, NULL, 0, "\nping");
-    set_ping_timer(s);
+    if (now >= s->ping_at) {
+        if (s->pings >= MAX_UNANSWERED_PINGS) {
+            LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
+                        "the client has answered no ping for %d s: taken for dead",
+                        s->settings->ping * MAX_UNANSWERED_PINGS);
+            end_session(s);
+            return;
+        }
+        s->pings++;
+        s->ping_at += s->settings->ping * INT64_C(1000000);
+        enqueue_frame(s, WS_PING, NULL, 0, "\nping");
+    }
+    set_open_timer(s);
 }
 
 static void on_timer(ws_timer *timer)
@@ -654,10 +516,10 @@ static void on_timer(ws_timer *timer)
 
     switch (s->state) {
     case WS_STATE_OPEN:
-        on_ping_timer(s);
+        on_open_timer(s);
         break;
     case WS_STATE_CLOSING:
-        if (is_blocked(s) || s->waiting_first) {
+        if (is_blocked(s) || s->queue.first) {
             abort_session(s, APR_SUCCESS, "the client did not take our Close in time");
         } else {
             begin_linger(s); /* it did not answer: hang up all the same */
@@ -674,33 +536,16 @@ static void on_timer(ws_timer *timer)
 
 /* ---- the beginning ---- */
 
-/* Whether a read takes all that the input filters have: then epoll tells when there is more. */
-static bool input_is_plain(const conn_rec *c)
-{
-    for (const ap_filter_t *f = c->input_filters; f; f = f->next) {
-        if (strcmp(f->frec->name, "core_in") != 0 && strcmp(f->frec->name, "log_input_output") != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_connection)
 {
-    apr_os_sock_t fd;
-
     s->reactor = reactor;
     s->owns_connection = owns_connection;
-    s->plain = input_is_plain(s->c);
     ws_reactor_enter(reactor, s);
     if (owns_connection) {
         apr_allocator_max_free_set(apr_pool_allocator_get(s->c->pool), POOL_KEEPS_BYTES);
     }
-    /* A filter that insists on a blocking write fails instead of holding up all sessions. */
-    apr_socket_timeout_get(s->socket, &s->socket_timeout);
-    apr_socket_timeout_set(s->socket, 0);
-    if (s->c->aborted || apr_os_sock_get(&fd, s->socket) != APR_SUCCESS ||
-        !ws_loop_watch(reactor->loop, &s->watch, fd, EPOLLIN)) {
+    if (!ws_transport_open(&s->transport) ||
+        !ws_loop_watch(reactor->loop, &s->watch, s->transport.fd, EPOLLIN)) {
         abort_session(s, errno, "it was lost before it began");
         return;
     }
@@ -708,7 +553,7 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
     if (s->handler->open) {
         s->handler->open(s, s->data);
     }
-    set_ping_timer(s);
+    start_clock(s);
     if (reactor->stop_code) {
         ws_session_close(s, reactor->stop_code, NULL);
     }

@@ -7,6 +7,7 @@
 #ifndef WS_SESSION_H
 #define WS_SESSION_H
 
+#include "deflate.h"
 #include "frame.h"
 #include "loop.h"
 #include "mod_clowntalk.h"
@@ -19,6 +20,8 @@ typedef struct ws_settings {
     apr_uint64_t max_message; /* bytes */
     apr_size_t backlog;       /* unsent bytes before the client is dropped */
     int ping;                 /* seconds, 0: no pings */
+    int max_age;              /* seconds, 0: no end */
+    ws_deflate_params deflate; /* as agreed in the handshake */
 } ws_settings;
 
 /* Where a session stands. The names are in session.c, for the log. */

@@ -53,7 +53,7 @@ static int answer_upgrade_required(request_rec *r, const char *why)
 int ws_upgrade_check_method(request_rec *r)
 {
     if (r->method_number != M_GET) {
-        r->allowed |= AP_METHOD_BIT << M_GET;
+        ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
         return refuse(r, HTTP_METHOD_NOT_ALLOWED, "a WebSocket is opened by GET");
     }
     if (r->main) {
@@ -89,14 +89,19 @@ static int origin_is_allowed(request_rec *r, const ct_origins *origins, const ch
     return 0;
 }
 
-int ws_upgrade_check(request_rec *r, const ct_origins *origins)
+int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
 {
+    const ws_deflate_policy policy = WS_DEFLATE_POLICY;
     const char *version = apr_table_get(r->headers_in, "Sec-WebSocket-Version");
     const char *key = apr_table_get(r->headers_in, "Sec-WebSocket-Key");
     const char *origin = apr_table_get(r->headers_in, "Origin");
     const char *length = apr_table_get(r->headers_in, "Content-Length");
 
-    if (r->proto_num != HTTP_VERSION(1, 1)) {
+    if (r->header_only) {
+        return answer_upgrade_required(r, "it takes a GET, not a HEAD, to open one");
+    }
+    /* mod_http2 makes such a request of an extended CONNECT (RFC 8441), with Upgrade and a key. */
+    if (r->proto_num != HTTP_VERSION(1, 1) && !r->connection->master) {
         return answer_upgrade_required(r, "it takes an HTTP/1.1 request to open one");
     }
     if (!ws_list_has_token(apr_table_get(r->headers_in, "Upgrade"), "websocket")) {
@@ -111,18 +116,26 @@ int ws_upgrade_check(request_rec *r, const ct_origins *origins)
     if (!key || !ws_key_is_valid(key)) {
         return refuse(r, HTTP_BAD_REQUEST, "Sec-WebSocket-Key must be base64 of 16 bytes");
     }
-    if (apr_table_get(r->headers_in, "Transfer-Encoding") || (length && strcmp(length, "0") != 0)) {
+    if (!r->connection->master && (apr_table_get(r->headers_in, "Transfer-Encoding") ||
+                                   (length && strcmp(length, "0") != 0))) {
         return refuse(r, HTTP_BAD_REQUEST, "the handshake must not have a body");
     }
-    if (origin && !origin_is_allowed(r, origins, origin)) {
+    if (origin && !origin_is_allowed(r, &settings->origins, origin)) {
         return refuse(r, HTTP_FORBIDDEN,
                       apr_pstrcat(r->pool, "Origin \"", ap_escape_logitem(r->pool, origin),
                                   "\" is not allowed (ClownTalkOrigin)", NULL));
     }
+    memset(agreement, 0, sizeof *agreement);
+    if (settings->deflate &&
+        ws_deflate_negotiate(apr_table_get(r->headers_in, "Sec-WebSocket-Extensions"), &policy,
+                             &agreement->deflate,
+                             agreement->extensions) == WS_EXTENSIONS_MALFORMED) {
+        return refuse(r, HTTP_BAD_REQUEST, "Sec-WebSocket-Extensions is not a list of extensions");
+    }
     return OK;
 }
 
-void ws_upgrade_answer(request_rec *r)
+void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)
 {
     conn_rec *c = r->connection;
     char accept[WS_ACCEPT_LENGTH + 1];
@@ -135,6 +148,9 @@ void ws_upgrade_answer(request_rec *r)
     if (ws_list_has_protocol(apr_table_get(r->headers_in, "Sec-WebSocket-Protocol"),
                              WS_SUBPROTOCOL)) {
         apr_table_setn(r->headers_out, "Sec-WebSocket-Protocol", WS_SUBPROTOCOL);
+    }
+    if (agreement->extensions[0]) {
+        apr_table_setn(r->headers_out, "Sec-WebSocket-Extensions", agreement->extensions);
     }
     r->status = HTTP_SWITCHING_PROTOCOLS;
     r->status_line = NULL;

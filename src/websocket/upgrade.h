@@ -5,6 +5,8 @@
 #ifndef WS_UPGRADE_H
 #define WS_UPGRADE_H
 
+#include "deflate.h"
+
 #include "../settings.h"
 
 /* The subprotocol, chosen where the client offers it. */
@@ -15,13 +17,19 @@
  * a refusal has been logged.
  */
 int ws_upgrade_check_method(request_rec *r);
+/* What a handshake has agreed on. */
+typedef struct ws_agreement {
+    ws_deflate_params deflate;
+    char extensions[WS_DEFLATE_RESPONSE]; /* Sec-WebSocket-Extensions of the answer; "": none */
+} ws_agreement;
+
 /*
  * Checks the handshake. OK: ws_upgrade_answer() may follow. DONE: the response (426 with a text for people) has been
  * written. Else an HTTP status whose headers are set; a refusal has been logged.
  */
-int ws_upgrade_check(request_rec *r, const ct_origins *origins);
+int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement);
 /* Sends the 101. From here on the connection speaks WebSocket. */
-void ws_upgrade_answer(request_rec *r);
+void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement);
 
 /* The sentence that every refusal puts into the log: one line, with the reason. */
 void ws_upgrade_log_refusal(request_rec *r, int status, const char *why);

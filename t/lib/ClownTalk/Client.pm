@@ -57,6 +57,7 @@ sub parse_url {
 #
 #   headers   {Name => value, or undef to leave it out, or [value ...] for several lines}
 #   protocol  Sec-WebSocket-Protocol          extensions  Sec-WebSocket-Extensions
+#   key       Sec-WebSocket-Key, where a random one will not do
 #   request   the whole request, as it is sent            method, http  of the request line
 #   more      bytes to send in the same write as the request
 #   auto_pong 0: pings are left to the test
@@ -66,7 +67,7 @@ sub new {
 
     my $parts = parse_url($url);
     my $self = bless {
-        key        => encode_base64(join('', map { chr int rand 256 } 1 .. 16), ''),
+        key        => $arg{key} || encode_base64(join('', map { chr int rand 256 } 1 .. 16), ''),
         auto_pong  => exists $arg{auto_pong} ? $arg{auto_pong} : 1,
         library    => Protocol::WebSocket::Frame->new(max_payload_size => 0, max_fragments_amount => 1e6),
         inbox      => [],
@@ -76,8 +77,22 @@ sub new {
             map { $_ => $arg{$_} } qw(timeout receive_buffer tls_options),
         ),
     }, $class;
-    my $request = defined $arg{request} ? $arg{request} : $self->build_request($parts, \%arg);
-    $self->{connection}->write($request . (defined $arg{more} ? $arg{more} : ''));
+    return $self->ask($parts, \%arg);
+}
+
+# A further request on the connection, after an answer that was none of 101 and has been read.
+sub again {
+    my ($self, $url, %arg) = @_;
+
+    delete @$self{qw(handshake head headers body)};
+    return $self->ask(parse_url($url), \%arg);
+}
+
+sub ask {
+    my ($self, $parts, $arg) = @_;
+
+    my $request = defined $arg->{request} ? $arg->{request} : $self->build_request($parts, $arg);
+    $self->{connection}->write($request . (defined $arg->{more} ? $arg->{more} : ''));
     $self->read_response;
     return $self;
 }

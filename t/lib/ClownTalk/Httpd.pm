@@ -11,6 +11,7 @@ use File::Path qw(make_path);
 use File::Spec;
 use File::Temp ();
 use IO::Socket::INET;
+use POSIX ();
 
 use ClownTalk::Settings;
 
@@ -66,10 +67,17 @@ sub program {
     my ($dir) = @_;
     my $httpd = ClownTalk::Settings->get('httpd');
 
-    return $httpd unless ClownTalk::Settings->get('sanitizers');
-    my $libraries = run_quietly('ldd', ClownTalk::Settings->module);
-    my @runtime = $libraries =~ m{=> (\S+/lib(?:asan|tsan|ubsan)\.so\S*)}g
-        or die "the module is not linked with a shared sanitizer runtime (use gcc):\n$libraries";
+    my $sanitizers = ClownTalk::Settings->get('sanitizers') or return $httpd;
+    my @runtime = run_quietly('ldd', ClownTalk::Settings->module)
+        =~ m{=> (\S+/lib(?:asan|tsan|ubsan)\.so\S*)}g;
+    unless (@runtime) {    # clang links it into programs, not into modules
+        my ($machine) = (POSIX::uname())[4];
+        my ($kind) = $sanitizers =~ /\b(address|thread)\b/ or die "no runtime for $sanitizers\n";
+        my $library = 'libclang_rt.' . ($kind eq 'thread' ? 'tsan' : 'asan') . "-$machine.so";
+        @runtime = run_quietly(ClownTalk::Settings->get('cc'), "-print-file-name=$library");
+        chomp @runtime;
+        die "the compiler has no shared runtime for $sanitizers\n" unless -e $runtime[0];
+    }
     # httpd itself frees little when it ends, so what leaks cannot be told.
     write_file("$dir/httpd", <<"END");
 #!/bin/sh
@@ -99,12 +107,14 @@ sub run_as {
     die "neither www-data nor nobody exists: no user for httpd's children\n";
 }
 
-# Whether that user can reach a directory: each one above it lets others pass.
-sub reachable {
-    my ($dir) = @_;
+# Whether the build directory is a place for servers: httpd's children can go there (not so in root's
+# home), and the names of UNIX sockets below it stay shorter than 108 bytes (unix(7)).
+sub builddir_suits {
+    my $dir = ClownTalk::Settings->get('builddir');
 
+    return 0 if length $dir > 55;
     return 1 if $>;
-    my @parts = File::Spec->splitdir(File::Spec->rel2abs($dir));
+    my @parts = File::Spec->splitdir($dir);
     for my $n (0 .. $#parts) {
         my @stat = stat(File::Spec->catdir(@parts[0 .. $n]) || '/') or return 0;
         return 0 unless $stat[2] & 0001;
@@ -112,14 +122,15 @@ sub reachable {
     return 1;
 }
 
-# A fresh directory that httpd's children can reach: below the build directory, or where they cannot
-# go there (a tree in root's home), below /tmp. The caller removes it.
+# A fresh directory for a server, below the build directory or else below /tmp. The caller removes it.
 sub scratch_dir {
     my ($name) = @_;
 
-    my $parent = ClownTalk::Settings->get('builddir') . '/t/server';
-    make_path($parent);
-    $parent = File::Spec->tmpdir unless reachable($parent);
+    my $parent = File::Spec->tmpdir;
+    if (builddir_suits()) {
+        $parent = ClownTalk::Settings->get('builddir') . '/t/server';
+        make_path($parent);
+    }
     my $dir = File::Temp::tempdir("$name-XXXXXX", DIR => $parent);
     chmod 0755, $dir or die "$dir: $!";
     return $dir;
@@ -262,7 +273,7 @@ sub crashes {
 
     open my $fh, '<', $log or return;
     return grep {
-        /exit signal (?:Segm|Abort|Bus|Illegal|Floating|Trace)|ERROR: \w+Sanitizer/
+        /exit signal (?:Segm|Abort|Bus|Illegal|Floating|Trace)|AH00060|ERROR: \w+Sanitizer/
             || /WARNING: ThreadSanitizer|runtime error: |corrupted|double free/
     } <$fh>;
 }

@@ -20,6 +20,7 @@ use Test::Builder;
 use Time::HiRes qw(time);
 
 use ClownTalk::Httpd;
+use ClownTalk::Log;
 use ClownTalk::Settings;
 
 use constant TIMEOUT => 30;    # seconds, for start and stop
@@ -125,11 +126,13 @@ sub configtest {
     return ($? == 0, $output);
 }
 
-# Starts it and waits until it accepts connections; dies with the error log's end where it does not.
+# Starts it and waits until it accepts connections, and signals as well (before it says that it is
+# ready, SIGTERM just kills it); dies with the error log's end where it does not.
 sub start {
     my ($self) = @_;
 
     croak 'the server runs already' if $self->{pid};
+    my $log = $self->log;
     my $pid = fork;
     croak "fork: $!" unless defined $pid;
     unless ($pid) {
@@ -141,10 +144,11 @@ sub start {
         exec {$self->{program}} $self->command('-DFOREGROUND') or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
-    my $ended;
+    my ($ended, $ready);
     $self->wait_until('the server to listen', sub {
         $ended = waitpid($pid, WNOHANG) == $pid and return 1;
-        return $self->listens;
+        $ready ||= $log->fresh(qr/resuming normal operations/);
+        return $ready && $self->listens;
     });
     if ($ended) {
         delete $self->{pid};
@@ -166,7 +170,7 @@ sub listens {
 sub url {
     my ($self, $scheme, $path, $user) = @_;
 
-    my $port = $scheme =~ /s$/ ? $self->{tls_port} : $self->{port};
+    my $port = $scheme =~ /^(?:https|wss)$/ ? $self->{tls_port} : $self->{port};
     return "$scheme://" . (defined $user ? "$user\@" : '') . "localhost:$port$path";
 }
 
@@ -239,6 +243,9 @@ sub process_line {
     local $/;
     return "$pid " . (<$fh> // '') =~ tr/\0/ /r . "\n";
 }
+
+# The error log from here on.
+sub log { return ClownTalk::Log->new("$_[0]{dir}/logs/error_log") }
 
 sub error_log {
     my ($self) = @_;

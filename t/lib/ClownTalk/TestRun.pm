@@ -7,6 +7,7 @@ use warnings;
 
 use parent 'Apache::TestRun';
 
+use Cwd qw(abs_path);
 use File::Basename qw(basename);
 use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
@@ -43,6 +44,7 @@ sub main {
     unshift @argv, $self->prepare unless $attach;
     $self->{attach} = $attach;
 
+    $self->{dir} = readlink $self->{dir} if -l $self->{dir};
     chdir $self->{dir} or die "$self->{dir}: no server of the $mpm MPM has been started: $!\n";
     $ENV{CLOWNTALK_MPM}          = $mpm;
     $ENV{APACHE_TEST_ULIMIT_SET} = 1;    # do not start again under a shell for the sake of core files
@@ -70,18 +72,17 @@ sub take_option {
 # Makes the server's directory anew and returns the options that tell Apache::Test about it.
 sub prepare {
     my ($self) = @_;
-    my $dir = $self->{dir};
 
-    $self->end_leftovers;
-    remove_tree(readlink $dir) if -l $dir;
-    unlink $dir;
-    remove_tree($dir);
-    if (ClownTalk::Httpd::reachable(ClownTalk::Settings->get('builddir'))) {
-        make_path($dir);
-    } else {    # the children could not go there
+    $self->remove_directory;
+    if (ClownTalk::Httpd::builddir_suits()) {
+        make_path($self->{dir});
+    } else {
+        my $elsewhere = ClownTalk::Httpd::scratch_dir("clowntalk-$self->{mpm}");
         make_path(ClownTalk::Settings->get('builddir') . '/t/server');
-        symlink ClownTalk::Httpd::scratch_dir("clowntalk-$self->{mpm}"), $dir or die "$dir: $!";
+        symlink $elsewhere, $self->{dir} or die "$self->{dir}: $!";
+        $self->{dir} = $elsewhere;
     }
+    my $dir = $self->{dir};
     make_path("$dir/conf", "$dir/htdocs", "$dir/logs");
     ClownTalk::Httpd::make_writable_dir("$dir/state");
 
@@ -112,11 +113,26 @@ sub prepare {
     );
 }
 
-# Processes that an interrupted run of the same server has left over.
-sub end_leftovers {
+# Removes the directory of an earlier run, with the processes that it left if it was interrupted.
+sub remove_directory {
     my ($self) = @_;
 
-    kill KILL => $_ for ClownTalk::Httpd::marked_processes($self->{dir});
+    my $dir = abs_path($self->{dir});
+    return unless defined $dir && -e $dir;
+    kill KILL => $_ for ClownTalk::Httpd::marked_processes($dir);
+    remove_tree($dir);
+    unlink $self->{dir};
+}
+
+# Removes a directory below /tmp after a run without failures.
+sub remove_link {
+    my ($self) = @_;
+
+    my $link = ClownTalk::Settings->get('builddir') . "/t/server/$self->{mpm}";
+    return unless -l $link;
+    chdir '/';
+    remove_tree($self->{dir});
+    unlink $link;
 }
 
 # ---- what Apache::TestRun lets a suite decide ----
@@ -203,7 +219,9 @@ sub check_aftermath {
     );
     my $result = ClownTalk::Harness::report("aftermath ($self->{label})", @checks);
     $self->{failed} ||= $result->{failed};
-    $self->end_leftovers if @left;
+    kill KILL => $_ for @left;
+    # Below the build directory it stays, to be looked at, and `make clean` removes it.
+    $self->remove_link unless $self->{failed};
 }
 
 # ---- the configuration's one difference: the loopback interface only ----

@@ -1,0 +1,106 @@
+/*
+ * Relay board on a Microchip MCP23017 (data sheet DS20001952): two ports with directions, pins 0 to
+ * 7 are GPA0 to GPA7, 8 to 15 GPB0 to GPB7. Only where ClownTalkDevice names it.
+ */
+#include "expander_relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* Section 3.5, table 3-5: register addresses with IOCON.BANK = 0, as at power-up; B follows A. */
+#define REG_IODIR 0x00 /* 1: input; power-up FFh */
+#define REG_IOCON 0x0a
+#define REG_OLAT  0x14 /* the output latch; power-up 00h */
+
+#define IOCON_BANK 0x80 /* section 3.5.6 */
+#define IOCON_ZERO 0x01 /* reads 0 */
+
+static int read_output(const device *device, unsigned bank, uint8_t *value)
+{
+    return i2c_read8(device->bus, device->address, (uint8_t)(REG_OLAT + bank), value);
+}
+
+static int write_output(const device *device, unsigned bank, uint8_t value)
+{
+    return i2c_write8(device->bus, device->address, (uint8_t)(REG_OLAT + bank), value);
+}
+
+static int read_inputs(const device *device, unsigned bank, uint8_t *value)
+{
+    return i2c_read8(device->bus, device->address, (uint8_t)(REG_IODIR + bank), value);
+}
+
+static int write_inputs(const device *device, unsigned bank, uint8_t value)
+{
+    return i2c_write8(device->bus, device->address, (uint8_t)(REG_IODIR + bank), value);
+}
+
+static const expander_port port = {
+    .pins = 16,
+    .read_output = read_output,
+    .write_output = write_output,
+    .read_inputs = read_inputs,
+    .write_inputs = write_inputs,
+};
+
+/* The control register has two addresses, and both must show the same. */
+static int mcp23017_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+{
+    uint8_t a, b;
+    int result = i2c_read8(bus, address, REG_IOCON, &a);
+    if (result >= 0)
+        result = i2c_read8(bus, address, REG_IOCON + 1, &b);
+    if (result < 0)
+        return result;
+    if (a == b && !(a & (IOCON_BANK | IOCON_ZERO)))
+        return 0;
+    snprintf(why, why_size,
+             "no MCP23017: IOCON is %02Xh and %02Xh, expected the same twice, with 81h clear", a,
+             b);
+    return -ENODEV;
+}
+
+static int mcp23017_recover(device *device)
+{
+    return expander_relay_recover(device, &port);
+}
+
+static int mcp23017_set(device *device, bool on)
+{
+    return expander_relay_set(device, &port, on);
+}
+
+static int mcp23017_get(device *device, bool *on)
+{
+    return expander_relay_get(device, &port, on);
+}
+
+static const char *mcp23017_option(void *state, const char *name, const char *value)
+{
+    return expander_relay_option(state, name, value, port.pins);
+}
+
+static device_step mcp23017_start(device *device, unsigned step)
+{
+    (void)step;
+    return mcp23017_recover(device);
+}
+
+static const relay_ops mcp23017_relay = {
+    .channels = 16,
+    .recover = mcp23017_recover,
+    .set = mcp23017_set,
+    .get = mcp23017_get,
+    .min_gap = EXPANDER_RELAY_MIN_GAP,
+};
+
+const device_driver mcp23017_driver = {
+    .name = "mcp23017",
+    .type = "relay",
+    .addresses = (const uint8_t[]){0},
+    .state_size = sizeof(expander_relay_state),
+    .probe = mcp23017_probe,
+    .option = mcp23017_option,
+    .start = mcp23017_start,
+    .relay = &mcp23017_relay,
+};

@@ -1,0 +1,76 @@
+/*
+ * Relay board on an NXP or TI PCF8574 or PCF8574A (data sheet SCPS068): one port without registers
+ * and directions. A pin is pulled low strongly and high weakly, so such boards are active low as a
+ * rule. At power-up all pins are high. Only where ClownTalkDevice names it: its addresses are many
+ * chips'.
+ */
+#include "expander_relay.h"
+
+/* Section "Device Functional Modes": a read gives the levels of the pins, which are what was
+   written unless something pulls them low. */
+static int read_output(const device *device, unsigned bank, uint8_t *value)
+{
+    (void)bank;
+    return i2c_transfer(device->bus, device->address, NULL, 0, value, 1);
+}
+
+static int write_output(const device *device, unsigned bank, uint8_t value)
+{
+    (void)bank;
+    return i2c_transfer(device->bus, device->address, &value, 1, NULL, 0);
+}
+
+static const expander_port port = {
+    .pins = 8, .read_output = read_output, .write_output = write_output};
+
+static int pcf8574_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+{
+    (void)why; /* it has no identity, only an acknowledge */
+    (void)why_size;
+    return i2c_probe(bus, address);
+}
+
+static int pcf8574_recover(device *device)
+{
+    return expander_relay_recover(device, &port);
+}
+
+static int pcf8574_set(device *device, bool on)
+{
+    return expander_relay_set(device, &port, on);
+}
+
+static int pcf8574_get(device *device, bool *on)
+{
+    return expander_relay_get(device, &port, on);
+}
+
+static const char *pcf8574_option(void *state, const char *name, const char *value)
+{
+    return expander_relay_option(state, name, value, port.pins);
+}
+
+static device_step pcf8574_start(device *device, unsigned step)
+{
+    (void)step;
+    return pcf8574_recover(device);
+}
+
+static const relay_ops pcf8574_relay = {
+    .channels = 8,
+    .recover = pcf8574_recover,
+    .set = pcf8574_set,
+    .get = pcf8574_get,
+    .min_gap = EXPANDER_RELAY_MIN_GAP,
+};
+
+const device_driver pcf8574_driver = {
+    .name = "pcf8574",
+    .type = "relay",
+    .addresses = (const uint8_t[]){0},
+    .state_size = sizeof(expander_relay_state),
+    .probe = pcf8574_probe,
+    .option = pcf8574_option,
+    .start = pcf8574_start,
+    .relay = &pcf8574_relay,
+};

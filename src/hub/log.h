@@ -1,0 +1,33 @@
+/*
+ * The hub's numbered log lines: CT1000 to CT1999 of the project's series. A number never changes
+ * its meaning and is never used again for another one.
+ */
+#ifndef HUB_LOG_H
+#define HUB_LOG_H
+
+typedef enum log_code {
+    CT_BUS_OPENED = 1001,         /* a bus was opened */
+    CT_BUS_NOT_OPENED = 1002,     /* it could not be; tried again */
+    CT_BUS_STUCK = 1003,          /* transfers time out one after the other */
+    CT_BUS_FREE = 1004,           /* and now they do not any more */
+    CT_BUS_GONE = 1005,           /* the adapter itself has vanished */
+    CT_DEVICE_FOUND = 1010,       /* a device has appeared */
+    CT_DEVICE_MISMATCH = 1011,    /* somebody answers who is not what was expected there */
+    CT_DEVICE_HELD = 1012,        /* a kernel driver holds the address */
+    CT_DEVICE_NOT_STARTED = 1013, /* identified, but it could not be configured */
+    CT_DEVICE_FAILED = 1014,      /* it has stopped answering */
+    CT_DEVICE_RECOVERED = 1015,   /* it answers again */
+    CT_DEVICE_LEFT = 1016,        /* it has stayed away and left the list */
+    CT_DEVICE_CONFIG = 1017,      /* a ClownTalkDevice that cannot be followed */
+    CT_PULSE_NOT_ENDED = 1018, /* a relay's pulse is over, but switching off failed; tried again */
+    CT_POWER_ON = 1019,        /* a relay is put into its power-on state, or could not be */
+    CT_STATE_NOT_READ = 1020,  /* remembered states could not be read */
+    CT_STATE_CORRUPT = 1021,   /* the file of remembered states is damaged */
+    CT_STATE_NOT_WRITTEN = 1022, /* states cannot be remembered */
+    CT_STATE_WRITTEN = 1023,     /* and now they can again */
+    CT_STATE_INTERRUPTED = 1024, /* the hub ended while a relay was moving */
+    CT_LED_NOT_OPENED = 1030,    /* the LED cannot be driven */
+    CT_LED_OPENED = 1031,        /* the LED is driven */
+} log_code;
+
+#endif

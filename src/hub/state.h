@@ -1,0 +1,47 @@
+/*
+ * What is remembered across restarts: the last commanded state of each relay, running pulses, and
+ * settings. One JSON file per node, always replaced as a whole (written beside, fsync, rename,
+ * fsync of the directory), so that a power cut leaves the old one or the new one.
+ *
+ * The owner's thread changes the memory; a thread of its own writes, so that a slow disk delays
+ * nothing. The file NODE.moving names the relays whose move has not been recorded yet: whoever
+ * finds one there knows that the contact's position is not known. It is written before the move and
+ * outlives the death of the process.
+ */
+#ifndef HUB_STATE_H
+#define HUB_STATE_H
+
+#include "hub.h"
+#include "log.h"
+#include "message.h"
+
+#include <json-c/json.h>
+
+typedef struct state_store state_store;
+typedef struct state_writer state_writer;
+
+/*
+ * `outbox` gets the writer's log lines. `threaded` false: it writes at once, in the caller's
+ * thread. `dir` NULL: nothing is remembered. NULL only where memory or threads fail.
+ */
+state_writer *state_writer_create(const char *dir, queue *outbox, bool threaded);
+/* Writes what is left and ends. The stores are freed with it. */
+void state_writer_destroy(state_writer *writer);
+bool state_writer_remembers(const state_writer *writer);
+
+/* Reads a node's file. Damaged or unreadable: a log line, and nothing is known. Never NULL. */
+state_store *state_open(state_writer *writer, const char *node);
+/* What is known about a device: an object that belongs to the store, or NULL. */
+struct json_object *state_device(state_store *store, const char *topic);
+/* Changes a member (`value` is taken over; NULL removes it). Nothing is written before
+ * state_save(). */
+void state_set(state_store *store, const char *topic, const char *member,
+               struct json_object *value);
+/* A relay is about to move. */
+void state_moving(state_store *store, const char *topic);
+/* It does not move any more; to be followed by state_save(). */
+void state_moved(state_store *store);
+/* Hands what is known to the writer. */
+void state_save(state_store *store);
+
+#endif

@@ -1,0 +1,485 @@
+/* The simulated bus itself: addressing, bytes, time, faults; and the handles that tests hold. */
+#include "sim_bus.h"
+
+#include "sim_memory.h"
+#include "sim_player.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const char *const sim_fault_names[SIM_N_FAULTS] = {
+    [SIM_NO_ACKNOWLEDGE] = "no-acknowledge", [SIM_STUCK] = "stuck",     [SIM_SLOW] = "slow",
+    [SIM_WRONG_CRC] = "wrong-crc",           [SIM_GARBAGE] = "garbage",
+};
+
+/* ---- clocks ---- */
+
+static int64_t monotonic_now(void *baton)
+{
+    (void)baton;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void monotonic_sleep(void *baton, int64_t microseconds)
+{
+    (void)baton;
+    if (microseconds <= 0)
+        return;
+    struct timespec t = {microseconds / 1000000, microseconds % 1000000 * 1000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+        ;
+}
+
+static const sim_clock monotonic_clock = {monotonic_now, monotonic_sleep, NULL};
+
+static int64_t fake_now(void *baton)
+{
+    return atomic_load((_Atomic int64_t *)baton);
+}
+
+static void fake_sleep(void *baton, int64_t microseconds)
+{
+    atomic_fetch_add((_Atomic int64_t *)baton, microseconds > 0 ? microseconds : 0);
+}
+
+sim_clock sim_fake_clock(_Atomic int64_t *time)
+{
+    return (sim_clock){fake_now, fake_sleep, time};
+}
+
+/* ---- what chips ask of their bus ---- */
+
+int64_t sim_chip_now(const sim_chip *chip)
+{
+    return ((const sim_bus *)chip->bus)->now;
+}
+
+double sim_chip_input(sim_chip *chip, unsigned input)
+{
+    const sim_bus *bus = (const sim_bus *)chip->bus;
+    return sim_signal_at(&chip->inputs[input], (double)(bus->now - bus->epoch) / 1e6);
+}
+
+bool sim_chip_breaks_crc(const sim_chip *chip)
+{
+    return chip->faults[SIM_WRONG_CRC] > 0;
+}
+
+/* ---- transfers ---- */
+
+void sim_bus_enter(sim_bus *bus)
+{
+    pthread_mutex_lock(&bus->lock);
+    bus->now = bus->clock.now(bus->clock.baton);
+    if (bus->memory)
+        sim_memory_touch(bus);
+}
+
+void sim_bus_leave(sim_bus *bus)
+{
+    pthread_mutex_unlock(&bus->lock);
+}
+
+static uint8_t random_byte(sim_bus *bus)
+{
+    bus->random = bus->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint8_t)(bus->random >> 56);
+}
+
+/* A start (or repeated start) and the address byte. False: not acknowledged. */
+static bool start(sim_chip *chip, uint8_t address, bool reading)
+{
+    chip->selected = address;
+    chip->count = 0;
+    return !chip->ops->start || chip->ops->start(chip, reading);
+}
+
+static int write_bytes(sim_chip *chip, const uint8_t *data, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (!chip->ops->write(chip, data[i]))
+            return -ENXIO;
+        chip->count++;
+    }
+    return 0;
+}
+
+static void read_bytes(sim_bus *bus, sim_chip *chip, uint8_t *data, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        data[i] = chip->ops->read(chip);
+        if (chip->faults[SIM_GARBAGE] > 0)
+            data[i] = random_byte(bus);
+        chip->count++;
+    }
+}
+
+static int exchange(sim_bus *bus, sim_chip *chip, uint8_t address, const uint8_t *write,
+                    size_t write_length, uint8_t *read, size_t read_length)
+{
+    int result = 0;
+    if (write_length)
+        result = start(chip, address, false) ? write_bytes(chip, write, write_length) : -ENXIO;
+    if (result == 0 && read_length) {
+        if (start(chip, address, true))
+            read_bytes(bus, chip, read, read_length);
+        else
+            result = -ENXIO;
+    }
+    if (chip->ops->stop)
+        chip->ops->stop(chip);
+    return result;
+}
+
+static bool is_stuck(const sim_bus *bus)
+{
+    for (unsigned i = 0; i < SIM_ADDRESSES; i++)
+        if (bus->chips[i] && bus->chips[i]->plugged && bus->chips[i]->faults[SIM_STUCK] > 0)
+            return true;
+    return false;
+}
+
+/* Bits on the wire: 9 per byte, addresses among them, and the starts and the stop. */
+static double bits_of(size_t write_length, size_t read_length)
+{
+    size_t bytes = write_length + read_length + (write_length > 0) + (read_length > 0);
+    return (double)(bytes * 9 + 3);
+}
+
+/* Seconds that the transfer takes. */
+static double duration(const sim_bus *bus, const sim_chip *chip, double bits)
+{
+    double slowness = chip && chip->plugged ? chip->faults[SIM_SLOW] : 0;
+    return slowness + (bus->clock_frequency > 0 ? bits / bus->clock_frequency : 0);
+}
+
+static int sim_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, size_t write_length,
+                        uint8_t *read, size_t read_length)
+{
+    sim_bus *bus = (sim_bus *)base;
+    sim_bus_enter(bus);
+    sim_player_advance(bus);
+    double seconds = duration(bus, bus->chips[address], bits_of(write_length, read_length));
+    if (seconds > 0) { /* others may look at the bus meanwhile */
+        sim_bus_leave(bus);
+        bus->clock.sleep(bus->clock.baton, (int64_t)(seconds * 1e6));
+        sim_bus_enter(bus);
+    }
+    sim_chip *chip = bus->chips[address];
+    bus->transfers[address]++;
+    bus->written[address] += write_length > 1 ? (unsigned)write_length - 1 : 0;
+    int result = -ENXIO;
+    if (is_stuck(bus))
+        result = -ETIMEDOUT;
+    else if (chip && chip->plugged && !(chip->faults[SIM_NO_ACKNOWLEDGE] > 0))
+        result = exchange(bus, chip, address, write, write_length, read, read_length);
+    sim_trace_transfer(bus, address, write, write_length, read, read_length, result);
+    sim_bus_leave(bus);
+    return result;
+}
+
+static int sim_read_register(i2c_bus *base, uint8_t address, uint8_t reg, uint8_t *data,
+                             size_t length)
+{
+    return sim_transfer(base, address, &reg, 1, data, length);
+}
+
+static int sim_write_register(i2c_bus *base, uint8_t address, uint8_t reg, const uint8_t *data,
+                              size_t length)
+{
+    uint8_t message[1 + I2C_MAX_REGISTER_BLOCK] = {reg};
+    if (length)
+        memcpy(message + 1, data, length);
+    return sim_transfer(base, address, message, 1 + length, NULL, 0);
+}
+
+static int64_t sim_now(i2c_bus *base)
+{
+    sim_bus *bus = (sim_bus *)base;
+    return bus->clock.now(bus->clock.baton);
+}
+
+static void sim_sleep(i2c_bus *base, int64_t microseconds)
+{
+    sim_bus *bus = (sim_bus *)base;
+    bus->clock.sleep(bus->clock.baton, microseconds);
+}
+
+/* ---- life ---- */
+
+/* Takes a chip off the bus for good. */
+static void discard(sim_bus *bus, sim_chip *chip)
+{
+    bus->chips[chip->address] = NULL;
+    if (chip->ops->companion)
+        bus->chips[chip->ops->companion] = NULL;
+    if (bus->memory)
+        sim_memory_forget(bus, chip->address);
+    else
+        free(chip);
+}
+
+/* In a file's memory the chips stay: the next owner finds them. */
+static void sim_close(i2c_bus *base)
+{
+    sim_bus *bus = (sim_bus *)base;
+    sim_bus_enter(bus);
+    bool last = --bus->references == 0;
+    sim_bus_leave(bus);
+    if (!last)
+        return;
+    for (unsigned i = 0; i < SIM_ADDRESSES && !bus->memory; i++)
+        if (bus->chips[i])
+            discard(bus, bus->chips[i]);
+    sim_player_close(bus);
+    sim_memory_close(bus);
+    sim_trace_close(bus);
+    pthread_mutex_destroy(&bus->lock);
+    free(bus);
+}
+
+static const i2c_bus_ops sim_ops = {
+    .name = "sim",
+    .read_register = sim_read_register,
+    .write_register = sim_write_register,
+    .transfer = sim_transfer,
+    .now = sim_now,
+    .sleep = sim_sleep,
+    .close = sim_close,
+};
+
+static void report_to_stderr(void *baton, const char *text)
+{
+    (void)baton;
+    fprintf(stderr, "%s\n", text);
+}
+
+i2c_bus *sim_bus_create(const sim_clock *clock)
+{
+    sim_bus *bus = calloc(1, sizeof *bus);
+    if (!bus)
+        return NULL;
+    bus->bus.ops = &sim_ops;
+    bus->clock = clock ? *clock : monotonic_clock;
+    pthread_mutex_init(&bus->lock, NULL);
+    bus->references = 1;
+    bus->epoch = bus->now = bus->clock.now(bus->clock.baton);
+    bus->report = report_to_stderr;
+    bus->memory_fd = bus->trace_fd = -1;
+    return &bus->bus;
+}
+
+int sim_bus_open(i2c_bus **result, const char *file, const sim_clock *clock, char *why,
+                 size_t why_size)
+{
+    i2c_bus *bus = sim_bus_create(clock);
+    if (!bus) {
+        snprintf(why, why_size, "out of memory");
+        return -ENOMEM;
+    }
+    int error = 0;
+    if (file) {
+        error = sim_player_open((sim_bus *)bus, file, why, why_size);
+    } else if (!sim_default_scenario(bus)) {
+        snprintf(why, why_size, "out of memory");
+        error = -ENOMEM;
+    }
+    if (error) {
+        i2c_bus_close(bus);
+        return error;
+    }
+    *result = bus;
+    return 0;
+}
+
+void sim_bus_retain(i2c_bus *base)
+{
+    sim_bus *bus = (sim_bus *)base;
+    sim_bus_enter(bus);
+    bus->references++;
+    sim_bus_leave(bus);
+}
+
+/* ---- chips on the bus ---- */
+
+void sim_bus_report(sim_bus *bus, const char *text)
+{
+    bus->report(bus->report_baton, text);
+}
+
+void sim_bus_on_report(i2c_bus *base, void (*report)(void *baton, const char *text), void *baton)
+{
+    sim_bus *bus = (sim_bus *)base;
+    sim_bus_enter(bus);
+    bus->report = report;
+    bus->report_baton = baton;
+    sim_bus_leave(bus);
+}
+
+sim_chip *sim_bus_add(sim_bus *bus, const sim_chip_ops *ops, uint8_t address)
+{
+    bool kept = false;
+    if (address >= SIM_ADDRESSES || bus->chips[address] ||
+        (ops->companion && bus->chips[ops->companion]))
+        return NULL;
+    sim_chip *chip =
+        bus->memory ? sim_memory_place(bus, ops, address, &kept) : calloc(1, ops->size);
+    if (!chip)
+        return NULL;
+    chip->ops = ops;
+    chip->bus = &bus->bus;
+    chip->address = address;
+    for (unsigned i = 0; i < SIM_MAX_INPUTS; i++)
+        chip->inputs[i] = (sim_signal){.value = ops->inputs[i].value};
+    bus->chips[address] = chip;
+    if (ops->companion)
+        bus->chips[ops->companion] = chip;
+    if (!kept && ops->create)
+        ops->create(chip);
+    if (!kept)
+        sim_bus_power(chip, true);
+    return chip;
+}
+
+void sim_bus_remove(sim_bus *bus, sim_chip *chip)
+{
+    sim_bus_power(chip, false);
+    discard(bus, chip);
+}
+
+void sim_bus_power(sim_chip *chip, bool on)
+{
+    if (chip->plugged == on)
+        return;
+    chip->plugged = on;
+    sim_chip_trace(chip, on ? "plugged" : "unplugged");
+    if (on)
+        chip->ops->power_up(chip);
+    else if (chip->ops->power_down)
+        chip->ops->power_down(chip);
+}
+
+bool sim_bus_set_signal(sim_chip *chip, const char *input, const sim_signal *signal)
+{
+    for (unsigned i = 0; i < SIM_MAX_INPUTS && chip->ops->inputs[i].name; i++) {
+        if (strcmp(chip->ops->inputs[i].name, input) == 0) {
+            chip->inputs[i] = *signal;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sim_add(i2c_bus *base, const char *name, uint8_t address)
+{
+    sim_bus *bus = (sim_bus *)base;
+    const sim_chip_ops *ops = sim_chip_by_name(name);
+    if (!ops)
+        return false;
+    sim_bus_enter(bus);
+    bool added = sim_bus_add(bus, ops, address) != NULL;
+    sim_bus_leave(bus);
+    return added;
+}
+
+/* Takes the lock and finds a chip, by its address or its companion's; NULL where there is none. */
+static sim_chip *enter_chip(i2c_bus *base, uint8_t address)
+{
+    sim_bus_enter((sim_bus *)base);
+    return address < SIM_ADDRESSES ? ((sim_bus *)base)->chips[address] : NULL;
+}
+
+static void leave(i2c_bus *base)
+{
+    sim_bus_leave((sim_bus *)base);
+}
+
+void sim_unplug(i2c_bus *bus, uint8_t address)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    if (chip)
+        sim_bus_power(chip, false);
+    leave(bus);
+}
+
+void sim_plug(i2c_bus *bus, uint8_t address)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    if (chip)
+        sim_bus_power(chip, true);
+    leave(bus);
+}
+
+bool sim_set_signal(i2c_bus *bus, uint8_t address, const char *input, const sim_signal *signal)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_bus_set_signal(chip, input, signal);
+    leave(bus);
+    return found;
+}
+
+bool sim_set(i2c_bus *bus, uint8_t address, const char *input, double value)
+{
+    return sim_set_signal(bus, address, input, &(sim_signal){.value = value});
+}
+
+void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    if (chip && fault < SIM_N_FAULTS)
+        chip->faults[fault] = amount;
+    leave(bus);
+}
+
+unsigned sim_transfers(i2c_bus *bus, uint8_t address)
+{
+    enter_chip(bus, address);
+    unsigned transfers = address < SIM_ADDRESSES ? ((sim_bus *)bus)->transfers[address] : 0;
+    leave(bus);
+    return transfers;
+}
+
+unsigned sim_written(i2c_bus *bus, uint8_t address)
+{
+    enter_chip(bus, address);
+    unsigned written = address < SIM_ADDRESSES ? ((sim_bus *)bus)->written[address] : 0;
+    leave(bus);
+    return written;
+}
+
+bool sim_relay_read(i2c_bus *bus, uint8_t address, sim_relay_record *record)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_relay_record_of(chip, record);
+    leave(bus);
+    return found;
+}
+
+bool sim_co2_read(i2c_bus *bus, uint8_t address, sim_co2_record *record)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_co2_record_of(chip, record);
+    leave(bus);
+    return found;
+}
+
+bool sim_port_read(i2c_bus *bus, uint8_t address, sim_port_record *record)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_port_record_of(chip, record);
+    leave(bus);
+    return found;
+}
+
+bool sim_display_read(i2c_bus *bus, uint8_t address, uint8_t image[SIM_DISPLAY_SIZE])
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_display_of(chip, image);
+    leave(bus);
+    return found;
+}

@@ -1,0 +1,33 @@
+/*
+ * Messages that wait for a slow connection, in order. It belongs to a session and its thread.
+ *
+ * Replies keep their place. A publication (a message with a topic) makes an older one of the same topic
+ * superfluous: only the newest value of each is of interest to a client that is behind.
+ */
+#ifndef WS_QUEUE_H
+#define WS_QUEUE_H
+
+#include "outgoing.h"
+
+typedef struct ws_waiting {
+    struct ws_waiting *next;
+    ws_outgoing *outgoing; /* a reference of its own */
+} ws_waiting;
+
+typedef struct ws_queue {
+    ws_waiting *first, **last;
+    size_t offset; /* bytes of the first one that are on their way */
+    size_t bytes;  /* of all, less those */
+} ws_queue;
+
+void ws_queue_init(ws_queue *queue);
+void ws_queue_add(ws_queue *queue, ws_outgoing *outgoing);
+/* Takes a message of this topic out, if none of its bytes is on its way. */
+void ws_queue_drop_topic(ws_queue *queue, const char *topic);
+/* Takes everything out but the rest of a message that is on its way. */
+void ws_queue_drop_rest(ws_queue *queue);
+/* So many bytes are on their way. */
+void ws_queue_advance(ws_queue *queue, size_t bytes);
+void ws_queue_clear(ws_queue *queue);
+
+#endif

@@ -1,0 +1,296 @@
+#include "transport.h"
+
+#include <http_connection.h>
+#include <http_core.h>
+#include <util_filter.h>
+
+#include <apr_portable.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* What one read through the filters takes at most: the size of httpd's own socket buckets. */
+#define READ_BYTES APR_BUCKET_BUFF_SIZE
+/* What the filters are given at once. They block when they hold more than FlushMaxThreshold (64 KiB). */
+#define FILTER_BYTES 32768
+/* What one session may write before others have their turn. */
+#define BYTES_PER_ROUND 262144
+/* Messages in one system call. */
+#define VECTORS 64
+
+/* Filters that only count, or that have nothing more to do once the request is over. */
+static bool is_transparent(const char *name)
+{
+    static const char *const names[] = {"core", "core_in", "log_input_output", "reqtimeout"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool are_transparent(const ap_filter_t *filters)
+{
+    while (filters && is_transparent(filters->frec->name)) {
+        filters = filters->next;
+    }
+    return filters == NULL;
+}
+
+void ws_transport_init(ws_transport *t, conn_rec *c)
+{
+    *t = (ws_transport){.c = c, .fd = -1};
+    t->in = apr_brigade_create(c->pool, c->bucket_alloc);
+    t->out = apr_brigade_create(c->pool, c->bucket_alloc);
+    if (c->master) {
+        t->kind = WS_TRANSPORT_STREAM;
+        return;
+    }
+    t->socket = ap_get_conn_socket(c);
+    t->kind = are_transparent(c->input_filters) && are_transparent(c->output_filters)
+                  ? WS_TRANSPORT_SOCKET
+                  : WS_TRANSPORT_FILTERS;
+}
+
+/* The descriptor that tells of input: the socket, or a stream's pipe. -1 where there is none. */
+static int find_descriptor(const ws_transport *t)
+{
+    apr_os_sock_t fd = -1;
+
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 129)
+    if (t->kind == WS_TRANSPORT_STREAM) {
+        apr_pollfd_t pollfd = {.desc_type = APR_NO_DESC};
+
+        if (ap_get_pollfd_from_conn(t->c, &pollfd, NULL) != APR_SUCCESS ||
+            pollfd.desc_type != APR_POLL_FILE || apr_os_file_get(&fd, pollfd.desc.f) != APR_SUCCESS) {
+            return -1;
+        }
+        return fd;
+    }
+#endif
+    return t->socket && apr_os_sock_get(&fd, t->socket) == APR_SUCCESS ? fd : -1;
+}
+
+bool ws_transport_open(ws_transport *t)
+{
+    t->fd = find_descriptor(t);
+    if (t->c->aborted || t->fd < 0) {
+        return false;
+    }
+    if (t->socket) {
+        /* A filter that insists on a blocking write fails instead of holding up all sessions. */
+        apr_socket_timeout_get(t->socket, &t->timeout);
+        apr_socket_timeout_set(t->socket, 0);
+    }
+    t->blocked = t->kind != WS_TRANSPORT_STREAM && t->c->data_in_output_filters;
+    if (t->blocked) {
+        t->kind = WS_TRANSPORT_FILTERS; /* they hold the end of the handshake: all goes through them */
+    }
+    return true;
+}
+
+/* ---- reading ---- */
+
+/* Feeds what the filters have given. False at the end of the stream. */
+static bool feed_brigade(ws_transport *t, uint8_t *scratch,
+                         void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
+{
+    for (apr_bucket *bucket = APR_BRIGADE_FIRST(t->in); bucket != APR_BRIGADE_SENTINEL(t->in);
+         bucket = APR_BUCKET_NEXT(bucket)) {
+        const char *data;
+        apr_size_t length;
+
+        if (APR_BUCKET_IS_EOS(bucket)) {
+            if (t->kind == WS_TRANSPORT_STREAM && !t->stream_begun) {
+                t->stream_begun = true; /* mod_http2's end of the handshake's empty body */
+                continue;
+            }
+            return false;
+        }
+        if (APR_BUCKET_IS_METADATA(bucket)) {
+            continue;
+        }
+        if (apr_bucket_read(bucket, &data, &length, APR_NONBLOCK_READ) != APR_SUCCESS) {
+            return false;
+        }
+        /* Copied, since `feed` writes to it and the bucket may be somebody else's memory. */
+        while (length > 0) {
+            const size_t part = length < WS_SCRATCH_BYTES ? length : WS_SCRATCH_BYTES;
+
+            memcpy(scratch, data, part);
+            feed(baton, scratch, part);
+            data += part;
+            length -= part;
+        }
+    }
+    return true;
+}
+
+static ws_read read_filters(ws_transport *t, uint8_t *scratch,
+                            void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
+{
+    const apr_status_t status = ap_get_brigade(t->c->input_filters, t->in, AP_MODE_READBYTES,
+                                               APR_NONBLOCK_READ, READ_BYTES);
+    const bool empty = APR_BRIGADE_EMPTY(t->in);
+    bool going_on = true;
+
+    if (status == APR_SUCCESS && !empty) {
+        going_on = feed_brigade(t, scratch, feed, baton);
+    }
+    apr_brigade_cleanup(t->in);
+    if (!going_on || (status != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(status))) {
+        return WS_READ_ENDED;
+    }
+    /* Filters may keep back what they have read from the socket: only an empty answer says that they do not. */
+    return status == APR_SUCCESS && !empty ? WS_READ_MORE : WS_READ_ALL;
+}
+
+ws_read ws_transport_read(ws_transport *t, uint8_t *scratch,
+                          void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
+{
+    ssize_t n;
+
+    if (!t->input_direct) {
+        const ws_read result = read_filters(t, scratch, feed, baton);
+
+        t->input_direct = result == WS_READ_ALL && t->kind == WS_TRANSPORT_SOCKET;
+        return result;
+    }
+    n = recv(t->fd, scratch, WS_SCRATCH_BYTES, MSG_DONTWAIT);
+    if (n > 0) {
+        feed(baton, scratch, (size_t)n);
+        return WS_READ_ALL; /* whatever is left, epoll tells of */
+    }
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? WS_READ_ALL : WS_READ_ENDED;
+}
+
+/* ---- writing ---- */
+
+bool ws_transport_push(ws_transport *t)
+{
+    ap_filter_t *last = t->c->output_filters;
+
+    t->blocked = false;
+    if (t->kind != WS_TRANSPORT_FILTERS) {
+        return !t->c->aborted;
+    }
+    while (last->next) {
+        last = last->next;
+    }
+    if (last->frec->filter_func.out_func(last, NULL) != APR_SUCCESS || t->c->aborted) {
+        return false;
+    }
+    t->blocked = t->c->data_in_output_filters;
+    return true;
+}
+
+/* Hands the filters the next FILTER_BYTES. Returns how many; -1 where the connection broke. */
+static ssize_t pass_some(ws_transport *t, ws_queue *queue)
+{
+    size_t room = FILTER_BYTES, offset = queue->offset;
+    apr_status_t status;
+
+    for (ws_waiting *at = queue->first; at && room > 0; at = at->next, offset = 0) {
+        const size_t left = at->outgoing->length - offset;
+        const size_t part = left < room ? left : room;
+
+        APR_BRIGADE_INSERT_TAIL(
+            t->out, ws_outgoing_bucket(at->outgoing, offset, part, t->c->bucket_alloc));
+        room -= part;
+    }
+    ws_queue_advance(queue, FILTER_BYTES - room);
+    APR_BRIGADE_INSERT_TAIL(t->out, t->kind == WS_TRANSPORT_STREAM
+                                        ? apr_bucket_flush_create(t->c->bucket_alloc)
+                                        : ws_push_bucket(t->c->bucket_alloc));
+    status = ap_pass_brigade(t->c->output_filters, t->out);
+    apr_brigade_cleanup(t->out);
+    return status == APR_SUCCESS && ws_transport_push(t) ? (ssize_t)(FILTER_BYTES - room) : -1;
+}
+
+/* Writes to the socket. Returns how many bytes; -1 where the connection broke. */
+static ssize_t send_some(ws_transport *t, ws_queue *queue)
+{
+    struct iovec vectors[VECTORS];
+    struct msghdr message = {.msg_iov = vectors};
+    size_t offset = queue->offset, wanted = 0;
+    ssize_t n;
+
+    for (ws_waiting *at = queue->first; at && message.msg_iovlen < VECTORS && wanted < BYTES_PER_ROUND;
+         at = at->next, offset = 0) {
+        vectors[message.msg_iovlen++] = (struct iovec){
+            .iov_base = at->outgoing->frame + offset,
+            .iov_len = at->outgoing->length - offset,
+        };
+        wanted += at->outgoing->length - offset;
+    }
+    do {
+        n = sendmsg(t->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN) {
+        return -1;
+    }
+    t->blocked = n < (ssize_t)wanted;
+    ws_queue_advance(queue, n > 0 ? (size_t)n : 0);
+    return n > 0 ? n : 0;
+}
+
+bool ws_transport_write(ws_transport *t, ws_queue *queue)
+{
+    size_t budget = BYTES_PER_ROUND;
+
+    while (queue->first && !t->blocked) {
+        const ssize_t n =
+            t->kind == WS_TRANSPORT_SOCKET ? send_some(t, queue) : pass_some(t, queue);
+
+        if (n < 0) {
+            return false;
+        }
+        if ((size_t)n >= budget) {
+            break;
+        }
+        budget -= (size_t)n;
+    }
+    return true;
+}
+
+/* ---- the end ---- */
+
+bool ws_transport_hang_up(ws_transport *t)
+{
+    if (t->kind == WS_TRANSPORT_FILTERS) {
+        APR_BRIGADE_INSERT_TAIL(t->out, ap_bucket_eoc_create(t->c->bucket_alloc)); /* close_notify */
+        if (ap_pass_brigade(t->c->output_filters, t->out) == APR_SUCCESS) {
+            ws_transport_push(t);
+        }
+        apr_brigade_cleanup(t->out);
+    }
+    return !t->c->aborted && apr_socket_shutdown(t->socket, APR_SHUTDOWN_WRITE) == APR_SUCCESS;
+}
+
+bool ws_transport_drain(ws_transport *t, uint8_t *scratch)
+{
+    const ssize_t n = recv(t->fd, scratch, WS_SCRATCH_BYTES, MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void ws_transport_close(ws_transport *t)
+{
+    t->c->aborted = 1; /* whatever a cleanup may think of writing */
+    apr_socket_close(t->socket);
+}
+
+void ws_transport_give_back(ws_transport *t)
+{
+    if (t->blocked) {
+        t->c->aborted = 1; /* or the MPM would wait for a peer that does not read */
+    }
+    t->c->keepalive = AP_CONN_CLOSE;
+    if (t->socket && t->fd >= 0) {
+        apr_socket_timeout_set(t->socket, t->timeout);
+    }
+}

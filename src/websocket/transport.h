@@ -1,0 +1,74 @@
+/*
+ * How a session's bytes get to its peer and back. Three kinds of connection, one way to use them:
+ *
+ *   socket   plain TCP, where httpd's filters would do nothing but copy: the socket itself
+ *   filters  TLS, and whatever else has put a filter on the connection: through httpd's filters, never
+ *            waiting (see docs/architecture.md)
+ *   stream   of an HTTP/2 connection: through the filters, waiting, since the session has a thread of its own
+ *
+ * It belongs to a session and its thread.
+ */
+#ifndef WS_TRANSPORT_H
+#define WS_TRANSPORT_H
+
+#include "queue.h"
+
+#include <httpd.h>
+
+#include <stdbool.h>
+
+#define WS_SCRATCH_BYTES 16384 /* what a reactor keeps for reading, once for all its sessions */
+
+typedef enum ws_transport_kind {
+    WS_TRANSPORT_SOCKET,
+    WS_TRANSPORT_FILTERS,
+    WS_TRANSPORT_STREAM,
+} ws_transport_kind;
+
+typedef struct ws_transport {
+    conn_rec *c;
+    apr_socket_t *socket;         /* NULL: a stream */
+    int fd;                       /* readable when there is input, and where there is a socket writable: for epoll */
+    ws_transport_kind kind;
+    bool input_direct;            /* SOCKET: the filters have given all that they held */
+    bool stream_begun;            /* STREAM: the request's own end has been read */
+    bool blocked;                 /* the peer does not take more: wait until `fd` is writable */
+    apr_bucket_brigade *in, *out;
+    apr_interval_time_t timeout;  /* the MPM's, of the socket */
+} ws_transport;
+
+typedef enum ws_read {
+    WS_READ_ALL,   /* that there was: wait until `fd` is readable */
+    WS_READ_MORE,  /* may be there, though `fd` does not say so: call again, when others had their turn */
+    WS_READ_ENDED, /* the peer has closed its side, or the connection broke */
+} ws_read;
+
+/* On the worker thread, while the request is being handled. */
+void ws_transport_init(ws_transport *transport, conn_rec *c);
+/* On the session's thread. False where the connection is gone. */
+bool ws_transport_open(ws_transport *transport);
+
+/*
+ * Reads once, and gives what came to `feed`, which may write to it. `scratch` has WS_SCRATCH_BYTES, for the time of the
+ * call. `feed` may be called several times, and not at all.
+ */
+ws_read ws_transport_read(ws_transport *transport, uint8_t *scratch,
+                          void (*feed)(void *baton, uint8_t *data, size_t length), void *baton);
+/*
+ * Writes some of the queue: until it is empty, the peer takes no more (`blocked`), or others should have their turn.
+ * False where the connection broke.
+ */
+bool ws_transport_write(ws_transport *transport, ws_queue *queue);
+/* `fd` has become writable: writes what the filters have kept. False where the connection broke. */
+bool ws_transport_push(ws_transport *transport);
+
+/* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
+bool ws_transport_hang_up(ws_transport *transport);
+/* After that: drops what the peer still sends. True when it has closed its side. */
+bool ws_transport_drain(ws_transport *transport, uint8_t *scratch);
+/* Closes the socket. Nothing may be called any more. */
+void ws_transport_close(ws_transport *transport);
+/* Leaves the connection to the MPM to close. Nothing may be called any more. */
+void ws_transport_give_back(ws_transport *transport);
+
+#endif
