@@ -85,8 +85,9 @@ for my $scheme (qw(ws wss)) {
     my $other = connect_to($scheme, '');
     $other->open_talk;
     my $log = $server->log;
-    my $stalled = ClownTalk::Stalled->new($server, $scheme, '/backlog');
-    my $line = $log->wait_line(qr/CT0031/);
+    my $line;
+    my $stalled = ClownTalk::Stalled->new($server, $scheme, '/backlog', sub { ($line) = $log->fresh(qr/CT0031/) });
+    $line ||= $log->wait_line(qr/CT0031/);
     like $line, qr/does not read.*1024.*ClownTalkBacklog/, "$scheme: a client that does not read: the log names the directive";
     is $other->request('relay/i2c0-3b/set', {state => JSON::PP::true})->{payload}{state}, JSON::PP::true,
         "$scheme: another one of the same process is served";

@@ -30,10 +30,11 @@ ClownTalkRate     1000000/s 1000000
 END
 
 # new($server, $scheme, $path): a ClownTalk::Client at $path's node that has sent all that. {stalled} of it
-# is true where the server does not read any more.
+# is true where the server does not read any more. It stops earlier when $enough->() is true.
 sub new {
-    my ($class, $server, $scheme, $path) = @_;
+    my ($class, $server, $scheme, $path, $enough) = @_;
 
+    $enough ||= sub { return 0 };
     my $client = ClownTalk::Client->connect($server->url($scheme, "$path/" . ClownTalk::Suite::NODE),
         receive_buffer => 4096, send_buffer => 4096);
     $client->open_talk;
@@ -46,6 +47,7 @@ sub new {
     # Step by step, so that not more than this is on its way when the server can write no more.
     my ($there, $deadline) = (0, 0);
     do {
+        return $client if $enough->();
         $connection->write($list x STEP);
         $there = $connection->unread;
         $deadline = time + PATIENCE;
@@ -53,10 +55,10 @@ sub new {
     } while $connection->unread > $there;
     # Then until it does not read any more.
     my $rest = $list x REST;
-    while (length $rest) {
+    while (length $rest && !$enough->()) {
         my $taken = $connection->write_some($rest);
         substr $rest, 0, $taken, '';
-        last unless $taken || $connection->writable(PATIENCE);
+        last unless $taken || $connection->writable(PATIENCE) || $enough->();
     }
     $client->{stalled} = length $rest;
     return $client;
