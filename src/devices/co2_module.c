@@ -1,5 +1,5 @@
 /*
- * CO2 sensor: BigClown CO2 Module. A TI TCA9534A (data sheet SCPS197) switches the power of a
+ * CO2 sensor: BigClown CO2 Module. A TI TCA9534A (data sheet SCPS198) switches the power of a
  * SenseAir LP8 ("Sensor specification and integration guideline", TDE2712), which speaks through an
  * NXP SC16IS740 UART (data sheet SC16IS740_750_760).
  *
@@ -444,7 +444,7 @@ static int co2_module_probe(i2c_bus *bus, uint8_t address, char *why, size_t why
     if (free_bytes <= FIFO_SIZE && waiting <= FIFO_SIZE)
         return 0;
     snprintf(why, why_size,
-             "no CO2 Module: at %02x FIFO levels of %u and %u, expected at most %u of an SC16IS740",
+             "no CO2 Module: at %02x FIFO levels of %u and %u, expected at most %d of an SC16IS740",
              UART_ADDRESS, free_bytes, waiting, FIFO_SIZE);
     return -ENODEV;
 }

@@ -41,10 +41,11 @@ typedef struct hdc2080_state {
     unsigned polls;
 } hdc2080_state;
 
-/* Section "Humidity Low/High": raw * 100 / 2^16 %. */
+/* Section "Register Maps", registers 02h and 03h: raw / 2^16 * 100 %, where the result has 14 bits
+   and the two below them are reserved: "must be set to 0 in formula" (SNAU250). */
 double hdc2080_raw_to_humidity(uint16_t raw)
 {
-    return raw * 100.0 / 65536;
+    return (raw & ~3) * 100.0 / 65536;
 }
 
 static int hdc2080_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)

@@ -4,8 +4,6 @@
  */
 #include "expander_relay.h"
 
-#include <errno.h>
-
 /* Section "Register descriptions". Power-up: output FFh, configuration FFh. */
 #define REG_OUTPUT 0x01
 #define REG_CONFIG 0x03 /* 1: input */

@@ -6,8 +6,6 @@
  */
 #include "expander_relay.h"
 
-#include <errno.h>
-
 /* Section "Device Functional Modes": a read gives the levels of the pins, which are what was
    written unless something pulls them low. */
 static int read_output(const device *device, unsigned bank, uint8_t *value)

@@ -1,5 +1,5 @@
 /*
- * Relay: BigClown Relay Module, a TI TCA9534A (data sheet SCPS197) that drives the coil of a
+ * Relay: BigClown Relay Module, a TI TCA9534A (data sheet SCPS198) that drives the coil of a
  * bistable relay through two half bridges. A pulse moves the contact, nothing holds it.
  *
  * One rule stands above all others: the coil must not stay energised. Whatever goes wrong, the

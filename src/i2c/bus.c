@@ -29,7 +29,7 @@ int i2c_bus_check(const char *device, char *why, size_t why_size)
     if (strcmp(device, "sim") == 0 || linux_bus_number(device) >= 0)
         return 0;
     if (strncmp(device, "sim:", 4) == 0 && device[4] != '\0')
-        return 0;
+        return sim_scenario_check(device + 4, why, why_size);
     snprintf(why, why_size,
              "a bus must be /dev/i2c-N, sim or sim:FILE (a scenario of simulated chips), not '%s'",
              device);

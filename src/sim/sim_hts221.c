@@ -35,7 +35,7 @@ typedef struct sim_hts221 {
 static void store(uint8_t *data, int32_t value)
 {
     data[0] = (uint8_t)value;
-    data[1] = (uint8_t)(value >> 8);
+    data[1] = (uint8_t)((uint32_t)value >> 8);
 }
 
 static void advance(sim_hts221 *hts)

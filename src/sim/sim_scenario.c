@@ -246,7 +246,7 @@ static bool read_chip_name(const reader *r, json_object *object, sim_scenario_ch
         return false;
     if ((chip->ops = sim_chip_by_name(name)))
         return true;
-    for (size_t i = 0; sim_chips[i] && i < 31; i++)
+    for (size_t i = 0; i < 31 && sim_chips[i]; i++)
         names[i] = sim_chips[i]->name;
     join(list, sizeof list, names);
     return refuse(r, "chip", "must be one of %s, not \"%s\"", list, name);

@@ -1,5 +1,5 @@
 /*
- * The core of a simulated TI TCA9534A (SCPS197): four registers and eight pins, for the chips that
+ * The core of a simulated TI TCA9534A (SCPS198): four registers and eight pins, for the chips that
  * are made of one: relay module, CO2 module, plain relay board. Part of a chip; threads as there.
  */
 #ifndef SIM_TCA9534A_H

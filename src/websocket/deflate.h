@@ -9,8 +9,8 @@
  *   caller gives, never producing more than the message bound: a bomb costs what a message costs.
  *
  * Memory, zlib's included (zlib 1.2.13, 64 bits):
- *   compressor  16, 54 and 262 KiB for the windows of 9, 12 and 15 bits, each allocated at its first
- *               use and kept: at most 332 KiB a thread, nothing per session
+ *   compressor  16, 54 and 262 KiB for the windows of 9, 12 and 15 bits, each allocated when first
+ *               used and kept: at most 332 KiB a thread, nothing per session
  *   inflater    nothing before a session's first compressed message; from then on 7.1 KiB and
  *               2^client_window_bits, 39.1 KiB for 15 bits and 11.1 KiB for 12:
  *                 with client_no_context_takeover   until the message ends, and nothing between two
@@ -114,6 +114,8 @@ void ws_inflate_end(ws_inflate *inflater);
  *                            byte that cannot be right)
  *   WS_CLOSE_TOO_BIG         more than the bound
  *   WS_CLOSE_INTERNAL_ERROR  memory lacks
+ * A client that refers further back than its agreed window is refused where zlib notices, that is
+ * where the distance leaves both the window and what this call has written.
  */
 ws_inflate_status ws_inflate_next(ws_inflate *inflater, ws_event *piece, uint8_t *out, size_t size,
                                   size_t *written);

@@ -26,6 +26,26 @@ t_unit_utf8_SOURCES = t/unit/utf8.c
 t_unit_utf8_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 t_unit_utf8_LDADD = libwebsocket.la $(CMOCKA_LIBS)
 
+# make fuzz-frame, make fuzz-deflate, replay-frame, replay-deflate: as fuzz-talk and replay-talk.
+CODEC_FUZZ = $(FUZZ_CFLAGS) $(AM_CPPFLAGS) $(ZLIB_CFLAGS) $(top_srcdir)/src/websocket/deflate.c \
+	$(top_srcdir)/src/websocket/frame.c $(top_srcdir)/src/websocket/utf8.c
+CLEANFILES += t/fuzz/frame t/fuzz/frame_replay t/fuzz/deflate t/fuzz/deflate_replay
+EXTRA_DIST += t/fuzz/frame.c t/fuzz/corpus/frame t/fuzz/deflate.c t/fuzz/corpus/deflate
+
+fuzz-frame fuzz-deflate: fuzz-%:
+	$(MKDIR_P) t/fuzz/$*-learnt
+	$(FUZZ_CC) -fsanitize=fuzzer $(CODEC_FUZZ) $(top_srcdir)/t/fuzz/$*.c $(ZLIB_LIBS) -o t/fuzz/$*
+	t/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=t/fuzz/ \
+	    t/fuzz/$*-learnt $(top_srcdir)/t/fuzz/corpus/$*
+
+replay-frame replay-deflate: replay-%:
+	$(MKDIR_P) t/fuzz
+	$(CC) $(CODEC_FUZZ) $(top_srcdir)/t/fuzz/$*.c $(top_srcdir)/t/fuzz/standalone.c $(ZLIB_LIBS) \
+	    -o t/fuzz/$*_replay
+	t/fuzz/$*_replay $(top_srcdir)/t/fuzz/corpus/$*/*
+
+.PHONY: fuzz-frame fuzz-deflate replay-frame replay-deflate
+
 # The session, its loop and the handshake know httpd: part of the module.
 mod_clowntalk_la_SOURCES += \
 	src/websocket/census.c src/websocket/census.h \

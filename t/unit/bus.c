@@ -14,7 +14,7 @@ static i2c_bus *open_sim(_Atomic int64_t *time)
 static void device_strings_are_checked(void **state)
 {
     (void)state;
-    static const char *const right[] = {"/dev/i2c-0", "/dev/i2c-1", "/dev/i2c-22", "sim", "sim:x"};
+    static const char *const right[] = {"/dev/i2c-0", "/dev/i2c-1", "/dev/i2c-22", "sim"};
     static const char *const wrong[] = {
         "",      "/dev/i2c-", "/dev/i2c-1x", "/dev/i2c-01", "/dev/i2c--1",      "/dev/i2c1",
         "i2c-1", "sim:",      "simulated",   "/dev/ttyS0",  "/dev/i2c-99999999"};
@@ -29,6 +29,8 @@ static void device_strings_are_checked(void **state)
         assert_int_equal(i2c_bus_open(&bus, 0, wrong[i], why, sizeof why), -EINVAL);
         assert_null(bus);
     }
+    assert_int_equal(i2c_bus_check("sim:/no/scenario", why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, "/no/scenario: No such file"));
 }
 
 static void opens_the_simulated_bus_with_its_label(void **state)

@@ -89,7 +89,8 @@ static void buses_are_checked(void **state)
     (void)state;
     assert_null(hub_check_bus(&(hub_bus_config){0, "/dev/i2c-1"}, why, sizeof(why)));
     assert_null(hub_check_bus(&(hub_bus_config){99, "sim"}, why, sizeof(why)));
-    assert_null(hub_check_bus(&(hub_bus_config){1, "sim:house.json"}, why, sizeof(why)));
+    assert_non_null(hub_check_bus(&(hub_bus_config){1, "sim:/no/house.json"}, why, sizeof(why)));
+    assert_non_null(strstr(why, "/no/house.json: No such file"));
     assert_non_null(hub_check_bus(&(hub_bus_config){-1, "sim"}, why, sizeof(why)));
     assert_string_equal(why, "a bus's label must be 0 to 99, not -1");
     assert_non_null(hub_check_bus(&(hub_bus_config){100, "sim"}, why, sizeof(why)));

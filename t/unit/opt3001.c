@@ -108,6 +108,9 @@ static void faults_give_no_value(void **state)
     assert_every_start_transfer_counts(b);
     inject(b, (fault_rule){FAULT_GARBAGE, .reg = 0, .garbage = 0xff}); /* exponent 15 */
     assert_int_equal(bench_measure(b, values), -EIO);
+    fault_bus_clear(b->bus);
+    inject(b, (fault_rule){FAULT_GARBAGE, .reg = 1, .garbage = 0xff}); /* no settings of ours */
+    assert_int_equal(bench_measure(b, values), -EIO);
     bench_close(b);
 }
 

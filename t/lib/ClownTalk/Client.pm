@@ -315,7 +315,8 @@ sub read_message {
 }
 
 # Everything that comes before the answer to a ping that is sent now: a list of messages. What the
-# server had to say about earlier frames, it has said by then.
+# server had to say about earlier frames, it has said by then. Its own pings are answered, and counted
+# in $client->{pings}.
 sub barrier {
     my ($self, $timeout) = @_;
     my (@messages, $message);
@@ -326,6 +327,7 @@ sub barrier {
     while ($message = $self->read_message($timeout)) {
         return @messages if $message->{opcode} == PONG && $message->{payload} eq $mark;
         if ($message->{opcode} == PING) {
+            $self->{pings}++;
             $self->send_frame(opcode => PONG, payload => $message->{payload});
         } else {
             push @messages, $message;

@@ -179,6 +179,13 @@ sub readable {
     return IO::Select->new($self->{socket})->can_read($seconds || 0) ? 1 : 0;
 }
 
+# Whether the socket takes something now, or does within $seconds.
+sub writable {
+    my ($self, $seconds) = @_;
+
+    return IO::Select->new($self->{socket})->can_write($seconds || 0) ? 1 : 0;
+}
+
 # Says that nothing more will be written, and goes on reading (plain connections only).
 sub shutdown_write {
     my ($self) = @_;

@@ -10,6 +10,9 @@ use warnings;
 use Fcntl qw(:flock);
 use TAP::Harness;
 
+# How many lines of what a program said are printed where it fails.
+use constant NOTES => 100;
+
 # run(name, tests => [FILE ...], exec => [COMMAND ...], timeout => SECONDS, verbose => 0|1)
 # returns {passed, failed, skipped}. A program that ends badly without a failed test counts as one.
 sub run {
@@ -22,11 +25,20 @@ sub run {
         failures  => 1,
         exec      => ['timeout', '--kill-after=10', $arg{timeout}, @{$arg{exec} || []}],
     });
+    my %said;
+    $harness->callback(made_parser => sub {
+        my ($parser) = @_;
+        my $notes = $said{$parser} = [];
+        $parser->callback($_ => sub { note($notes, $_[0]) }) for qw(test comment yaml unknown);
+    });
     my $cut = common_prefix(@{$arg{tests}});
     my $aggregator = $harness->runtests(map { [$_, substr $_, $cut] } @{$arg{tests}});
 
     my %count = (passed => 0, failed => 0, skipped => 0);
-    for my $parser ($aggregator->parsers) {
+    for my $name ($aggregator->descriptions) {
+        my ($parser) = $aggregator->parsers($name);
+        print "\n# $name said last:\n", map { "    $_\n" } @{$said{$parser}}
+            if $parser->has_problems && !$arg{verbose};
         my $skipped = $parser->skipped;
         my $failed  = $parser->failed;
         $count{skipped} += $skipped || ($parser->skip_all ? 1 : 0);
@@ -34,6 +46,15 @@ sub run {
         $count{failed}  += $failed || ($parser->has_problems && !$failed ? 1 : 0);
     }
     return tally($arg{name}, \%count);
+}
+
+# Keeps what a program says beside its results: for one that fails, it is printed.
+sub note {
+    my ($notes, $result) = @_;
+
+    return if $result->is_test && $result->is_ok;
+    push @$notes, split /\n/, $result->raw;
+    splice @$notes, 0, @$notes - NOTES if @$notes > NOTES;
 }
 
 # Results of checks that no program made: ([NAME, undef or what is wrong] ...).
