@@ -1,12 +1,27 @@
 # The hub: scheduler, last values, relay memory; and clowntalk-bridge around it.
 noinst_LTLIBRARIES += libhub.la
 libhub_la_SOURCES = \
-    src/hub/hub.h src/hub/environment.h src/hub/font.h src/hub/hub_internal.h src/hub/log.h src/hub/message.h \
-    src/hub/settings.h src/hub/state.h src/hub/worker.h \
-    src/hub/check.c src/hub/class_display.c src/hub/class_led.c src/hub/class_relay.c \
-    src/hub/class_sensor.c src/hub/config.c src/hub/devices.c src/hub/font.c src/hub/history.c src/hub/hub.c \
-    src/hub/interlock.c src/hub/look.c src/hub/message.c src/hub/raw.c src/hub/raw_i2c.c \
-    src/hub/request.c src/hub/state.c src/hub/unit.c src/hub/worker.c
+	src/hub/check.c \
+	src/hub/class_display.c \
+	src/hub/class_led.c \
+	src/hub/class_relay.c \
+	src/hub/class_sensor.c \
+	src/hub/config.c \
+	src/hub/devices.c \
+	src/hub/environment.h \
+	src/hub/font.c src/hub/font.h \
+	src/hub/history.c \
+	src/hub/hub.c src/hub/hub.h src/hub/hub_internal.h \
+	src/hub/interlock.c \
+	src/hub/log.h \
+	src/hub/look.c \
+	src/hub/message.c src/hub/message.h \
+	src/hub/raw.c src/hub/raw_i2c.c \
+	src/hub/request.c \
+	src/hub/settings.h \
+	src/hub/state.c src/hub/state.h \
+	src/hub/unit.c \
+	src/hub/worker.c src/hub/worker.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
 libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
@@ -23,28 +38,41 @@ mod_clowntalk_la_SOURCES += \
 	src/hub/link.c src/hub/link.h \
 	src/hub/process.c src/hub/process.h \
 	src/hub/server.c src/hub/server.h
-EXTRA_DIST += t/bridge/Bridge.pm t/bridge/010_command_line.t t/bridge/020_opening.t \
-    t/bridge/030_requests.t t/bridge/040_relays.t t/bridge/050_ending.t
+
+EXTRA_DIST += \
+	t/bridge/010_command_line.t \
+	t/bridge/020_opening.t \
+	t/bridge/030_requests.t \
+	t/bridge/040_relays.t \
+	t/bridge/050_ending.t \
+	t/bridge/Bridge.pm
 
 # The fixture of the unit tests: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
+HUB_TEST_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 HUB_TEST_LIBS = libhub.la $(CMOCKA_LIBS)
-UNIT_TESTS += t/unit/hub_requests t/unit/hub_sensors t/unit/hub_relays t/unit/hub_buses t/unit/hub_displays \
-    t/unit/hub_directives t/unit/hub_threads
+UNIT_TESTS += \
+	t/unit/hub_buses \
+	t/unit/hub_directives \
+	t/unit/hub_displays \
+	t/unit/hub_relays \
+	t/unit/hub_requests \
+	t/unit/hub_sensors \
+	t/unit/hub_threads
+t_unit_hub_buses_SOURCES = t/unit/hub_buses.c $(HUB_BENCH)
+t_unit_hub_buses_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_buses_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_directives_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_displays_SOURCES = t/unit/hub_displays.c $(HUB_BENCH)
+t_unit_hub_displays_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_displays_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_relays_SOURCES = t/unit/hub_relays.c $(HUB_BENCH)
+t_unit_hub_relays_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_relays_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_requests_SOURCES = t/unit/hub_requests.c $(HUB_BENCH)
-t_unit_hub_requests_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+t_unit_hub_requests_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_requests_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_sensors_SOURCES = t/unit/hub_sensors.c $(HUB_BENCH)
-t_unit_hub_sensors_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+t_unit_hub_sensors_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_sensors_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_relays_SOURCES = t/unit/hub_relays.c $(HUB_BENCH)
-t_unit_hub_relays_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-t_unit_hub_relays_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_buses_SOURCES = t/unit/hub_buses.c $(HUB_BENCH)
-t_unit_hub_buses_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-t_unit_hub_buses_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_displays_SOURCES = t/unit/hub_displays.c $(HUB_BENCH)
-t_unit_hub_displays_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-t_unit_hub_displays_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_directives_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)
