@@ -30,7 +30,6 @@ sub after_opening {
 
 # Each directive: two values, and how the difference shows: what a client at a path sees, for both. A
 # function is called later, when two seconds have passed for all of them together.
-my $relay = 'relay/i2c0-3b';
 my %directives = (
     ClownTalkHandler => ['i2c', 'echo', 'not-initialized', 'echoed', sub {
         my $client = open_at($_[0]);
@@ -74,9 +73,10 @@ my %directives = (
     }],
     ClownTalkBacklog => [1024, 10000000, 1008, 'all', sub {
         my $log = $server->log;
-        my $client = ClownTalk::Stalled->new($server, 'ws', $_[0], $relay);
-        $log->wait_line(qr/CT0031/) if $_[1] eq '1008';
-        my $last = sprintf '%0' . ClownTalk::Stalled::ID . 'd', ClownTalk::Stalled::COMMANDS;
+        my $dropped;
+        my $client = ClownTalk::Stalled->new($server, 'ws', $_[0], sub { $dropped ||= $log->fresh(qr/CT0031/) });
+        $dropped || $log->wait_line(qr/CT0031/) if $_[1] eq '1008';
+        my $last = ClownTalk::Stalled::id(ClownTalk::Stalled::COMMANDS);
         while (my $message = $client->read_message) {
             return $message->{code} if $message->{opcode} == ClownTalk::Client::CLOSE;
             return 'all' if $message->{payload} =~ /"$last"/;

@@ -26,4 +26,4 @@ dist-hook:
 # What the tests write. A server's directory may be a link to one below /tmp.
 clean-local:
 	@test ! -d t || find t -path '*/server/*' -type l -exec sh -c 'rm -rf "$$(readlink "$$1")"' sh {} ';'
-	rm -rf dashboard npm t/server t/sanitized t/screenshots t/tls t/tally t/summary
+	rm -rf dashboard npm t/screenshots t/server t/sanitized t/tls t/tally t/summary

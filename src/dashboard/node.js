@@ -281,6 +281,7 @@ export class NodeView {
       if (card) {
         card.isVisible = isIntersecting;
         this.#dirty.add(card);
+        this.#ticking.push(card);
       }
     }
     this.#schedule();

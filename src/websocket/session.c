@@ -320,21 +320,23 @@ static bool make_room(clowntalk_session *s, size_t more)
 /* Adds a piece to the message, inflating it where it is compressed. False: the piece is a WS_EVENT_FAIL. */
 static bool add_piece(clowntalk_session *s, ws_event *piece)
 {
-    ws_inflate_status status = WS_INFLATE_FULL;
-    size_t room = piece->compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
+    const bool compressed = piece->compressed; /* a failure overwrites it */
+    size_t room = compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
 
     while (make_room(s, room)) {
+        char *end = s->message + s->message_length;
+        ws_inflate_status status = WS_INFLATE_DONE;
         size_t written = piece->length;
 
-        if (piece->compressed) {
-            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)s->message + s->message_length,
+        if (compressed) {
+            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)end,
                                      s->message_capacity - s->message_length, &written);
         } else if (written > 0) {
-            memcpy(s->message + s->message_length, piece->data, written);
+            memcpy(end, piece->data, written);
         }
         s->message_length += written;
-        if (!piece->compressed || status != WS_INFLATE_FULL) {
-            return !piece->compressed || status == WS_INFLATE_DONE;
+        if (status != WS_INFLATE_FULL) {
+            return status == WS_INFLATE_DONE;
         }
         room = s->message_capacity; /* twice as much */
     }
