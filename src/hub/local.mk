@@ -8,7 +8,7 @@ libhub_la_SOURCES = \
 	src/hub/class_sensor.c \
 	src/hub/config.c \
 	src/hub/devices.c \
-	src/hub/environment.h \
+	src/hub/environment.c src/hub/environment.h \
 	src/hub/font.c src/hub/font.h \
 	src/hub/history.c \
 	src/hub/hub.c src/hub/hub.h src/hub/hub_internal.h \
@@ -19,8 +19,12 @@ libhub_la_SOURCES = \
 	src/hub/raw.c src/hub/raw_i2c.c \
 	src/hub/request.c \
 	src/hub/settings.h \
+	src/hub/setup.c \
 	src/hub/state.c src/hub/state.h \
-	src/hub/unit.c \
+	src/hub/unit.c src/hub/unit.h \
+	src/hub/unit_display.c \
+	src/hub/unit_relay.c \
+	src/hub/unit_sensor.c \
 	src/hub/worker.c src/hub/worker.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
