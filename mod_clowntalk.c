@@ -127,7 +127,7 @@ static const char *set_handler(cmd_parms *cmd, void *dir, const char *name)
     apr_array_header_t *asked;
     void *data = NULL;
 
-    /* Whether it exists is known when all modules are loaded: check_handlers(). */
+    /* Whether it exists is known when all modules are loaded: clowntalk_check_config(). */
     apr_pool_userdata_get(&data, HOUSE_KEY ":handlers", cmd->pool);
     asked = data;
     if (!asked) {
@@ -605,7 +605,8 @@ static int begin_session(request_rec *r, const ct_dir_settings *settings,
         .deflate = agreement->deflate,
     };
     session = ws_session_create(c, own, handler, data, apr_pstrdup(c->pool, r->user));
-    if (mpm_is_async && c->cs && !c->master) {
+    /* What an internal redirect (mod_rewrite in a <Directory>, FallbackResource) leads to cannot be suspended. */
+    if (mpm_is_async && c->cs && !c->master && !r->prev) {
         ap_set_module_config(c->conn_config, &clowntalk_module, session);
         return SUSPENDED;
     }
@@ -681,11 +682,13 @@ static void clowntalk_suspend(conn_rec *c, request_rec *r)
 /* ---- processes ---- */
 
 /* Names of handlers that no module provides are an error of the configuration. */
-static int check_handlers(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *server)
+static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                  server_rec *server)
 {
     void *data = NULL;
     const apr_array_header_t *asked;
 
+    (void)plog;
     apr_pool_userdata_get(&data, HOUSE_KEY ":handlers", pconf);
     asked = data;
     for (int i = 0; asked && i < asked->nelts; i++) {
@@ -751,9 +754,10 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
     int *started;
 
     (void)plog;
+    (void)ptemp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG ||
         ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_NORMAL) {
-        return check_handlers(pconf, ptemp, main_server);
+        return OK;
     }
     if (!house->hub_socket) {
         house->hub_socket = ap_runtime_dir_relative(pconf, "clowntalk-hub.sock");
@@ -767,8 +771,7 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
         settings->house = house;
     }
     ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &processes);
-    if (check_handlers(pconf, ptemp, main_server) != OK ||
-        ws_census_create(pconf, processes + 1) != APR_SUCCESS) {
+    if (ws_census_create(pconf, processes + 1) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     say_capacity(main_server);
@@ -891,6 +894,8 @@ static void register_hooks(apr_pool_t *pool)
     APR_REGISTER_OPTIONAL_FN(clowntalk_id);
     APR_REGISTER_OPTIONAL_FN(clowntalk_post);
 
+    /* All modules have been loaded: apachectl configtest runs this too. */
+    ap_hook_check_config(clowntalk_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     /* The configuration has been read: what is shared by all processes is made, the hub started. */
     ap_hook_post_config(clowntalk_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     /* A child process has been forked: its reactor starts. */

@@ -3,19 +3,25 @@
 #   make check                      everything
 #   make check CHECKFLAGS=--strict  and what cannot run here is a failure
 #   make check PARTS="unit server"  these parts only (t/run --help lists them)
-EXTRA_DIST += bootstrap .ci/run t/run t/TEST t/chroot t/conf t/lib
+EXTRA_DIST += bootstrap .ci/run t/run t/TEST t/chroot t/browser t/conf t/lib t/modules
 
 check-local:
 	@MAKE='$(MAKE)' $(PERL) $(srcdir)/t/run --builddir='$(abs_builddir)' $(CHECKFLAGS) $(PARTS)
 
-# For t/run: the test programs and their names.
-check-programs: all $(check_PROGRAMS)
+# For t/run: the test programs and their names. One after the other: two makes at once would build the
+# same libraries.
+check-programs: all
+	@$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS)
 list-unit-tests:
 	@echo $(UNIT_TESTS)
 .PHONY: check-programs list-unit-tests
 
+# Whole directories, but not what npm may have put there.
 dist-hook:
 	cp -p $(srcdir)/t/*.t $(distdir)/t
+	cp -p $(srcdir)/t/kernel/*.t $(distdir)/t/kernel
+	cd $(srcdir) && tar -cf - --exclude=node_modules --exclude=screenshots src/dashboard t/dashboard \
+	    | (cd $(abs_builddir)/$(distdir) && tar -xf -)
 	for from in dashboard $(srcdir)/dashboard; do \
 	    if test -e $$from/index.html; then cp -R $$from $(distdir)/; exit 0; fi; \
 	done
@@ -23,4 +29,8 @@ dist-hook:
 # What the tests write. A server's directory may be a link to one below /tmp.
 clean-local:
 	@test ! -d t || find t -path '*/server/*' -type l -exec sh -c 'rm -rf "$$(readlink "$$1")"' sh {} ';'
-	rm -rf dashboard npm t/screenshots t/server t/sanitized t/tls t/tally t/summary
+	rm -rf dashboard npm t/screenshots t/server t/sanitized t/tls t/tally t/summary \
+	    t/kernel/out t/kernel/initramfs t/kernel/initramfs.gz t/kernel/unpacking
+
+distclean-local:
+	rm -rf t/kernel/linux

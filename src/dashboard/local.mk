@@ -13,7 +13,7 @@ EXTRA_DIST += \
 EXTRA_DIST += \
     t/dashboard/package.json t/dashboard/package-lock.json t/dashboard/modules.js \
     t/dashboard/prepare.js t/dashboard/run t/dashboard/peer.js t/dashboard/mock.js \
-    t/dashboard/target.js t/dashboard/browser.js t/dashboard/with_httpd.pl t/dashboard/budget.js \
+    t/dashboard/target.js t/dashboard/browser.js t/dashboard/budget.js \
     t/dashboard/pictures.js \
     t/dashboard/010_messages.test.js t/dashboard/020_socket.test.js t/dashboard/030_client.test.js \
     t/dashboard/040_page_parts.test.js t/dashboard/050_package.test.js \

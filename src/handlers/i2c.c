@@ -60,6 +60,7 @@ struct talker {
 struct desk {
     ws_loop *loop;
     hub_link *link;
+    bool was_linked; /* the hub has said hello at least once */
     talker *talkers;
     talk_text scratch;
     server_rec *server;
@@ -194,9 +195,8 @@ static void on_lost(void *baton)
     request *q = baton;
     talker *t = q->talker;
 
-    if (t && q->opening) {
+    if (t && q->opening && !t->opening_waits) {
         t->opening_waits = true; /* asked again when the link is back */
-        json_object_put(t->opening_id);
         t->opening_id = json_object_get(q->id);
     } else if (t) {
         refuse_unavailable(t, q->topic, q->id);
@@ -223,22 +223,39 @@ static void refresh_node(desk *d, const char *node)
     }
 }
 
-/* Another hub than before: each node's clients are told that it has started, and get the values anew. */
-static void welcome_new_hub(desk *d, const char *reason)
+/* Whether it is the first initialized one of its node. */
+static bool is_first_of_node(const talker *t)
+{
+    const talker *before = t->desk->talkers;
+
+    if (!t->initialized) {
+        return false; /* or gone, and not among the desk's any more */
+    }
+    while (before != t && (!before->initialized || strcmp(before->node, t->node) != 0)) {
+        before = before->next;
+    }
+    return before == t;
+}
+
+/*
+ * There was no link for a while: what was published meanwhile was missed, and actuators publish nothing but
+ * changes. Each node's clients get the values anew, and hear, where it is another hub than before, that it has started.
+ */
+static void catch_up(desk *d, const char *reason_for_reset)
 {
     char boot[128];
-    const int length =
-        apr_snprintf(boot, sizeof boot, "[\"boot\", {\"reason-for-reset\": \"%s\"}]\n", reason);
+    const int length = apr_snprintf(boot, sizeof boot, "[\"boot\", {\"reason-for-reset\": \"%s\"}]\n",
+                                    reason_for_reset ? reason_for_reset : "");
 
-    for (talker *t = d->talkers; t; t = t->next) {
-        bool first = t->initialized;
+    for (talker *t = d->talkers, *next; t; t = next) {
+        next = t->next;
+        if (is_first_of_node(t)) {
+            const char *node = t->node;
 
-        for (talker *before = d->talkers; first && before != t; before = before->next) {
-            first = !before->initialized || strcmp(before->node, t->node) != 0;
-        }
-        if (first) { /* of its node */
-            publish(d, t->node, NULL, boot, (size_t)length);
-            refresh_node(d, t->node);
+            if (reason_for_reset) {
+                publish(d, node, NULL, boot, (size_t)length);
+            }
+            refresh_node(d, node);
         }
     }
 }
@@ -248,9 +265,10 @@ static void on_up(void *baton, bool restarted, const char *reason)
     desk *d = baton;
 
     CT_LOG_SERVER(d->server, APLOG_DEBUG, 0, "CT0041", "linked to the hub (%s)", reason);
-    if (restarted) {
-        welcome_new_hub(d, reason);
+    if (d->was_linked) {
+        catch_up(d, restarted ? reason : NULL);
     }
+    d->was_linked = true;
     for (talker *t = d->talkers; t; t = t->next) {
         if (t->opening_waits) {
             json_object *id = t->opening_id;

@@ -73,8 +73,7 @@ static size_t unwritten(const bridge *bridge)
     return bridge->output.length - bridge->written;
 }
 
-/* Writes what a pipe takes without blocking: what poll() calls writable has room for PIPE_BUF
- * bytes. */
+/* Writes what a pipe takes without blocking: PIPE_BUF bytes, when poll() calls it writable. */
 static void write_some(bridge *bridge)
 {
     size_t length = unwritten(bridge);

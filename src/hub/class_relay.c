@@ -14,8 +14,8 @@
 /* A switch may wait so long for the bus, the gap between two clicks included. */
 #define SWITCH_WITHIN INT64_C(5000000)
 
-/* Bounds of a pulse's `duration`, in seconds. One shorter than the relay's gap between clicks lasts
- * that gap. */
+/* Bounds of `duration`, in seconds. A pulse shorter than the gap between two clicks lasts that gap.
+ */
 #define MIN_PULSE 0.05
 #define MAX_PULSE 86400.0
 
@@ -63,8 +63,10 @@ relay_state relay_remembered_state(const hub_device *device)
     return json_object_get_boolean(state) ? RELAY_ON : RELAY_OFF;
 }
 
-/* Microseconds until a remembered pulse ends, HUB_NEVER: there is none. A clock that was set back
- * makes it no longer than it was. */
+/*
+ * Microseconds until a remembered pulse ends, HUB_NEVER: there is none. A clock that was set back
+ * makes it no longer than it was.
+ */
 static int64_t remembered_pulse(const hub_device *device)
 {
     struct json_object *known = state_device(device->node->states, device->topic), *until,

@@ -126,8 +126,7 @@ static void event(hub_device *device, const message *event)
     history_add(device, values);
     if (all_nan(device, values))
         publish_null(device);
-    else if (!device->sensor.published || device->sensor.failed || has_moved(device, values) ||
-             is_due(device))
+    else if (!device->sensor.published || has_moved(device, values) || is_due(device))
         publish(device, values);
 }
 

@@ -197,8 +197,7 @@ void config_remember(hub_device *device)
     state_set(device->node->states, device->topic, "config", NULL);
 }
 
-/* What is remembered is what was asked for, in the full form: a default that changes later still
- * counts. */
+/* Remembers what was ever asked for, in its full form; for all else the defaults go on to count. */
 static void remember(hub_device *device, struct json_object *payload)
 {
     struct json_object *known = state_device(device->node->states, device->topic), *before = NULL;

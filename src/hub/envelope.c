@@ -127,6 +127,17 @@ void envelope_write_publication(talk_text *out, uint64_t except, const char *nod
     talk_text_addf(out, "%c %" PRIu64 " %s ", ENVELOPE_PUBLICATION, except, node);
 }
 
+void envelope_forget_sent(talk_text *unsent, size_t *sent)
+{
+    const size_t left = unsent->length - *sent;
+
+    if (*sent > left) {
+        memmove(unsent->data, unsent->data + *sent, left + 1); /* its NUL too */
+        unsent->length = left;
+        *sent = 0;
+    }
+}
+
 bool envelope_node_is_valid(const char *node)
 {
     const size_t length = strlen(node);

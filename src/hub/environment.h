@@ -14,8 +14,7 @@ typedef struct hub_environment {
                     size_t why_size);
     int64_t (*now)(void *baton);  /* microseconds, monotonic; any thread */
     int64_t (*wall)(void *baton); /* microseconds since 1970, UTC; any thread */
-    /* No threads: hub_run_buses() does their work, on the caller's. For tests on a clock of their
-     * own. */
+    /* No threads: hub_run_buses() does their work. For tests on a clock of their own. */
     bool manual;
     void *baton;
 } hub_environment;
@@ -25,8 +24,10 @@ extern const hub_environment hub_real_environment;
 hub *hub_create_in(const hub_config *config, const hub_output *output,
                    const hub_environment *environment);
 
-/* Without threads: every bus does what is due now. Returns when the next of them wants to be
- * called. */
+/*
+ * Without threads: every bus takes one step of what is due now. Returns when the next of them wants
+ * to be called, which may be at once.
+ */
 int64_t hub_run_buses(hub *hub);
 /* Whether every message between the owner and the buses has been taken up. */
 bool hub_is_idle(hub *hub);

@@ -13,37 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- surroundings ---- */
-
-static int64_t clock_microseconds(clockid_t clock)
-{
-    struct timespec time;
-
-    clock_gettime(clock, &time);
-    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
-}
-
-static int64_t real_now(void *baton)
-{
-    (void)baton;
-    return clock_microseconds(CLOCK_MONOTONIC);
-}
-
-static int64_t real_wall(void *baton)
-{
-    (void)baton;
-    return clock_microseconds(CLOCK_REALTIME);
-}
-
-static int real_open(void *baton, i2c_bus **bus, int label, const char *device, char *why,
-                     size_t why_size)
-{
-    (void)baton;
-    return i2c_bus_open(bus, label, device, why, why_size);
-}
-
-const hub_environment hub_real_environment = {real_open, real_now, real_wall, false, NULL};
-
 int64_t hub_now(const hub *hub)
 {
     return hub->environment.now(hub->environment.baton);
@@ -72,131 +41,6 @@ char *hub_copy(const char *text)
     if (!copy)
         abort();
     return copy;
-}
-
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count ? count : 1, size);
-
-    if (!memory)
-        abort();
-    return memory;
-}
-
-/* ---- configuration ---- */
-
-static bool has_bus(const hub_node_config *config, int label)
-{
-    for (size_t i = 0; i < config->n_buses; i++)
-        if (config->buses[i].label == label)
-            return true;
-    return false;
-}
-
-/* Whether a pin contradicts an earlier one: the same relay twice, or two drivers at one address. */
-static bool contradicts(const hub_node *node, const pin *pin)
-{
-    for (size_t i = 0; i < node->n_pins; i++) {
-        const struct pin *other = &node->pins[i];
-        if (other->address.bus != pin->address.bus || other->address.chip != pin->address.chip)
-            continue;
-        if (other->driver != pin->driver || other->address.channel == pin->address.channel ||
-            other->address.channel < 0 || pin->address.channel < 0)
-            return true;
-    }
-    return false;
-}
-
-static void copy_pins(hub_node *node, const hub_node_config *config)
-{
-    node->pins = allocate(config->n_devices, sizeof(*node->pins));
-    for (size_t i = 0; i < config->n_devices; i++) {
-        const hub_device_config *device = &config->devices[i];
-        pin *pin = &node->pins[node->n_pins];
-        char why[512];
-        const char *wrong = pin_read(pin, device, why, sizeof(why));
-
-        if (!wrong && !has_bus(config, pin->address.bus))
-            wrong = "this node has no such bus";
-        if (!wrong && contradicts(node, pin))
-            wrong = "an earlier line says something else about the same address";
-        if (wrong) {
-            hub_log(node->hub, HUB_ERROR, CT_DEVICE_CONFIG, "%s: %s; this line is ignored",
-                    device->topic, wrong);
-            pin_clear(pin);
-            continue;
-        }
-        node->n_pins++;
-    }
-}
-
-static void copy_node(hub_node *node, const hub_node_config *config)
-{
-    node->name = hub_copy(config->name);
-    node->rescan = (int64_t)llround(config->rescan * 1e6);
-    node->air_pressure = NAN;
-    node->held_end = &node->held;
-    node->intervals = allocate(config->n_intervals, sizeof(*node->intervals));
-    node->n_intervals = config->n_intervals;
-    for (size_t i = 0; i < config->n_intervals; i++) {
-        node->intervals[i].type = hub_copy(config->intervals[i].type);
-        node->intervals[i].seconds = config->intervals[i].seconds;
-    }
-    copy_pins(node, config);
-    node->states = state_open(node->hub->writer, node->name);
-}
-
-static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config)
-{
-    char topic[16];
-
-    bus->node = node;
-    bus->hub = node->hub;
-    bus->label = config->label;
-    bus->device = hub_copy(config->device);
-    bus->pins = allocate(node->n_pins, sizeof(*bus->pins));
-    for (size_t i = 0; i < node->n_pins; i++)
-        if (node->pins[i].address.bus == config->label)
-            bus->pins[bus->n_pins++] = (worker_pin){
-                node->pins[i].address.chip,
-                node->pins[i].address.channel,
-                node->pins[i].driver,
-                node->pins[i].options,
-            };
-    snprintf(topic, sizeof(topic), "i2c/%d", config->label);
-    bus->raw = device_create(node, topic, &class_raw, NULL);
-    bus->raw->bus = bus->index;
-    bus->worker = worker_create(&(worker_config){
-        .index = bus->index,
-        .label = bus->label,
-        .device = bus->device,
-        .rescan = node->rescan,
-        .pins = bus->pins,
-        .n_pins = bus->n_pins,
-        .environment = &node->hub->environment,
-        .outbox = &node->hub->inbox,
-    });
-}
-
-/* Relays of an interlock count from the beginning: one that is not there may still be on. */
-static void create_interlocked(hub_node *node)
-{
-    for (size_t i = 0; i < node->n_pins; i++) {
-        const pin *pin = &node->pins[i];
-        unsigned channels = pin->driver && pin->driver->relay ? pin->driver->relay->channels : 0;
-        talk_address address = pin->address;
-
-        for (unsigned channel = 0; pin->interlock[0] && channel < channels; channel++) {
-            char text[TALK_MAX_ADDRESS], topic[TALK_MAX_TOPIC * 2];
-            if (channels > 1 && pin->address.channel >= 0 && pin->address.channel != (int)channel)
-                continue;
-            address.channel = channels > 1 ? (int)channel : -1;
-            talk_address_format(&address, text);
-            snprintf(topic, sizeof(topic), "%s/%s", pin->type, text);
-            if (!device_find(node, topic))
-                device_create(node, topic, &class_relay, pin->driver);
-        }
-    }
 }
 
 /* ---- starting ---- */
@@ -251,28 +95,6 @@ static bool create_descriptors(hub *hub)
            epoll_ctl(hub->epoll, EPOLL_CTL_ADD, hub->timer, &event) == 0;
 }
 
-static void create_nodes(hub *hub, const hub_config *config)
-{
-    size_t n_buses = 0;
-
-    hub->nodes = allocate(config->n_nodes, sizeof(*hub->nodes));
-    hub->n_nodes = config->n_nodes;
-    for (size_t i = 0; i < config->n_nodes; i++)
-        n_buses += config->nodes[i].n_buses;
-    hub->buses = allocate(n_buses, sizeof(*hub->buses));
-    for (size_t i = 0; i < config->n_nodes; i++) {
-        hub_node *node = &hub->nodes[i];
-        node->hub = hub;
-        copy_node(node, &config->nodes[i]);
-        create_interlocked(node);
-        for (size_t j = 0; j < config->nodes[i].n_buses; j++) {
-            hub_bus *bus = &hub->buses[hub->n_buses];
-            bus->index = (unsigned)hub->n_buses++;
-            copy_bus(bus, node, &config->nodes[i].buses[j]);
-        }
-    }
-}
-
 hub *hub_create_in(const hub_config *config, const hub_output *output,
                    const hub_environment *environment)
 {
@@ -294,7 +116,7 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
         hub_destroy(hub);
         return NULL;
     }
-    create_nodes(hub, config);
+    setup_nodes(hub, config);
     for (size_t i = 0; i < hub->n_nodes; i++) {
         boot(hub, &hub->nodes[i]);
         if (config->nodes[i].led)
@@ -474,21 +296,6 @@ static void refuse_all(hub *hub)
     }
 }
 
-static void node_free(hub_node *node)
-{
-    for (size_t i = 0; i < node->n_devices; i++)
-        device_free(node->devices[i]);
-    free(node->devices);
-    for (size_t i = 0; i < node->n_pins; i++)
-        pin_clear(&node->pins[i]);
-    free(node->pins);
-    for (size_t i = 0; i < node->n_intervals; i++)
-        free(node->intervals[i].type);
-    free(node->intervals);
-    interlocks_free(node);
-    free(node->name);
-}
-
 /* The workers come to an end, and what they still have to say is heard. */
 static void stop_workers(hub *hub)
 {
@@ -530,7 +337,7 @@ void hub_destroy(hub *hub)
         message_free(message);
     }
     for (size_t i = 0; i < hub->n_nodes; i++)
-        node_free(&hub->nodes[i]);
+        setup_free_node(&hub->nodes[i]);
     free(hub->nodes);
     free(hub->buses);
     talk_text_free(&hub->text);

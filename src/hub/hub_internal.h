@@ -20,12 +20,12 @@
 #include <json-c/json.h>
 #include <limits.h>
 
-#define HUB_MAX_REQUESTS 32 /* that wait for one device; more: busy */
-#define HUB_FIRST_LOOK                                                                             \
-    INT64_C(2000000)         /* requests wait so long for the first look at the buses              \
-                              */
-#define HUB_MAX_HELD 4194304 /* bytes of those that wait so */
-#define HUB_NO_BUS   UINT_MAX
+/* Requests that wait for one device; more: busy. */
+#define HUB_MAX_REQUESTS 32
+/* Requests wait so long for the first look at the buses, and take up so many bytes. */
+#define HUB_FIRST_LOOK INT64_C(2000000)
+#define HUB_MAX_HELD   4194304
+#define HUB_NO_BUS     UINT_MAX
 
 typedef struct request request;
 typedef struct hub_device hub_device;
@@ -61,8 +61,7 @@ struct request {
 /* What a device's class does: const tables in class_*.c. */
 struct hub_class {
     bool sensor;
-    /* The forms of request beside `get` and `config` that it takes, as 1u << talk_form, and what to
-     * say of others. */
+    /* The forms of request that it takes beside `get` and `config`, as 1u << talk_form. */
     unsigned forms;
     /* Reads the payload of a `set`, `pulse/set` ... when it comes: TALK_OK, or an error and why. */
     talk_error (*read)(hub_device *device, request *request, char *why, size_t why_size);
@@ -72,8 +71,7 @@ struct hub_class {
     void (*result)(hub_device *device, request *request, const message *result);
     /* SAMPLE, STATE, FAILED, RECOVERED; NULL: none of them comes. */
     void (*event)(hub_device *device, const message *event);
-    /* The device has appeared (again): publishes what is known, and completes the answer to its
-     * bus. */
+    /* It has appeared (again): publishes what is known, and completes the answer to its bus. */
     void (*found)(hub_device *device, const message *found, message *adopt);
     /* It has left. */
     void (*lost)(hub_device *device);
@@ -176,7 +174,6 @@ struct hub_node {
         double seconds;
     } * intervals;
     size_t n_intervals;
-    char *led_path;
     interlock *interlocks;
     state_store *states;
     double air_pressure; /* as the buses were told */
@@ -215,20 +212,23 @@ void hub_log(hub *hub, hub_level level, log_code code, const char *format, ...)
 void hub_rearm(hub *hub);
 char *hub_copy(const char *text); /* strdup that does not fail */
 
+/* ---- setup.c: from the configuration to nodes and buses ---- */
+
+void setup_nodes(hub *hub, const hub_config *config);
+void setup_free_node(hub_node *node);
+
 /* ---- check.c: reading directives ---- */
 
 /* NULL, or what is wrong. pin_clear() in any case. */
 const char *pin_read(pin *pin, const hub_device_config *config, char *why, size_t why_size);
 void pin_clear(pin *pin);
-/* The class of a topic's type; NULL: there is none. */
-const hub_class *class_of_driver(const device_driver *driver);
 
 /* ---- devices.c: a node's devices and its list ---- */
 
-/* Finds, or creates where `class` is given. */
 hub_device *device_find(hub_node *node, const char *topic);
 hub_device *device_create(hub_node *node, const char *topic, const hub_class *class,
                           const device_driver *driver);
+const hub_class *class_of_driver(const device_driver *driver);
 hub_device *device_of_unit(hub *hub, unsigned bus, uint32_t unit);
 void device_free(hub_device *device);
 void device_appeared(hub *hub, const message *found);
@@ -237,8 +237,10 @@ void device_left(hub_device *device);
 struct json_object *device_list(const hub_node *node);
 /* Publishes the list if it has changed. */
 void device_list_publish(hub_node *node);
-/* Publishes, and remembers for openings. Takes over `payload`. `except`: the asker who gets it as a
- * reply. */
+/*
+ * Publishes, and remembers for openings. Takes over `payload`. `except`: the request whose sender
+ * gets it as a reply, or 0.
+ */
 void device_publish(hub_device *device, struct json_object *payload, uint64_t except);
 /* Sends a message to the device's bus. */
 void device_send(hub_device *device, message *message);
@@ -248,8 +250,10 @@ int64_t device_due(const hub_device *device);
 
 /* ---- request.c: requests, in and out ---- */
 
-/* Begins the request in front, sends the answers that are ready. To be called after whatever may
- * have answered a request. */
+/*
+ * Begins the request in front and sends the answers that are ready: to be called after whatever may
+ * have answered a request.
+ */
 void device_pump(hub_device *device);
 /* Puts a request of the hub's own into the queue (a relay's power-on state). */
 void request_own(hub_device *device, talk_form form, message *command);

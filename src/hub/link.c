@@ -228,6 +228,7 @@ static void on_flush(ws_task *task)
                                link->unsent.length - link->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0 && errno == EAGAIN) {
+            envelope_forget_sent(&link->unsent, &link->sent);
             ws_loop_change(link->loop, &link->watch, EPOLLIN | EPOLLOUT);
             return;
         }

@@ -1,12 +1,41 @@
 # The hub: scheduler, last values, relay memory; and clowntalk-bridge around it.
 noinst_LTLIBRARIES += libhub.la
-libhub_la_SOURCES = \
-    src/hub/hub.h src/hub/environment.h src/hub/font.h src/hub/hub_internal.h src/hub/log.h src/hub/message.h \
-    src/hub/settings.h src/hub/state.h src/hub/worker.h \
-    src/hub/check.c src/hub/class_display.c src/hub/class_led.c src/hub/class_relay.c \
-    src/hub/class_sensor.c src/hub/config.c src/hub/devices.c src/hub/font.c src/hub/history.c src/hub/hub.c \
-    src/hub/interlock.c src/hub/look.c src/hub/message.c src/hub/raw.c src/hub/raw_i2c.c \
-    src/hub/request.c src/hub/state.c src/hub/unit.c src/hub/worker.c
+HUB_SOURCES = \
+	src/hub/check.c \
+	src/hub/class_display.c \
+	src/hub/class_led.c \
+	src/hub/class_relay.c \
+	src/hub/class_sensor.c \
+	src/hub/config.c \
+	src/hub/devices.c \
+	src/hub/environment.c \
+	src/hub/font.c \
+	src/hub/history.c \
+	src/hub/hub.c \
+	src/hub/interlock.c \
+	src/hub/look.c \
+	src/hub/message.c \
+	src/hub/raw.c \
+	src/hub/raw_i2c.c \
+	src/hub/request.c \
+	src/hub/setup.c \
+	src/hub/state.c \
+	src/hub/unit.c \
+	src/hub/unit_display.c \
+	src/hub/unit_relay.c \
+	src/hub/unit_sensor.c \
+	src/hub/worker.c
+libhub_la_SOURCES = $(HUB_SOURCES) \
+	src/hub/environment.h \
+	src/hub/font.h \
+	src/hub/hub.h \
+	src/hub/hub_internal.h \
+	src/hub/log.h \
+	src/hub/message.h \
+	src/hub/settings.h \
+	src/hub/state.h \
+	src/hub/unit.h \
+	src/hub/worker.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
 libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
@@ -23,28 +52,65 @@ mod_clowntalk_la_SOURCES += \
 	src/hub/link.c src/hub/link.h \
 	src/hub/process.c src/hub/process.h \
 	src/hub/server.c src/hub/server.h
-EXTRA_DIST += t/bridge/Bridge.pm t/bridge/010_command_line.t t/bridge/020_opening.t \
-    t/bridge/030_requests.t t/bridge/040_relays.t t/bridge/050_ending.t
+
+EXTRA_DIST += \
+	t/bridge/010_command_line.t \
+	t/bridge/020_opening.t \
+	t/bridge/030_requests.t \
+	t/bridge/040_relays.t \
+	t/bridge/050_ending.t \
+	t/bridge/Bridge.pm
 
 # The fixture of the unit tests: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
+HUB_TEST_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 HUB_TEST_LIBS = libhub.la $(CMOCKA_LIBS)
-UNIT_TESTS += t/unit/hub_requests t/unit/hub_sensors t/unit/hub_relays t/unit/hub_buses t/unit/hub_displays \
-    t/unit/hub_directives t/unit/hub_threads
+UNIT_TESTS += \
+	t/unit/hub_buses \
+	t/unit/hub_directives \
+	t/unit/hub_displays \
+	t/unit/hub_relays \
+	t/unit/hub_requests \
+	t/unit/hub_sensors \
+	t/unit/hub_threads
+t_unit_hub_buses_SOURCES = t/unit/hub_buses.c $(HUB_BENCH)
+t_unit_hub_buses_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_buses_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_directives_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_displays_SOURCES = t/unit/hub_displays.c $(HUB_BENCH)
+t_unit_hub_displays_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_displays_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_relays_SOURCES = t/unit/hub_relays.c $(HUB_BENCH)
+t_unit_hub_relays_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_relays_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_requests_SOURCES = t/unit/hub_requests.c $(HUB_BENCH)
-t_unit_hub_requests_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+t_unit_hub_requests_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_requests_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_sensors_SOURCES = t/unit/hub_sensors.c $(HUB_BENCH)
-t_unit_hub_sensors_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+t_unit_hub_sensors_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_sensors_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_relays_SOURCES = t/unit/hub_relays.c $(HUB_BENCH)
-t_unit_hub_relays_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-t_unit_hub_relays_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_buses_SOURCES = t/unit/hub_buses.c $(HUB_BENCH)
-t_unit_hub_buses_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-t_unit_hub_buses_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_displays_SOURCES = t/unit/hub_displays.c $(HUB_BENCH)
-t_unit_hub_displays_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-t_unit_hub_displays_LDADD = $(HUB_TEST_LIBS)
-t_unit_hub_directives_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)
+
+# make fuzz-hub, replay-hub: as for Clown.Talk.
+HUB_FUZZ = $(FUZZ_CFLAGS) $(HUB_TEST_CPPFLAGS) -I$(top_srcdir)/t/unit \
+	$(top_srcdir)/t/fuzz/hub_request.c $(top_srcdir)/t/unit/hub_bench.c \
+	`for file in $(HUB_SOURCES); do echo $(top_srcdir)/$$file; done` \
+	$(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c \
+	$(top_srcdir)/src/sim/*.c
+HUB_FUZZ_LIBS = $(CMOCKA_LIBS) $(JSONC_LIBS) $(I2C_LIBS) -pthread -lm
+HUB_CORPUS = $(top_srcdir)/t/fuzz/corpus/hub
+CLEANFILES += t/fuzz/hub_request t/fuzz/hub_replay
+EXTRA_DIST += t/fuzz/hub_request.c t/fuzz/corpus/hub
+
+fuzz-hub:
+	$(MKDIR_P) t/fuzz/hub-learnt
+	$(FUZZ_CC) -fsanitize=fuzzer $(HUB_FUZZ) $(HUB_FUZZ_LIBS) -o t/fuzz/hub_request
+	t/fuzz/hub_request -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=t/fuzz/ \
+	    t/fuzz/hub-learnt $(HUB_CORPUS)
+
+replay-hub:
+	$(MKDIR_P) t/fuzz
+	$(CC) $(HUB_FUZZ) $(top_srcdir)/t/fuzz/standalone.c $(HUB_FUZZ_LIBS) -o t/fuzz/hub_replay
+	t/fuzz/hub_replay $(HUB_CORPUS)/*
+
+.PHONY: fuzz-hub replay-hub

@@ -7,8 +7,8 @@
 
 /*
  * After a device was lost its address is looked at every few seconds for a minute, since most come
- * back soon (a plug, a brown-out); later at the ordinary distance, and where that is "never", at
- * this one.
+ * back soon (a plug, a brown-out); later at the ordinary distance, or where that is "never" at
+ * LATE_LOOK.
  */
 #define QUICK_LOOK  INT64_C(3000000)
 #define QUICK_LOOKS 20
@@ -61,8 +61,7 @@ static bool may_be_relay(const site *site)
     return false;
 }
 
-/* Relays come first: a coil that was left energised must be switched off before anything else
- * happens. */
+/* Relays come first: a coil that was left energised must be switched off before anything else. */
 static int by_urgency(const void *left, const void *right)
 {
     const site *a = left, *b = right;
@@ -132,8 +131,7 @@ void site_left(worker *worker, site *site)
     schedule_look(worker, site);
 }
 
-/* Every device of a chip that was identified: one, or one for each relay that is configured or that
- * it has. */
+/* The devices of a chip that was identified: one, or one for each relay. */
 static void create_units(worker *worker, site *site, const device_driver *driver)
 {
     unsigned channels = driver->relay ? driver->relay->channels : 1;
@@ -165,6 +163,10 @@ void site_look(worker *worker, site *site)
     char why[192], first_why[192] = "";
     int error = -ENXIO;
 
+    if (unit_by_address(worker, site->address)) {
+        schedule_look(worker, site); /* the companion of a chip at another address */
+        return;
+    }
     for (size_t i = 0; i < site->n_drivers; i++) {
         why[0] = 0;
         error = site->drivers[i]->probe(worker->bus, site->address, why, sizeof(why));

@@ -88,8 +88,7 @@ struct message {
     uint8_t data[];
 };
 
-/* A message with room for `length` bytes of data, zeroed. Never NULL: without memory the process
- * ends. */
+/* A message with `length` bytes of data, zeroed. Never NULL: without memory the process ends. */
 message *message_new(message_type type, size_t length);
 void message_free(message *message);
 

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ typedef struct hub_process {
     const ct_house *house;
     const char *reason; /* for the next start: "power-on", "restart", "crash" */
     int listener;
+    int leash[2];        /* a pipe to the guardian: a byte, or its end, tells it to go */
     apr_proc_t guardian; /* pid -1: none */
     bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
     pid_t parent;        /* who made this */
@@ -72,8 +74,9 @@ static void reap_or_kill(pid_t pid, int patience_ms)
 
     while (waitpid(pid, NULL, WNOHANG) == 0) {
         if (monotonic_ms() >= deadline) {
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
+            if (kill(pid, SIGKILL) == 0) {
+                waitpid(pid, NULL, 0);
+            }
             return;
         }
         sleep_ms(5);
@@ -219,16 +222,34 @@ static pid_t spawn_hub(const hub_process *process, const char *reason)
     return pid;
 }
 
-/* Waits for a blocked signal; -1 when the time is up. */
-static int wait_signal(const sigset_t *set, int64_t milliseconds)
-{
-    const struct timespec t = {milliseconds / 1000, (milliseconds % 1000) * 1000000};
-    int signal;
+/* What the guardian waits for. */
+typedef enum watch_result {
+    WATCH_TIME_OVER,
+    WATCH_CHILD, /* the hub may have ended */
+    WATCH_GO,    /* the server ends */
+} watch_result;
 
-    do {
-        signal = milliseconds < 0 ? sigwaitinfo(set, NULL) : sigtimedwait(set, NULL, &t);
-    } while (signal < 0 && errno == EINTR);
-    return signal;
+typedef struct guardian_watch {
+    int signals; /* a signalfd of SIGTERM and SIGCHLD */
+    int leash;
+} guardian_watch;
+
+/* At most so many milliseconds; -1: for ever. */
+static watch_result wait_and_see(const guardian_watch *watch, int64_t milliseconds)
+{
+    struct pollfd fds[] = {{watch->signals, POLLIN, 0}, {watch->leash, POLLIN, 0}};
+    struct signalfd_siginfo info;
+
+    if (poll(fds, 2, (int)milliseconds) <= 0) {
+        return WATCH_TIME_OVER;
+    }
+    if (fds[1].revents) {
+        return WATCH_GO;
+    }
+    if (read(watch->signals, &info, sizeof info) != sizeof info) {
+        return WATCH_TIME_OVER;
+    }
+    return info.ssi_signo == SIGTERM ? WATCH_GO : WATCH_CHILD;
 }
 
 /* How long to wait before the next start: not at all, unless the hub keeps dying young. */
@@ -254,8 +275,8 @@ static void log_death(const hub_process *process, pid_t pid, int status)
     }
 }
 
-/* The guardian's whole life. Signals that end it or tell of the hub are blocked and waited for. */
-static void guard(const hub_process *process, const sigset_t *set)
+/* The guardian's whole life. */
+static void guard(const hub_process *process, const guardian_watch *watch)
 {
     const char *reason = process->reason;
     int64_t delay = 0;
@@ -263,11 +284,10 @@ static void guard(const hub_process *process, const sigset_t *set)
     for (;;) {
         const int64_t born = monotonic_ms();
         pid_t hub = spawn_hub(process, reason), ended = -1;
-        int signal = 0, status = 0;
+        int status = 0;
 
         while (hub > 0 && ended != hub) {
-            signal = wait_signal(set, -1);
-            if (signal == SIGTERM) {
+            if (wait_and_see(watch, -1) == WATCH_GO) {
                 kill(hub, SIGTERM);
                 reap_or_kill(hub, HUB_PATIENCE_MS);
                 return;
@@ -279,14 +299,8 @@ static void guard(const hub_process *process, const sigset_t *set)
         }
         reason = "crash";
         delay = next_delay(delay, monotonic_ms() - born);
-        if (delay > 0) {
-            const int64_t until = monotonic_ms() + delay;
-
-            while (monotonic_ms() < until) {
-                if (wait_signal(set, until - monotonic_ms()) == SIGTERM) {
-                    return;
-                }
-            }
+        if (delay > 0 && wait_and_see(watch, delay) == WATCH_GO) {
+            return;
         }
     }
 }
@@ -294,6 +308,7 @@ static void guard(const hub_process *process, const sigset_t *set)
 static void run_guardian(const hub_process *process, pid_t parent)
 {
     sigset_t set;
+    guardian_watch watch;
     static const int defaults[] = {SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2, SIGWINCH,
                                    SIGABRT, SIGSEGV, SIGBUS,  SIGFPE,  SIGILL};
 
@@ -313,7 +328,14 @@ static void run_guardian(const hub_process *process, pid_t parent)
     sigprocmask(SIG_SETMASK, &set, NULL);
     end_with(parent);
     ap_close_listeners(); /* or nobody else could have the ports once the server has ended */
-    guard(process, &set);
+    close(process->leash[1]);
+    watch.signals = signalfd(-1, &set, SFD_CLOEXEC);
+    watch.leash = process->leash[0];
+    if (watch.signals < 0) {
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0062", "the guardian cannot start");
+        return;
+    }
+    guard(process, &watch);
 }
 
 /* ---- the parent ---- */
@@ -389,10 +411,15 @@ static apr_status_t end_guardian(void *baton)
     }
     if (process->guardian.pid > 0) {
         unregister_guardian(process);
-        kill(process->guardian.pid, SIGTERM);
+        /* Not by a signal: a server in one process (-X) has given up root's rights, the guardian has not. */
+        if (write(process->leash[1], "", 1) != 1) {
+            kill(process->guardian.pid, SIGTERM);
+        }
         reap_or_kill(process->guardian.pid, GUARDIAN_PATIENCE_MS);
         process->guardian.pid = -1;
     }
+    close(process->leash[0]);
+    close(process->leash[1]);
     close(process->listener);
     unlink(process->house->hub_socket);
     return APR_SUCCESS;
@@ -454,6 +481,10 @@ apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_h
     make_state_dir(process);
     process->listener = listen_for_links(process);
     if (process->listener < 0) {
+        return APR_EGENERAL;
+    }
+    if (pipe2(process->leash, O_CLOEXEC) != 0) {
+        CT_LOG_SERVER(server, APLOG_CRIT, errno, "CT0063", "the guardian cannot be leashed");
         return APR_EGENERAL;
     }
     apr_pool_pre_cleanup_register(pconf, process, end_guardian);

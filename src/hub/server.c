@@ -58,6 +58,7 @@ static void on_flush(ws_task *task)
                                MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0 && errno == EAGAIN) {
+            envelope_forget_sent(&p->unsent, &p->sent);
             ws_loop_change(p->server->loop, &p->watch, EPOLLIN | EPOLLOUT);
             return;
         }

@@ -33,8 +33,10 @@ bool state_writer_remembers(const state_writer *writer);
 state_store *state_open(state_writer *writer, const char *node);
 /* What is known about a device: an object that belongs to the store, or NULL. */
 struct json_object *state_device(state_store *store, const char *topic);
-/* Changes a member (`value` is taken over; NULL removes it). Nothing is written before
- * state_save(). */
+/*
+ * Changes a member (`value` is taken over; NULL removes it). Nothing is written before
+ * state_save().
+ */
 void state_set(state_store *store, const char *topic, const char *member,
                struct json_object *value);
 /* A relay is about to move. */

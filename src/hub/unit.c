@@ -1,5 +1,5 @@
 /* One device on its bus: identification, configuration, schedule, requests, failure and return. */
-#include "worker.h"
+#include "unit.h"
 
 #include "../talk/talk.h"
 
@@ -22,28 +22,7 @@ static const int64_t retry_after[] = {250000, 500000, 1000000};
 /* A device that has nothing to do is asked this often whether it is still there. */
 #define PRESENCE_INTERVAL INT64_C(2000000)
 
-/* When the owner has so much before it, samples are left out: it would only publish old ones. */
-#define OUTBOX_LIMIT 4096
-
-static size_t frame_size(const unit *unit)
-{
-    const display_ops *display = unit->device.driver->display;
-    return display ? (size_t)display->pages * display->columns : 0;
-}
-
-static int recover(worker *worker, unit *unit)
-{
-    const relay_ops *relay = unit->device.driver->relay;
-    int error = 0;
-
-    if (relay && relay->recover)
-        error = worker_outcome(worker, relay->recover(&unit->device));
-    /* A click may have been under way when the last owner died. */
-    unit->clicked = worker_now(worker);
-    return error;
-}
-
-static void enter(worker *worker, unit *unit, unit_phase phase)
+void unit_enter(worker *worker, unit *unit, unit_phase phase)
 {
     unit->phase = phase;
     unit->step = 0;
@@ -72,7 +51,7 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     made->device.air_pressure = worker->air_pressure;
     made->slot = made->pulse_end = HUB_NEVER;
     made->requests_end = &made->requests;
-    if (driver->display && !(made->shown = calloc(1, frame_size(made))))
+    if (driver->display && !(made->shown = calloc(1, unit_frame_size(made))))
         abort();
     talk_address_format(&address, text);
     snprintf(made->name, sizeof(made->name), "%s/%s", driver->type, text);
@@ -85,15 +64,15 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     while (*end)
         end = &(*end)->next;
     *end = made;
-    enter(worker, made, UNIT_START);
-    if ((error = recover(worker, made)) < 0) {
+    unit_enter(worker, made, UNIT_START);
+    if ((error = unit_recover(worker, made)) < 0) {
         not_started(worker, made, error);
         return NULL;
     }
     return made;
 }
 
-static void answer(worker *worker, unit *unit, int error)
+void unit_answer(worker *worker, unit *unit, int error)
 {
     message *request = unit->requests;
 
@@ -115,7 +94,7 @@ static void answer_all(worker *worker, unit *unit, int error)
     while (unit->requests) {
         if (unit->requests->type == MESSAGE_SWITCH)
             unit->requests->relay.attempted = false;
-        answer(worker, unit, error);
+        unit_answer(worker, unit, error);
     }
 }
 
@@ -159,7 +138,7 @@ unit *unit_by_address(worker *worker, uint8_t address)
     return NULL;
 }
 
-static void tell(worker *worker, unit *unit, message_type type)
+void unit_tell(worker *worker, unit *unit, message_type type)
 {
     message *told = message_new(type, 0);
     told->unit = unit->id;
@@ -195,7 +174,7 @@ static void give_up(worker *worker, unit *unit, int error)
     unit->given_up = true;
     worker_log(worker, HUB_WARNING, CT_DEVICE_FAILED, "%s does not answer any more: %s", unit->name,
                strerrordesc_np(-error));
-    tell(worker, unit, MESSAGE_FAILED);
+    unit_tell(worker, unit, MESSAGE_FAILED);
 }
 
 static void lose(worker *worker, unit *unit, int error)
@@ -207,7 +186,7 @@ static void lose(worker *worker, unit *unit, int error)
     give_up(worker, unit, error);
     answer_all(worker, unit, error);
     worker_log(worker, HUB_WARNING, CT_DEVICE_LEFT, "%s has left", unit->name);
-    tell(worker, unit, MESSAGE_LOST);
+    unit_tell(worker, unit, MESSAGE_LOST);
     remove_unit(worker, unit);
 }
 
@@ -217,9 +196,7 @@ void units_lose(worker *worker)
         lose(worker, worker->units, -ENODEV);
 }
 
-/* An operation has failed: identified again soon, null at the third time, gone after seconds. May
- * free the unit. */
-static void fail(worker *worker, unit *unit, int error)
+void unit_fail(worker *worker, unit *unit, int error)
 {
     int64_t now = worker_now(worker);
 
@@ -238,11 +215,11 @@ static void fail(worker *worker, unit *unit, int error)
         lose(worker, unit, error);
         return;
     }
-    enter(worker, unit, UNIT_IDENTIFY);
+    unit_enter(worker, unit, UNIT_IDENTIFY);
     unit->due += retry_after[unit->failures <= RETRIES ? unit->failures - 1 : RETRIES - 1];
 }
 
-static void succeeded(worker *worker, unit *unit)
+void unit_succeeded(worker *worker, unit *unit)
 {
     unit->failures = 0;
     unit->checked = worker_now(worker);
@@ -250,7 +227,7 @@ static void succeeded(worker *worker, unit *unit)
         worker_log(worker, HUB_INFO, CT_DEVICE_RECOVERED, "%s answers again", unit->name);
         unit->given_up = false;
         if (!unit->device.driver->sensor)
-            tell(worker, unit, MESSAGE_RECOVERED);
+            unit_tell(worker, unit, MESSAGE_RECOVERED);
     }
 }
 
@@ -266,65 +243,37 @@ static void identify(worker *worker, unit *unit)
         lose(worker, unit, error);
         return;
     }
-    if (worker_outcome(worker, error) < 0 || (error = recover(worker, unit)) < 0) {
-        fail(worker, unit, error);
+    if (worker_outcome(worker, error) < 0 || (error = unit_recover(worker, unit)) < 0) {
+        unit_fail(worker, unit, error);
         return;
     }
-    enter(worker, unit, UNIT_START);
-}
-
-static bool read_state(worker *worker, unit *unit)
-{
-    const relay_ops *relay = unit->device.driver->relay;
-
-    if (!relay || !relay->get || relay->get(&unit->device, &unit->state) < 0)
-        return false;
-    worker_outcome(worker, 0);
-    return true;
-}
-
-/* Reads a relay's state, and tells the owner if it is not what it was. */
-static bool compare_state(worker *worker, unit *unit)
-{
-    bool before = unit->state, known = unit->state_known;
-    message *moved;
-
-    if (!read_state(worker, unit))
-        return false;
-    unit->state_known = true;
-    if (known && before != unit->state) {
-        moved = message_new(MESSAGE_STATE, 0);
-        moved->unit = unit->id;
-        moved->relay.on = unit->state;
-        worker_send(worker, moved);
-    }
-    return true;
+    unit_enter(worker, unit, UNIT_START);
 }
 
 /* Configured again after a failure. A sensor is well when it has measured, others at once. */
 static void restarted(worker *worker, unit *unit)
 {
-    compare_state(worker, unit);
+    unit_compare_state(worker, unit);
     /* A display is blank now, be it noticed or not. */
     if (unit->device.driver->display && !unit->given_up)
-        tell(worker, unit, MESSAGE_RECOVERED);
+        unit_tell(worker, unit, MESSAGE_RECOVERED);
     if (unit->device.driver->sensor && (unit->interval || unit->given_up))
         unit->slot = worker_now(worker);
     else
-        succeeded(worker, unit);
+        unit_succeeded(worker, unit);
 }
 
 static void started(worker *worker, unit *unit)
 {
     message *found;
 
-    enter(worker, unit, UNIT_IDLE);
+    unit_enter(worker, unit, UNIT_IDLE);
     unit->site->unstarted_logged = false;
     if (unit->announced) {
         restarted(worker, unit);
         return;
     }
-    unit->state_known = read_state(worker, unit);
+    unit->state_known = unit_read_state(worker, unit);
     unit->announced = true;
     unit->checked = worker_now(worker);
     worker_log(worker, HUB_INFO, CT_DEVICE_FOUND, "%s: found, a %s", unit->name,
@@ -340,173 +289,6 @@ static void started(worker *worker, unit *unit)
     worker_send(worker, found);
 }
 
-/* ---- sensors ---- */
-
-static void measured(worker *worker, unit *unit)
-{
-    int64_t now = worker_now(worker);
-
-    if (unit->slot <= now) {
-        if (queue_length(worker->config.outbox) < OUTBOX_LIMIT) {
-            message *sample = message_new(MESSAGE_SAMPLE, 0);
-            sample->unit = unit->id;
-            memcpy(sample->values, unit->values, sizeof(sample->values));
-            worker_send(worker, sample);
-        }
-        /* Fixed rate: the next slot counts from the last one, not from now; missed ones are left
-         * out. */
-        if (unit->interval)
-            unit->slot += ((now - unit->slot) / unit->interval + 1) * unit->interval;
-        else
-            unit->slot = HUB_NEVER;
-    }
-    if (unit->requests && unit->requests->type == MESSAGE_MEASURE) {
-        memcpy(unit->requests->values, unit->values, sizeof(unit->requests->values));
-        answer(worker, unit, 0);
-    }
-    succeeded(worker, unit);
-}
-
-static void measure(worker *worker, unit *unit)
-{
-    device_step step;
-
-    /* A driver may have one value before the other. */
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES && unit->step == 0; i++)
-        unit->values[i] = NAN;
-    step = unit->device.driver->sensor->measure(&unit->device, unit->step, unit->values);
-    worker_outcome(worker, step < 0 ? (int)step : 0);
-    if (step < 0) {
-        fail(worker, unit, (int)step);
-        return;
-    }
-    unit->step++;
-    unit->due = worker_now(worker) + step;
-    if (step == 0) {
-        enter(worker, unit, UNIT_IDLE);
-        measured(worker, unit);
-    }
-}
-
-/* ---- relays ---- */
-
-/*
- * Moves the contact, unless the chip can tell that it is where it should be. Looks first whether
- * the chip is there: where nothing was written, the contact is where it was.
- */
-static int move(worker *worker, unit *unit, bool on, bool *attempted)
-{
-    const relay_ops *relay = unit->device.driver->relay;
-    char why[192] = "";
-    bool is;
-    int error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
-
-    *attempted = false;
-    if (error < 0)
-        return worker_outcome(worker, error == -ENODEV && why[0] ? -ENXIO : error);
-    if (relay->get && relay->get(&unit->device, &is) == 0 && is == on)
-        return 0;
-    *attempted = true;
-    unit->clicked = worker_now(worker);
-    error = worker_outcome(worker, relay->set(&unit->device, on));
-    unit->state = on;
-    unit->state_known = error >= 0;
-    return error;
-}
-
-static void switch_relay(worker *worker, unit *unit)
-{
-    message *request = unit->requests;
-    int64_t pulse = request->relay.on ? request->relay.pulse : 0;
-    int error = move(worker, unit, request->relay.on, &request->relay.attempted);
-
-    if (error < 0) {
-        answer(worker, unit, error);
-        fail(worker, unit, error);
-        return;
-    }
-    unit->pulse_end = pulse ? worker_now(worker) + pulse : HUB_NEVER;
-    answer(worker, unit, 0);
-    succeeded(worker, unit);
-}
-
-static void end_pulse(worker *worker, unit *unit)
-{
-    bool attempted;
-    int error = move(worker, unit, false, &attempted);
-    message *moved;
-
-    if (error < 0) {
-        worker_log(worker, HUB_ERROR, CT_PULSE_NOT_ENDED,
-                   "%s: its pulse is over, but it could not be switched off: %s; tried again",
-                   unit->name, strerrordesc_np(-error));
-        fail(worker, unit, error);
-        return;
-    }
-    unit->pulse_end = HUB_NEVER;
-    moved = message_new(MESSAGE_STATE, 0);
-    moved->unit = unit->id;
-    moved->relay.on = false;
-    worker_send(worker, moved);
-    succeeded(worker, unit);
-}
-
-static void report_state(worker *worker, unit *unit)
-{
-    const relay_ops *relay = unit->device.driver->relay;
-    bool on = false;
-    int error = relay->get ? worker_outcome(worker, relay->get(&unit->device, &on)) : -EOPNOTSUPP;
-
-    unit->requests->relay.on = on;
-    answer(worker, unit, error);
-    if (error < 0 && error != -EOPNOTSUPP)
-        fail(worker, unit, error);
-}
-
-/* ---- displays ---- */
-
-/* A page could not be written: perhaps the display lost power, and is switched on again first.
- * Once. */
-static void draw_again(worker *worker, unit *unit, int error)
-{
-    if (unit->requests->again || error == -ETIMEDOUT) {
-        fail(worker, unit, error);
-        return;
-    }
-    unit->requests->again = true;
-    enter(worker, unit, UNIT_IDENTIFY);
-}
-
-/* Writes the next page that differs from what the chip shows. */
-static void draw(worker *worker, unit *unit)
-{
-    const display_ops *display = unit->device.driver->display;
-    const uint8_t *wanted = unit->requests->data;
-    unsigned page = 0;
-    int error;
-
-    while (page < display->pages && (unit->certain >> page & 1) &&
-           memcmp(wanted + page * display->columns, unit->shown + page * display->columns,
-                  display->columns) == 0)
-        page++;
-    if (page == display->pages) {
-        enter(worker, unit, UNIT_IDLE);
-        answer(worker, unit, 0);
-        succeeded(worker, unit);
-        return;
-    }
-    unit->certain &= ~(UINT64_C(1) << page);
-    error = display->write_page(&unit->device, page, wanted + page * display->columns);
-    if (worker_outcome(worker, error) < 0) {
-        draw_again(worker, unit, error);
-        return;
-    }
-    memcpy(unit->shown + page * display->columns, wanted + page * display->columns,
-           display->columns);
-    unit->certain |= UINT64_C(1) << page;
-    unit->due = worker_now(worker);
-}
-
 /* ---- configuration in steps ---- */
 
 static void configure(worker *worker, unit *unit)
@@ -520,7 +302,7 @@ static void configure(worker *worker, unit *unit)
         step = driver->start(&unit->device, unit->step);
     worker_outcome(worker, step < 0 ? (int)step : 0);
     if (step < 0) {
-        fail(worker, unit, (int)step);
+        unit_fail(worker, unit, (int)step);
         return;
     }
     unit->step++;
@@ -528,11 +310,11 @@ static void configure(worker *worker, unit *unit)
     if (step > 0)
         return;
     if (unit->phase == UNIT_START && driver->display) {
-        enter(worker, unit, UNIT_CLEAR);
+        unit_enter(worker, unit, UNIT_CLEAR);
         return;
     }
     if (driver->display) {
-        memset(unit->shown, 0, frame_size(unit));
+        memset(unit->shown, 0, unit_frame_size(unit));
         unit->certain = UINT64_MAX;
     }
     started(worker, unit);
@@ -540,28 +322,16 @@ static void configure(worker *worker, unit *unit)
 
 /* ---- idle: what to do next ---- */
 
-static int64_t later(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* When a relay may click again. */
-static int64_t click_at(const unit *unit, int64_t wanted)
-{
-    return wanted == HUB_NEVER ? wanted
-                               : later(wanted, unit->clicked + unit->device.driver->relay->min_gap);
 }
 
 static int64_t request_due(const unit *unit)
 {
     if (!unit->requests)
         return HUB_NEVER;
-    return unit->requests->type == MESSAGE_SWITCH ? click_at(unit, unit->requests->time)
+    return unit->requests->type == MESSAGE_SWITCH ? unit_click_at(unit, unit->requests->time)
                                                   : unit->requests->time;
 }
 
@@ -574,7 +344,8 @@ int64_t unit_due(const worker *worker, const unit *unit)
     case UNIT_IDLE:
         due = earlier(request_due(unit), unit->slot);
         due = earlier(due, unit->checked + PRESENCE_INTERVAL);
-        return unit->device.driver->relay ? earlier(due, click_at(unit, unit->pulse_end)) : due;
+        return unit->device.driver->relay ? earlier(due, unit_click_at(unit, unit->pulse_end))
+                                          : due;
     case UNIT_IDENTIFY:
         /* A request is worth a try before its time. */
         return unit->requests ? earlier(unit->due, unit->requests->time) : unit->due;
@@ -588,17 +359,17 @@ static void check_presence(worker *worker, unit *unit)
     char why[192] = "";
     int error;
 
-    if (compare_state(worker, unit)) {
-        succeeded(worker, unit);
+    if (unit_compare_state(worker, unit)) {
+        unit_succeeded(worker, unit);
         return;
     }
     error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
     if (error == -ENODEV && why[0])
         lose(worker, unit, error);
     else if (worker_outcome(worker, error) < 0)
-        fail(worker, unit, error);
+        unit_fail(worker, unit, error);
     else
-        succeeded(worker, unit);
+        unit_succeeded(worker, unit);
 }
 
 static void serve(worker *worker, unit *unit)
@@ -607,25 +378,25 @@ static void serve(worker *worker, unit *unit)
 
     if (worker_now(worker) > request->deadline) {
         request->relay.attempted = false;
-        answer(worker, unit, -ETIMEDOUT);
+        unit_answer(worker, unit, -ETIMEDOUT);
         return;
     }
     switch (request->type) {
     case MESSAGE_MEASURE:
-        enter(worker, unit, UNIT_MEASURE);
-        measure(worker, unit);
+        unit_enter(worker, unit, UNIT_MEASURE);
+        unit_measure(worker, unit);
         break;
     case MESSAGE_SWITCH:
-        switch_relay(worker, unit);
+        unit_switch(worker, unit);
         break;
     case MESSAGE_READ_STATE:
-        report_state(worker, unit);
+        unit_report_state(worker, unit);
         break;
     case MESSAGE_DRAW:
-        enter(worker, unit, UNIT_DRAW);
+        unit_enter(worker, unit, UNIT_DRAW);
         break;
     default:
-        answer(worker, unit, -EINVAL);
+        unit_answer(worker, unit, -EINVAL);
     }
 }
 
@@ -635,11 +406,11 @@ static void idle(worker *worker, unit *unit)
 
     if (request_due(unit) <= now) {
         serve(worker, unit);
-    } else if (unit->device.driver->relay && click_at(unit, unit->pulse_end) <= now) {
-        end_pulse(worker, unit);
+    } else if (unit->device.driver->relay && unit_click_at(unit, unit->pulse_end) <= now) {
+        unit_end_pulse(worker, unit);
     } else if (unit->slot <= now) {
-        enter(worker, unit, UNIT_MEASURE);
-        measure(worker, unit);
+        unit_enter(worker, unit, UNIT_MEASURE);
+        unit_measure(worker, unit);
     } else {
         check_presence(worker, unit);
     }
@@ -648,7 +419,7 @@ static void idle(worker *worker, unit *unit)
 void unit_run(worker *worker, unit *unit)
 {
     if (worker_is_quiet(worker)) {
-        fail(worker, unit, -ETIMEDOUT);
+        unit_fail(worker, unit, -ETIMEDOUT);
         return;
     }
     switch (unit->phase) {
@@ -663,10 +434,10 @@ void unit_run(worker *worker, unit *unit)
         idle(worker, unit);
         break;
     case UNIT_MEASURE:
-        measure(worker, unit);
+        unit_measure(worker, unit);
         break;
     case UNIT_DRAW:
-        draw(worker, unit);
+        unit_draw(worker, unit);
         break;
     }
 }

@@ -319,7 +319,7 @@ static void tell_looked(worker *worker)
 static bool do_next(worker *worker, int64_t *until)
 {
     int64_t now = worker_now(worker);
-    int64_t unit_at, look_at, raw_at = raw_due(worker);
+    int64_t unit_at, look_at, patience, raw_at = raw_due(worker);
     /* Relays that were found work while the others are still looked for. */
     bool looking = worker->first_look < worker->n_sites && !worker_is_quiet(worker);
     unit *unit = next_unit(worker, looking, &unit_at);
@@ -329,17 +329,19 @@ static bool do_next(worker *worker, int64_t *until)
         site_look(worker, &worker->sites[worker->first_look++]);
         return true;
     }
+    /* Whatever has waited longest comes first; a look only counts when it has lost its patience. */
+    patience = look_at == HUB_NEVER ? HUB_NEVER : look_at + LOOK_PATIENCE;
+    if (site && !worker_is_quiet(worker) && look_at <= now &&
+        (unit_at - now >= LOOK_GAP || (patience <= unit_at && patience <= now)) && raw_at > now) {
+        site_look(worker, site);
+        return true;
+    }
     if (unit && unit_at <= now && unit_at <= raw_at) {
         unit_run(worker, unit);
         return true;
     }
     if (raw_at <= now) {
         raw_run(worker);
-        return true;
-    }
-    if (site && look_at <= now && !worker_is_quiet(worker) &&
-        (unit_at - now >= LOOK_GAP || now - look_at >= LOOK_PATIENCE)) {
-        site_look(worker, site);
         return true;
     }
     /* A look that is due and has found no gap is tried again behind the next device's work. */

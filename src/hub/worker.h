@@ -13,8 +13,7 @@
 #include "log.h"
 #include "message.h"
 
-/* What the configuration says about an address. The strings belong to the hub and outlive the
- * worker. */
+/* What is configured about an address. The strings belong to the hub and outlive the worker. */
 typedef struct worker_pin {
     uint8_t address;
     int channel;                 /* of a chip with several relays, or -1 */
@@ -42,8 +41,7 @@ typedef struct site site;
 worker *worker_create(const worker_config *config);
 /* Starts the thread. */
 bool worker_start(worker *worker);
-/* Ends the thread, if there is one, and closes the bus. `end_pulses`: relays that pulse are
- * switched off first. */
+/* Ends the thread, if any, and closes the bus. `end_pulses`: relays that pulse go off first. */
 void worker_stop(worker *worker, bool end_pulses);
 void worker_free(worker *worker);
 void worker_post(worker *worker, message *message);
@@ -153,8 +151,7 @@ int64_t worker_now(const worker *worker);
 void worker_send(worker *worker, message *message);
 void worker_log(worker *worker, hub_level level, log_code code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* Looks at the outcome of a transfer (a count or 0, or a negative errno): counts time-outs, notices
- * a bus that is gone. */
+/* Looks at what came of a transfer (0 or a negative errno): a time-out, a bus that is gone. */
 int worker_outcome(worker *worker, int result);
 /* The bus is stuck and is left in peace for a while: an operation fails without being tried. */
 bool worker_is_quiet(const worker *worker);

@@ -44,10 +44,13 @@ static ws_waiting **first_unbegun(ws_queue *queue)
 
 void ws_queue_drop_topic(ws_queue *queue, const char *topic)
 {
-    for (ws_waiting **at = first_unbegun(queue); *at; at = &(*at)->next) {
+    ws_waiting **at = first_unbegun(queue);
+
+    while (*at) {
         if ((*at)->outgoing->topic && strcmp((*at)->outgoing->topic, topic) == 0) {
             take_out(queue, at);
-            return; /* there is never another */
+        } else {
+            at = &(*at)->next;
         }
     }
 }

@@ -22,7 +22,7 @@ typedef struct ws_queue {
 
 void ws_queue_init(ws_queue *queue);
 void ws_queue_add(ws_queue *queue, ws_outgoing *outgoing);
-/* Takes a message of this topic out, if none of its bytes is on its way. */
+/* Takes the messages of this topic out, but one of which some bytes are on their way. */
 void ws_queue_drop_topic(ws_queue *queue, const char *topic);
 /* Takes everything out but the rest of a message that is on its way. */
 void ws_queue_drop_rest(ws_queue *queue);

@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 
 /* Session ids: the reactor's number above, a count within it below. */
-#define ID_BITS 40
+#define ID_BITS 32
 #define INITIAL_TABLE 64
 /* zlib's: messages are short, so that a higher one gains nothing. */
 #define COMPRESSION_LEVEL 4

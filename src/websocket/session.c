@@ -11,10 +11,14 @@
 #define FIRST_ROOM 512
 /* How long the peer may take to answer our Close, and then to close its side. */
 #define CLOSE_PATIENCE_MS 2000
-#define LINGER_PATIENCE_MS 2000
-/* How long the MPM may still touch a connection that it was seen to let go of. */
-#define RELEASE_GRACE_MS 500
-/* Pings without any sign of life after which a peer is taken for dead. */
+#define LINGER_PATIENCE_MS 1000
+/* How often the MPM must be seen to have let go of a connection before it may be freed, and how far apart. */
+#define RELEASE_LOOKS 3
+#define RELEASE_APART_MS 250
+/*
+ * Pings without any sign of life after which a peer is taken for dead. The second follows half an interval after
+ * the first and is given as long: so a dead peer is found within two intervals of its last word.
+ */
 #define MAX_UNANSWERED_PINGS 2
 /* A pool keeps this much for reuse: a TLS read's buckets and little more. Without it each message pays malloc. */
 #define POOL_KEEPS_BYTES 16384
@@ -102,26 +106,19 @@ static void free_session(clowntalk_session *s)
 }
 
 /*
- * After the suspend hook has returned, the MPM still writes c->sbh = NULL and a flag of its own.
- * Only when that was seen, and a grace has passed for the flag, may the connection be freed.
+ * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of its own. Only when
+ * the first was seen, and two timers have run out since, may the connection be freed. Two, since a process
+ * that was stopped and goes on finds one of them expired at once, before the MPM's thread has done anything.
  */
-static void look_for_release(clowntalk_session *s)
-{
-    if (s->released_at == 0 &&
-        __atomic_load_n((void *volatile *)&s->c->sbh, __ATOMIC_ACQUIRE) == NULL) {
-        s->released_at = ws_loop_ticks(s->reactor->loop);
-    }
-}
-
 static void free_when_released(clowntalk_session *s)
 {
-    const int64_t grace = RELEASE_GRACE_MS / WS_TICK_MS + 1;
-
-    look_for_release(s);
-    if (s->released_at != 0 && ws_loop_ticks(s->reactor->loop) - s->released_at >= grace) {
+    if (__atomic_load_n((void *volatile *)&s->c->sbh, __ATOMIC_ACQUIRE) == NULL) {
+        s->released++;
+    }
+    if (s->released >= RELEASE_LOOKS) {
         free_session(s);
     } else {
-        ws_timer_set(s->reactor->loop, &s->timer, 0);
+        ws_timer_set(s->reactor->loop, &s->timer, RELEASE_APART_MS);
     }
 }
 
@@ -305,8 +302,8 @@ static bool make_room(clowntalk_session *s, size_t more)
     size_t capacity = s->message_capacity ? s->message_capacity : FIRST_ROOM;
     char *grown;
 
-    if (needed <= s->message_capacity) {
-        return true;
+    if (s->message && needed <= s->message_capacity) {
+        return true; /* an empty message too is somewhere */
     }
     while (capacity < needed) {
         capacity *= 2;
@@ -323,21 +320,23 @@ static bool make_room(clowntalk_session *s, size_t more)
 /* Adds a piece to the message, inflating it where it is compressed. False: the piece is a WS_EVENT_FAIL. */
 static bool add_piece(clowntalk_session *s, ws_event *piece)
 {
-    ws_inflate_status status = WS_INFLATE_FULL;
-    size_t room = piece->compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
+    const bool compressed = piece->compressed; /* a failure overwrites it */
+    size_t room = compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
 
     while (make_room(s, room)) {
+        char *end = s->message + s->message_length;
+        ws_inflate_status status = WS_INFLATE_DONE;
         size_t written = piece->length;
 
-        if (piece->compressed) {
-            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)s->message + s->message_length,
+        if (compressed) {
+            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)end,
                                      s->message_capacity - s->message_length, &written);
         } else if (written > 0) {
-            memcpy(s->message + s->message_length, piece->data, written);
+            memcpy(end, piece->data, written);
         }
         s->message_length += written;
-        if (!piece->compressed || status != WS_INFLATE_FULL) {
-            return !piece->compressed || status == WS_INFLATE_DONE;
+        if (status != WS_INFLATE_FULL) {
+            return status == WS_INFLATE_DONE;
         }
         room = s->message_capacity; /* twice as much */
     }
@@ -437,7 +436,6 @@ static void on_socket(ws_watch *watch, uint32_t events)
 {
     clowntalk_session *s = SESSION_OF(watch, watch);
 
-    look_for_release(s);
     if (s->hung_up) {
         if (ws_transport_drain(&s->transport, s->reactor->scratch)) {
             end_session(s);
@@ -445,6 +443,9 @@ static void on_socket(ws_watch *watch, uint32_t events)
         return;
     }
     if (is_blocked(s)) {
+        if (events & EPOLLOUT) {
+            s->pings = 0; /* slow, but it reads; what it says is not read before it has caught up */
+        }
         if (!ws_transport_push(&s->transport)) {
             abort_session(s, APR_SUCCESS, "it cannot be written to");
         } else if (!is_blocked(s)) {
@@ -487,27 +488,35 @@ static void start_clock(clowntalk_session *s)
     set_open_timer(s);
 }
 
+/* Half an interval has passed. False where the client is dead, and the session ended. */
+static bool on_ping_time(clowntalk_session *s)
+{
+    if (s->pings >= MAX_UNANSWERED_PINGS) {
+        LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
+                    "the client has answered neither of %d pings: taken for dead",
+                    MAX_UNANSWERED_PINGS);
+        end_session(s);
+        return false;
+    }
+    if (s->pings > 0 || !s->mid_interval) {
+        s->pings++;
+        enqueue_frame(s, WS_PING, NULL, 0, "\nping");
+    }
+    s->mid_interval = !s->mid_interval;
+    /* From now on: after a stop of the whole process the client has its full time to answer. */
+    s->ping_at = ws_loop_now(s->reactor->loop) + s->settings->ping * INT64_C(500000);
+    return true;
+}
+
 static void on_open_timer(clowntalk_session *s)
 {
     const int64_t now = ws_loop_now(s->reactor->loop);
 
     if (now >= s->too_old_at) {
         ws_session_close(s, WS_CLOSE_GOING_AWAY, "too old: connect anew");
-        return;
+    } else if (now < s->ping_at || on_ping_time(s)) {
+        set_open_timer(s);
     }
-    if (now >= s->ping_at) {
-        if (s->pings >= MAX_UNANSWERED_PINGS) {
-            LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
-                        "the client has answered no ping for %d s: taken for dead",
-                        s->settings->ping * MAX_UNANSWERED_PINGS);
-            end_session(s);
-            return;
-        }
-        s->pings++;
-        s->ping_at += s->settings->ping * INT64_C(1000000);
-        enqueue_frame(s, WS_PING, NULL, 0, "\nping");
-    }
-    set_open_timer(s);
 }
 
 static void on_timer(ws_timer *timer)
@@ -549,11 +558,11 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
         abort_session(s, errno, "it was lost before it began");
         return;
     }
+    start_clock(s);
     s->handler_open = true;
     if (s->handler->open) {
-        s->handler->open(s, s->data);
+        s->handler->open(s, s->data); /* which may close the session */
     }
-    start_clock(s);
     if (reactor->stop_code) {
         ws_session_close(s, reactor->stop_code, NULL);
     }

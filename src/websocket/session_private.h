@@ -26,9 +26,10 @@ struct clowntalk_session {
     bool close_sent;
     bool hung_up;         /* LINGER: our FIN is sent */
     unsigned pings;       /* sent and not answered by anything */
-    int64_t ping_at;      /* when the next one is due, and when the session is too old: microseconds */
+    bool mid_interval;    /* at ping_at only an unanswered ping is repeated */
+    int64_t ping_at;      /* when to think of the next one, and when the session is too old: microseconds */
     int64_t too_old_at;   /* of the loop's clock; INT64_MAX: never */
-    int64_t released_at;  /* tick at which the MPM was seen to have let go of c, 0: not yet */
+    unsigned released;    /* DEAD: how often the MPM was seen to have let go of c */
 
     ws_parser parser;
     ws_inflate inflate;

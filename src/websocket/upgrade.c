@@ -1,7 +1,5 @@
 #include "upgrade.h"
 
-#include "handshake.h"
-
 #include "../log.h"
 
 #include <http_core.h>
@@ -126,6 +124,10 @@ int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreeme
                                   "\" is not allowed (ClownTalkOrigin)", NULL));
     }
     memset(agreement, 0, sizeof *agreement);
+    if (!ws_accept_key(key, agreement->accept)) {
+        return refuse(r, HTTP_INTERNAL_SERVER_ERROR,
+                      "libcrypto computes no SHA-1, without which no WebSocket opens");
+    }
     if (settings->deflate &&
         ws_deflate_negotiate(apr_table_get(r->headers_in, "Sec-WebSocket-Extensions"), &policy,
                              &agreement->deflate,
@@ -138,13 +140,11 @@ int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreeme
 void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)
 {
     conn_rec *c = r->connection;
-    char accept[WS_ACCEPT_LENGTH + 1];
 
-    ws_accept_key(apr_table_get(r->headers_in, "Sec-WebSocket-Key"), accept);
     apr_table_clear(r->headers_out);
     apr_table_setn(r->headers_out, "Upgrade", "websocket");
     apr_table_setn(r->headers_out, "Connection", "Upgrade");
-    apr_table_setn(r->headers_out, "Sec-WebSocket-Accept", accept);
+    apr_table_setn(r->headers_out, "Sec-WebSocket-Accept", agreement->accept);
     if (ws_list_has_protocol(apr_table_get(r->headers_in, "Sec-WebSocket-Protocol"),
                              WS_SUBPROTOCOL)) {
         apr_table_setn(r->headers_out, "Sec-WebSocket-Protocol", WS_SUBPROTOCOL);
@@ -163,7 +163,9 @@ void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)
             break;
         }
     }
-    /* No HTTP response follows: what is written from here on goes out as it is. */
-    r->output_filters = r->proto_output_filters = c->output_filters;
+    /* No HTTP response follows, also not to a request that was redirected here: all goes out as it is. */
+    for (request_rec *at = r; at; at = at->prev) {
+        at->output_filters = at->proto_output_filters = c->output_filters;
+    }
     c->keepalive = AP_CONN_KEEPALIVE;
 }

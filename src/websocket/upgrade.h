@@ -6,6 +6,7 @@
 #define WS_UPGRADE_H
 
 #include "deflate.h"
+#include "handshake.h"
 
 #include "../settings.h"
 
@@ -19,6 +20,7 @@
 int ws_upgrade_check_method(request_rec *r);
 /* What a handshake has agreed on. */
 typedef struct ws_agreement {
+    char accept[WS_ACCEPT_LENGTH + 1];    /* Sec-WebSocket-Accept of the answer */
     ws_deflate_params deflate;
     char extensions[WS_DEFLATE_RESPONSE]; /* Sec-WebSocket-Extensions of the answer; "": none */
 } ws_agreement;

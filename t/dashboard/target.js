@@ -9,7 +9,7 @@
  *                       kill-hub, and answers "ok" when that is done; without it those tests are skipped
  *   CLOWNTALK_DASHBOARD the folder of the built page, for mock.js
  *
- * with_httpd.pl starts a real server and sets all of these. Its node nodes/bridge/0 has at least thermometer/i2c0-48, relay/i2c0-3b, relay/i2c0-3f
+ * t/browser/serve starts a real server and sets all of these. Its node nodes/bridge/0 has at least thermometer/i2c0-48, relay/i2c0-3b, relay/i2c0-3f
  * and led/- (a simulated bus has).
  */
 import { connect } from 'node:net';

@@ -139,6 +139,12 @@ static void wrong_contents_are_refused(void **state)
         snprintf(request, sizeof(request), "[\"display-oled/i2c0-3c/set\", %s]", wrong[i]);
         assert_contains(bench_ask(b, request), "\"bad-payload\"");
     }
+    /* The right number of bytes, but not in base64. */
+    char hex[4096] = "[\"display-oled/i2c0-3c/set\", {\"raw\": \"FF";
+    for (int i = 1; i < 1024; i++)
+        strcat(hex, ",FF");
+    strcat(hex, "\"}]");
+    assert_contains(bench_ask(b, hex), "\"bad-payload\"");
     for (int i = 0; i < 8; i++)
         assert_text(memory(b) + i * 128, "");
 }
@@ -162,6 +168,15 @@ static void what_was_shown_comes_back_with_the_display(void **state)
                     "again");
     bench_run(b, 1);
     assert_text(memory(b), "again");
+    assert_text(memory(b) + 2 * 128, "still here");
+    /* And when it only failed to answer once, for it was switched on anew. */
+    sim_set_fault(b->sim[0], 0x3c, SIM_NO_ACKNOWLEDGE, 1);
+    for (unsigned before = sim_transfers(b->sim[0], 0x3c);
+         sim_transfers(b->sim[0], 0x3c) == before;)
+        bench_run(b, 0.01);
+    sim_set_fault(b->sim[0], 0x3c, SIM_NO_ACKNOWLEDGE, 0);
+    bench_run(b, 1);
+    assert_int_equal(bench_logged(b, CT_DEVICE_RECOVERED), 0);
     assert_text(memory(b) + 2 * 128, "still here");
 }
 
@@ -232,19 +247,23 @@ static void a_led_is_driven(void **state)
     assert_int_equal(attribute(b, "brightness")[0], '0');
 }
 
-/* The times of a pattern, sampled in the middle of each tenth of a second over two periods. */
+/*
+ * A pattern by tenths of a second, over two periods: each is looked at near its beginning and near
+ * its end.
+ */
 static void assert_pattern(bench *b, const char *state, const char *expected)
 {
-    char request[64], seen[41] = "";
+    char request[64], seen[81] = "", wanted[81] = "";
 
     snprintf(request, sizeof(request), "[\"led/-/set\", {\"state\": \"%s\"}]", state);
     bench_ask(b, request);
-    bench_run(b, 0.05);
-    for (int i = 0; i < 40; i++) {
+    bench_run(b, 0.01);
+    for (int i = 0; i < 80; i++) {
         seen[i] = attribute(b, "brightness")[0] == '1' ? '#' : '.';
-        bench_run(b, 0.1);
+        wanted[i] = expected[i / 2];
+        bench_run(b, i % 2 ? 0.02 : 0.08);
     }
-    assert_string_equal(seen, expected);
+    assert_string_equal(seen, wanted);
 }
 
 static void a_led_blinks(void **state)

@@ -427,6 +427,24 @@ static void the_move_is_noted_before_it_begins(void **state)
     assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
 }
 
+/* One relay's record must not take another's note away. */
+static void each_move_is_noted_for_itself(void **state)
+{
+    bench *b = with_relays(state);
+    char *text;
+
+    bench_remember(b);
+    bench_start(b);
+    bench_ask(b, "[\"relay/i2c0-3f/set\", {\"state\": true}]");
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-3f/set\", {\"state\": false}]"); /* waits its gap */
+    bench_ask(b, ON);
+    text = read_file(b, "nodes_bridge_0.moving");
+    assert_contains(text, "relay/i2c0-3f\n");
+    free(text);
+    bench_run(b, 1);
+    assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
+}
+
 /* ---- failure ---- */
 
 static void a_relay_that_vanishes_becomes_null_and_returns_as_it_was(void **state)
@@ -446,6 +464,72 @@ static void a_relay_that_vanishes_becomes_null_and_returns_as_it_was(void **stat
     assert_string_equal(bench_last(b, TOPIC), IS_ON);
     assert_int_equal(record(b, 0x3b).pulses, 1);
     assert_string_equal(bench_ask(b, OFF), IS_OFF);
+}
+
+static void a_relay_that_answers_again_soon_stays_in_the_list(void **state)
+{
+    bench *b = ready(state);
+
+    bench_ask(b, ON);
+    bench_clear(b);
+    sim_set_fault(b->sim[0], 0x3b, SIM_NO_ACKNOWLEDGE, 1);
+    bench_run(b, 4);
+    assert_string_equal(bench_last(b, TOPIC), UNKNOWN);
+    assert_string_equal(bench_ask(b, GET), UNKNOWN);
+    sim_set_fault(b->sim[0], 0x3b, SIM_NO_ACKNOWLEDGE, 0);
+    bench_run(b, 2);
+    assert_string_equal(bench_last(b, TOPIC), IS_ON);
+    assert_string_equal(bench_ask(b, GET), IS_ON);
+    assert_int_equal(bench_published(b, "[\"-/-/config/ok\""), 0);
+}
+
+static void what_was_unknown_need_not_become_unknown(void **state)
+{
+    bench *b = ready(state);
+
+    sim_unplug(b->sim[0], 0x3b);
+    bench_run(b, 20);
+    assert_int_equal(bench_published(b, TOPIC), 0);
+}
+
+/* Too late is not at all: who asked has been told. */
+static void a_set_that_waited_too_long_moves_nothing(void **state)
+{
+    bench *b = ready(state);
+    uint64_t asker = bench_request(b, ALL_RIGHTS, ON);
+
+    b->time += 5500000; /* somebody holds the bus */
+    bench_run(b, 10);
+    assert_contains(bench_reply(b, asker, 0), "[\"relay/i2c0-3b/error\", {\"error\": \"timeout\"");
+    assert_int_equal(record(b, 0x3b).pulses, 0);
+    /* Even when the bus does not say a word any more. */
+    asker = bench_request(b, ALL_RIGHTS, ON);
+    b->time += 7000000;
+    hub_dispatch(b->hub);
+    assert_contains(bench_reply(b, asker, 0), "\"timeout\"");
+    bench_run(b, 10);
+    assert_int_equal(bench_replies(b, asker), 1);
+    assert_int_equal(record(b, 0x3b).pulses, 0);
+}
+
+/* Asked for just when its bus has given it up, and the owner does not know yet. */
+static void a_set_that_crosses_the_loss_is_answered_once(void **state)
+{
+    bench *b = with_relays(state);
+
+    bench_remember(b);
+    bench_start(b);
+    bench_ask(b, ON);
+    sim_unplug(b->sim[0], 0x3b);
+    for (int i = 0; i < 200; i++) {
+        b->time += 100000;
+        hub_run_buses(b->hub);
+    }
+    assert_contains(bench_ask(b, OFF), "\"error\"");
+    bench_run(b, 1);
+    assert_int_equal(bench_replies(b, b->asked), 1);
+    bench_ask(b, "[\"relay/i2c0-3f/set\", {\"state\": true}]");
+    assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
 }
 
 /* Nothing was written: the contact is where it was, and that stays known. */
@@ -606,6 +690,51 @@ static void requests_take_turns(void **state)
     assert_int_equal(record(b, 0x3f).contact, 0);
 }
 
+static void those_who_wait_come_in_their_order(void **state)
+{
+    bench *b = *state;
+    size_t seen = 0;
+
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x20));
+    bench_pin(b, "relay/i2c0-20", "pcf8574", "interlock=valves", "dead-time=0.2", NULL);
+    bench_start(b);
+    bench_run(b, 1);
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-0/set\", {\"state\": true}]");
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-5/set\", {\"state\": true}]");
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-7/set\", {\"state\": true}]");
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-2/set\", {\"state\": true}]");
+    bench_run(b, 5);
+    for (size_t i = 0; i < b->n_lines; i++)
+        if (b->lines[i].kind == LINE_REPLY)
+            assert_int_equal(b->lines[i].text[strlen("[\"relay/i2c0-20-")], "0572"[seen++]);
+    assert_int_equal(seen, 4);
+}
+
+/* A relay that is being switched off already is not switched off once more. */
+static void a_move_under_way_is_waited_for(void **state)
+{
+    bench *b = interlocked(state);
+
+    bench_ask(b, OTHER_ON);
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-3f/set\", {\"state\": false}]");
+    unsigned before = record(b, 0x3f).pulses;
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    assert_int_equal(record(b, 0x3f).pulses, before + 1);
+}
+
+/* The hub that went before may have switched one off a moment ago. */
+static void the_dead_time_counts_from_the_start(void **state)
+{
+    bench *b = interlocked(state);
+
+    bench_ask(b, ON);
+    bench_ask(b, OFF);
+    bench_restart(b, "crash");
+    int64_t begin = b->time;
+    assert_contains(bench_ask(b, OTHER_ON), "true");
+    assert_true(b->time - begin >= 1000000);
+}
+
 static void a_pulse_of_one_ends_for_the_other(void **state)
 {
     bench *b = interlocked(state);
@@ -675,7 +804,12 @@ int main(void)
         BENCH_TEST(the_file_is_replaced_as_a_whole),
         BENCH_TEST(a_move_that_was_interrupted_makes_the_state_unknown),
         BENCH_TEST(the_move_is_noted_before_it_begins),
+        BENCH_TEST(each_move_is_noted_for_itself),
         BENCH_TEST(a_relay_that_vanishes_becomes_null_and_returns_as_it_was),
+        BENCH_TEST(a_relay_that_answers_again_soon_stays_in_the_list),
+        BENCH_TEST(what_was_unknown_need_not_become_unknown),
+        BENCH_TEST(a_set_that_waited_too_long_moves_nothing),
+        BENCH_TEST(a_set_that_crosses_the_loss_is_answered_once),
         BENCH_TEST(a_set_without_an_answer_forgets_nothing),
         BENCH_TEST(a_set_that_fails_half_way_makes_the_state_unknown),
         BENCH_TEST(an_energised_coil_comes_before_everything),
@@ -683,6 +817,9 @@ int main(void)
         BENCH_TEST(of_an_interlock_only_one_is_on),
         BENCH_TEST(switching_off_waits_for_nobody),
         BENCH_TEST(requests_take_turns),
+        BENCH_TEST(those_who_wait_come_in_their_order),
+        BENCH_TEST(a_move_under_way_is_waited_for),
+        BENCH_TEST(the_dead_time_counts_from_the_start),
         BENCH_TEST(a_pulse_of_one_ends_for_the_other),
         BENCH_TEST(a_relay_that_may_be_on_somewhere_prevents_it),
         BENCH_TEST(a_relay_that_cannot_be_switched_off_prevents_it),

@@ -308,8 +308,13 @@ static void a_device_that_is_there_need_not_wait_for_the_others(void **state)
 
     assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
     assert_true(sim_add(b->sim[0], "mpl3115a2", 0x60));
+    /* An address that takes long to look at. */
+    b->first_rule = &(fault_rule){.kind = FAULT_DELAY, .address = 0x48, .reg = -1, .delay = 500000};
     bench_start(b);
     begin = b->time;
+    assert_contains(bench_ask(b, "[\"relay/i2c0-3b/get\", {}]"), "null");
+    assert_true(b->time - begin < 100000);
+    fault_bus_clear(b->fault[0]);
     assert_contains(bench_ask(b, "[\"relay/i2c0-3b/set\", {\"state\": true}]"), "true");
     assert_true(b->time - begin < 200000);
     bench_ask(b, "[\"-/-/config/list\", {}]");
@@ -362,6 +367,23 @@ static void the_list_is_published_when_it_changes(void **state)
     assert_contains(bench_last(b, "[\"-/-/config/ok\""), "thermometer/i2c0-48");
 }
 
+static void a_device_is_in_the_list_before_it_speaks(void **state)
+{
+    bench *b = ready(state);
+    size_t list = 0, value = 0;
+
+    bench_clear(b);
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3f));
+    bench_run(b, 60);
+    for (size_t i = 0; i < b->n_lines; i++) {
+        if (strstr(b->lines[i].text, "-/-/config/ok"))
+            list = i + 1;
+        else if (strstr(b->lines[i].text, "[\"relay/i2c0-3f\""))
+            value = i + 1;
+    }
+    assert_true(list > 0 && value > list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +406,7 @@ int main(void)
         BENCH_TEST(a_request_waits_two_seconds_at_most),
         BENCH_TEST(outstanding_requests_are_unavailable_at_the_end),
         BENCH_TEST(the_list_is_published_when_it_changes),
+        BENCH_TEST(a_device_is_in_the_list_before_it_speaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

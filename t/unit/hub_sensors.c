@@ -295,6 +295,22 @@ static void it_returns_by_itself(void **state)
     assert_in_range(bench_published(b, TOPIC), 9, 11);
 }
 
+/* It has no time to publish at, but what was taken back must not stay so. */
+static void a_sensor_without_interval_says_when_it_is_back(void **state)
+{
+    bench *b = ready(state);
+
+    bench_ask(b, "[\"thermometer/i2c0-48/config/set\", {\"publish-interval\": null}]");
+    bench_clear(b);
+    sim_set_fault(b->sim[0], 0x48, SIM_NO_ACKNOWLEDGE, 1);
+    bench_run(b, 4);
+    assert_true(isnan(bench_value(bench_last(b, TOPIC))));
+    sim_set_fault(b->sim[0], 0x48, SIM_NO_ACKNOWLEDGE, 0);
+    bench_run(b, 100);
+    assert_int_equal(bench_published(b, TOPIC), 2);
+    assert_true(bench_value(bench_last(b, TOPIC)) == 20);
+}
+
 static void a_single_failure_is_not_noticed(void **state)
 {
     bench *b = ready(state);
@@ -317,9 +333,11 @@ static void a_get_of_a_failing_sensor_is_an_io_error(void **state)
     sim_set_fault(b->sim[0], 0x48, SIM_NO_ACKNOWLEDGE, 1);
     bench_run(b, 2.5);
     assert_true(isnan(bench_value(bench_last(b, TOPIC))));
+    int64_t begin = b->time;
     assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/get\", {}, {\"id\": 3}]"),
                     "[\"thermometer/i2c0-48/error\", {\"error\": \"io-error\", \"message\": "
                     "\"thermometer/i2c0-48: No such device or address (ENXIO)\"}, {\"id\": 3}]");
+    assert_true(b->time - begin < 50000);
     sim_set_fault(b->sim[0], 0x48, SIM_NO_ACKNOWLEDGE, 0);
     assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/get\", {}]"), "[20.00, ");
     bench_run(b, 1);
@@ -402,6 +420,19 @@ static void history_forgets_after_an_hour(void **state)
     assert_contains(answer, "\"mean\": [null, null]");
 }
 
+/* Steps may reach a little further back than the ring: what is not in it is not shown. */
+static void history_does_not_mix_now_with_then(void **state)
+{
+    bench *b = ready(state);
+
+    bench_run(b, 3700);
+    sim_set(b->sim[0], 0x48, "temperature", 30);
+    bench_run(b, 12);
+    assert_contains(
+        bench_ask(b, "[\"thermometer/i2c0-48/history/get\", {\"seconds\": 3600, \"points\": 7}]"),
+        "\"max\": [20, 20, 20, 20, 20, 20, 30]");
+}
+
 static void history_asks_for_whole_numbers(void **state)
 {
     static const char *const wrong[] = {
@@ -454,12 +485,14 @@ int main(void)
         BENCH_TEST(an_interval_that_was_never_set_is_not_remembered),
         BENCH_TEST(a_sensor_that_fails_becomes_null_once_and_leaves),
         BENCH_TEST(it_returns_by_itself),
+        BENCH_TEST(a_sensor_without_interval_says_when_it_is_back),
         BENCH_TEST(a_single_failure_is_not_noticed),
         BENCH_TEST(a_get_of_a_failing_sensor_is_an_io_error),
         BENCH_TEST(plugging_a_hundred_times_publishes_nothing_wrong),
         BENCH_TEST(history_shows_the_last_hour),
         BENCH_TEST(history_has_gaps_where_nothing_was_measured),
         BENCH_TEST(history_forgets_after_an_hour),
+        BENCH_TEST(history_does_not_mix_now_with_then),
         BENCH_TEST(history_asks_for_whole_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,7 @@ sub parse_url {
 #   request   the whole request, as it is sent            method, http  of the request line
 #   more      bytes to send in the same write as the request
 #   auto_pong 0: pings are left to the test
-#   timeout, receive_buffer, tls_options: see ClownTalk::Connection
+#   timeout, receive_buffer, send_buffer, tls_options: see ClownTalk::Connection
 sub new {
     my ($class, $url, %arg) = @_;
 
@@ -74,7 +74,7 @@ sub new {
         next_id    => 1,
         connection => ClownTalk::Connection->new(
             host => $parts->{host}, port => $parts->{port}, tls => $parts->{tls},
-            map { $_ => $arg{$_} } qw(timeout receive_buffer tls_options),
+            map { $_ => $arg{$_} } qw(timeout receive_buffer send_buffer tls_options),
         ),
     }, $class;
     return $self->ask($parts, \%arg);
@@ -315,7 +315,8 @@ sub read_message {
 }
 
 # Everything that comes before the answer to a ping that is sent now: a list of messages. What the
-# server had to say about earlier frames, it has said by then.
+# server had to say about earlier frames, it has said by then. Its own pings are answered, and counted
+# in $client->{pings}.
 sub barrier {
     my ($self, $timeout) = @_;
     my (@messages, $message);
@@ -326,6 +327,7 @@ sub barrier {
     while ($message = $self->read_message($timeout)) {
         return @messages if $message->{opcode} == PONG && $message->{payload} eq $mark;
         if ($message->{opcode} == PING) {
+            $self->{pings}++;
             $self->send_frame(opcode => PONG, payload => $message->{payload});
         } else {
             push @messages, $message;

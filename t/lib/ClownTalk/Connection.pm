@@ -12,15 +12,16 @@ use Errno qw(EAGAIN EINTR EWOULDBLOCK);
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::SSL;
-use Socket qw(IPPROTO_TCP SO_LINGER SO_RCVBUF SOL_SOCKET TCP_NODELAY);
+use Socket qw(IPPROTO_TCP SO_LINGER SO_RCVBUF SO_SNDBUF SOL_SOCKET TCP_NODELAY);
 use Time::HiRes qw(time);
 
 use ClownTalk::Httpd;
 
+use constant FIONREAD => 0x541B;    # ioctl_tty(2)
 use constant TIMEOUT => 15;    # seconds, unless the caller says otherwise
 
 # new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS,
-#     receive_buffer => BYTES, tls_options => {SSL_...})
+#     receive_buffer => BYTES, send_buffer => BYTES, tls_options => {SSL_...})
 sub new {
     my ($class, %arg) = @_;
 
@@ -38,6 +39,7 @@ sub new {
     ) or croak "cannot connect to $host:$arg{port}: $@";
     setsockopt $self->{socket}, IPPROTO_TCP, TCP_NODELAY, 1;
     setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{receive_buffer} if $arg{receive_buffer};
+    setsockopt $self->{socket}, SOL_SOCKET, SO_SNDBUF, $arg{send_buffer} if $arg{send_buffer};
     $self->start_tls($host, $arg{tls_options}) if $arg{tls};
     $self->{socket}->blocking(0);
     return $self;
@@ -177,6 +179,22 @@ sub readable {
     return 1 if length $self->{in};
     return 1 if $self->{tls} && $self->{socket}->pending;
     return IO::Select->new($self->{socket})->can_read($seconds || 0) ? 1 : 0;
+}
+
+# Whether the socket takes something now, or does within $seconds.
+sub writable {
+    my ($self, $seconds) = @_;
+
+    return IO::Select->new($self->{socket})->can_write($seconds || 0) ? 1 : 0;
+}
+
+# How many bytes have come that nobody has read yet, as the kernel sees it.
+sub unread {
+    my ($self) = @_;
+
+    my $count = pack 'i', 0;
+    ioctl $self->{socket}, FIONREAD, $count or croak "FIONREAD: $!";
+    return unpack 'i', $count;
 }
 
 # Says that nothing more will be written, and goes on reading (plain connections only).

@@ -228,6 +228,20 @@ sub children {
     return grep { parent_of($_) == $self->{pid} } $self->processes;
 }
 
+# Of these, the ones that serve requests, and the processes around the hub: its guardian, and itself.
+sub workers  { my ($self) = @_; return grep { comm($_) !~ /^clowntalk-/ } $self->children }
+sub guardian { my ($self) = @_; return grep { comm($_) eq 'clowntalk-guard' } $self->processes }
+sub hub      { my ($self) = @_; return grep { comm($_) eq 'clowntalk-hub' } $self->processes }
+
+# A process's name for itself; empty where it is gone.
+sub comm {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/comm" or return '';
+    my $comm = <$fh>;
+    return ($comm // '') =~ s/\n//r;
+}
+
 sub parent_of {
     my ($pid) = @_;
 

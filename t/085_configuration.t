@@ -1,0 +1,121 @@
+# A value that is not allowed is an error of the configuration: `httpd -t` finds it, and a sentence says
+# what is allowed.
+use strict;
+use warnings;
+
+use LWP::UserAgent;
+use Test::More;
+
+use ClownTalk::Server;
+
+my $server = ClownTalk::Server->new;
+
+sub wrong {
+    my ($directive, $pattern, $section) = @_;
+
+    my $line = $section ? "<Location \"/x\">\n$directive\n</Location>" : $directive;
+    my ($right, $output) = $server->configure(config => $line)->configtest;
+    $directive =~ s/\n/ /g;
+    $directive =~ s/(.{70}).+/$1.../;
+    ok !$right, "wrong: $directive" . ($section ? ' (in a Location)' : '');
+    like $output, $pattern, 'and what is allowed' or diag $output;
+}
+
+sub right {
+    my (@lines) = @_;
+
+    my ($right, $output) = $server->configure(config => join "\n", @lines)->configtest;
+    ok $right, "right: " . join('; ', map { s/\n/ /gr } @lines) or diag $output;
+}
+
+# ---- the house ----
+
+wrong 'ClownTalkBus 0', qr/ClownTalkBus takes two arguments, an I2C bus: its label and/;
+wrong 'ClownTalkBus x sim', qr/ClownTalkBus must be a whole number of a bus's label from 0 to 99, not 'x'/;
+wrong "ClownTalkBus $_ sim", qr/ from 0 to 99, not '$_'/ for -1, 100, '1.5', '0x1';
+wrong "ClownTalkBus 0 $_", qr{ClownTalkBus: .*/dev/i2c-N.*sim.*not '\Q$_\E'}
+    for 'i2c-1', '/dev/ttyS0', 'simulated', '/dev/i2c-', '/dev/i2c-x';
+wrong "ClownTalkBus 0 sim\nClownTalkBus 0 /dev/i2c-1", qr{ClownTalkBus 0 stands twice for node nodes/bridge/0};
+wrong 'ClownTalkBus 0 sim', qr/ClownTalkBus not allowed in (?:Location|<Location> context)|cannot occur within/i, 1;
+
+wrong "<ClownTalkNode $_>\n</ClownTalkNode>", qr{<ClownTalkNode NAME> takes one name of letters.*as in nodes/bridge/1}
+    for 'UPPER', 'a//b', '/a', 'a/', 'a b', '', 'a_b', 'x' x 65;
+wrong "<ClownTalkNode a>\n<ClownTalkNode b>\n</ClownTalkNode>\n</ClownTalkNode>", qr/cannot stand within another/;
+
+wrong 'ClownTalkDevice', qr/ClownTalkDevice takes TOPIC \[DRIVER\] \[OPTION=VALUE \.\.\.\]/;
+wrong 'ClownTalkDevice nonsense', qr{ClownTalkDevice: a device must be named TYPE/i2cBUS-ADDRESS, such as relay/i2c0-20};
+wrong 'ClownTalkDevice relay/i2c0-78', qr/an address must be 08 to 77, not 78/;
+wrong 'ClownTalkDevice relay/i2c0-20 nosuchchip', qr/a relay's driver must be one of .*tca9534a.*, or none, not 'nosuchchip'/;
+wrong 'ClownTalkDevice kettle/i2c0-20', qr/a device's type must be one of .*relay.*thermometer.*not 'kettle'/;
+wrong 'ClownTalkDevice relay/i2c0-3b tca9534a flavour=vanilla', qr/ClownTalkDevice: .*flavour/;
+
+wrong 'ClownTalkLED led0', qr{ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, not 'led0'};
+
+wrong 'ClownTalkPublishInterval thermometer', qr/ClownTalkPublishInterval takes two arguments/;
+wrong "ClownTalkPublishInterval thermometer $_", qr/ClownTalkPublishInterval.*(?:must be 0\.1 to 86400 seconds|a number of seconds)/
+    for '0', '0.09', '86401', '-1', 'often', 'nan', '1s', 'inf';
+wrong 'ClownTalkPublishInterval kettle 1', qr/the type must be one of .*thermometer.*not 'kettle'/;
+
+wrong "ClownTalkRescan $_", qr/ClownTalkRescan must be a whole number of seconds from 0 to 86400, not '$_'/
+    for '-1', '86401', '1.5', 'never';
+wrong 'ClownTalkHubSocket ' . 'x' x 120, qr/ClownTalkHubSocket must be a path of less than 108 bytes/;
+wrong "ClownTalkMaxConnections $_", qr/ClownTalkMaxConnections must be a whole number of connections .* from 0 to 1000000, not '$_'/
+    for '-1', '1000001', 'many', '10x';
+wrong $_, qr/ not allowed in | cannot occur within /, 1
+    for 'ClownTalkLED sim', 'ClownTalkPublishInterval thermometer 1', 'ClownTalkRescan 1', 'ClownTalkStateDir /tmp',
+        'ClownTalkHubSocket x', 'ClownTalkMaxConnections 1', 'ClownTalkDevice relay/i2c0-3b';
+
+# ---- the clients of a location ----
+
+for my $in_location (0, 1) {
+    wrong 'ClownTalkHandler', qr/ClownTalkHandler takes one argument, who handles the messages: i2c, echo/, $in_location;
+    wrong 'ClownTalkHandler teapot', qr/ClownTalkHandler must be one of (?:i2c, echo|echo, i2c), not 'teapot'/, $in_location;
+    for my $directive (qw(ClownTalkControl ClownTalkRawI2C)) {
+        wrong qq($directive $_), qr/$directive must be On, Off or an expression in quotation marks/, $in_location
+            for 'perhaps', '"%{REMOTE_USER"', '"a == "';
+    }
+    wrong "ClownTalkOrigin $_", qr/ClownTalkOrigin must be same, \* or a list of origins/, $in_location
+        for '', 'example.com', 'https://', 'https://a.example/', 'https://a.example:0', 'https://a.example:65536',
+            'https://*.example.com', 'null', '"* same"', '* https://a.example', 'same *', 'https://u@a.example';
+    wrong 'ClownTalkRequireOpening maybe', qr/ClownTalkRequireOpening must be On or Off/, $in_location;
+    wrong 'ClownTalkDeflate 9', qr/ClownTalkDeflate must be On or Off/, $in_location;
+    wrong "ClownTalkMaxMessage $_", qr/ClownTalkMaxMessage must be a whole number of bytes from 125 to 1073741824, not '$_'/,
+        $in_location for 0, 124, 1073741825, '16k', '1e3', '99999999999999999999', '-1';
+    wrong "ClownTalkRate $_", qr/ClownTalkRate must be .* from 0\.1 to 1000000, as in 50\/s, not '\Q$_\E'/, $in_location
+        for 0, '0/s', '0.09', '1000001', '50/min', '-1', 'fast', '/s', 'nan', '50/s/s';
+    wrong "ClownTalkRate 50/s $_", qr/ClownTalkRate must be a whole number of requests at once from 1 to 1000000, not '$_'/,
+        $in_location for 0, -1, 1000001, 'x', '1.5';
+    wrong "ClownTalkBacklog $_", qr/ClownTalkBacklog must be a whole number of bytes from 1024 to 1073741824, not '$_'/,
+        $in_location for 0, 1023, 1073741825, '1M';
+    wrong "ClownTalkPing $_", qr/ClownTalkPing must be a whole number of seconds \(or auto\) from 0 to 86400, not '$_'/,
+        $in_location for -1, 86401, '30s', 'never', '0.5';
+    wrong "ClownTalkMaxAge $_", qr/ClownTalkMaxAge must be a whole number of seconds .* from 0 to 31536000, not '$_'/,
+        $in_location for -1, 31536001, '1h';
+}
+
+# ---- what is right: the bounds, and every form ----
+
+right 'ClownTalkBus 0 sim', 'ClownTalkBus 99 /dev/i2c-0', "<ClownTalkNode a/b-c.9>\nClownTalkBus 0 sim\n</ClownTalkNode>";
+right '<VirtualHost *:80>', 'ClownTalkBus 0 sim', 'ClownTalkLED sim', '</VirtualHost>';
+right 'ClownTalkLED /sys/class/leds/ACT', 'ClownTalkPublishInterval thermometer 0.1',
+    'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkMaxConnections 0',
+    'ClownTalkMaxConnections 1000000', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent';
+right 'ClownTalkDevice relay/i2c0-3b', 'ClownTalkDevice relay/i2c0-3f tca9534a', 'ClownTalkDevice thermometer/i2c0-49 none';
+right 'ClownTalkHandler i2c', 'ClownTalkHandler echo', 'ClownTalkControl on', 'ClownTalkControl OFF',
+    q(ClownTalkControl "%{REMOTE_USER} == 'clown'"), q(ClownTalkRawI2C "-R '10.0.0.0/8'"),
+    'ClownTalkOrigin same', 'ClownTalkOrigin *', 'ClownTalkOrigin https://a.example http://b:8080 Same https://[::1]:8443',
+    'ClownTalkRequireOpening on', 'ClownTalkDeflate off', 'ClownTalkMaxMessage 125', 'ClownTalkMaxMessage 1073741824',
+    'ClownTalkRate 0.1', 'ClownTalkRate 1000000/s 1000000', 'ClownTalkRate 50/s 1', 'ClownTalkBacklog 1024',
+    'ClownTalkBacklog 1073741824', 'ClownTalkPing 0', 'ClownTalkPing auto', 'ClownTalkPing 86400', 'ClownTalkMaxAge 0',
+    'ClownTalkMaxAge 31536000';
+
+# ---- .htaccess may not say any of it ----
+
+mkdir $server->dir . '/htdocs/sub';
+ClownTalk::Httpd::write_file($server->dir . '/htdocs/sub/.htaccess', "SetHandler clowntalk\nClownTalkControl On\n");
+$server->configure(config => "<Directory \"\@documentroot\@\">\nAllowOverride All\n</Directory>\n")->start;
+my $log = $server->log;
+LWP::UserAgent->new(timeout => 20)->get($server->url('http', '/sub/'));
+like $log->wait_line(qr/\.htaccess/), qr/ClownTalkControl not allowed here/, 'in .htaccess: not allowed';
+
+done_testing;

@@ -1,0 +1,66 @@
+# What the kernel says of a server's processes: memory, descriptors.
+package ClownTalk::Process;
+
+use strict;
+use warnings;
+
+# For a server's configuration: one child process, which has all the sessions, where the MPM has threads.
+use constant ONE_CHILD => <<'END';
+<IfModule !mpm_prefork_module>
+    StartServers        1
+    ServerLimit         1
+    ThreadsPerChild    25
+    MinSpareThreads     1
+    MaxSpareThreads    25
+    MaxRequestWorkers  25
+</IfModule>
+<IfModule mpm_event_module>
+    AsyncRequestWorkerFactor 200
+</IfModule>
+END
+
+# The processes of a ClownTalk::Server that serve requests.
+sub serving {
+    my ($server) = @_;
+
+    return grep { name($_) !~ /^clowntalk-/ } $server->children;
+}
+
+# A process's name for itself; empty where it is gone.
+sub name {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/comm" or return '';
+    my $name = <$fh>;
+    return ($name // '') =~ s/\n//r;
+}
+
+# A field of /proc/PID/status, as VmRSS, in KiB.
+sub status {
+    my ($pid, $field) = @_;
+
+    open my $fh, '<', "/proc/$pid/status" or die "process $pid: $!";
+    while (<$fh>) {
+        return $1 if /^\Q$field\E:\s+(\d+)/;
+    }
+    die "process $pid has no $field";
+}
+
+# Has VmHWM, the most that was ever resident, start anew.
+sub reset_peak {
+    my ($pid) = @_;
+
+    open my $fh, '>', "/proc/$pid/clear_refs" or die "process $pid: $!";
+    print $fh "5\n";
+    close $fh or die "process $pid: $!";
+}
+
+# How many descriptors are open.
+sub descriptors {
+    my ($pid) = @_;
+
+    opendir my $dir, "/proc/$pid/fd" or die "process $pid: $!";
+    return scalar grep { !/^\./ } readdir $dir;
+}
+
+1;
