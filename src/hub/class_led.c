@@ -127,7 +127,7 @@ static struct json_object *payload_of(unsigned state)
 static void complain(hub_device *device, int error)
 {
     if (!device->led->complained)
-        hub_log(device->node->hub, HUB_ERROR, CT_LED_NOT_OPENED,
+        hub_log(device->node->hub, HUB_WARNING, CT_LED_NOT_OPENED,
                 "%s (%s) cannot be driven: %s; tried again every 5 s", device->topic,
                 device->led->path, strerrordesc_np(error));
     device->led->complained = true;

@@ -59,6 +59,7 @@ EXTRA_DIST += \
 	t/bridge/030_requests.t \
 	t/bridge/040_relays.t \
 	t/bridge/050_ending.t \
+	t/bridge/060_scenario.t \
 	t/bridge/Bridge.pm
 
 # The fixture of the unit tests: a hub on simulated buses and a clock of its own.

@@ -193,7 +193,7 @@ void site_look(worker *worker, site *site)
     }
     if (first_why[0] && !site->mismatch_logged) {
         site->mismatch_logged = true;
-        worker_log(worker, HUB_WARNING, CT_DEVICE_MISMATCH, "i2c%d-%02x: %s", worker->config.label,
+        worker_log(worker, HUB_INFO, CT_DEVICE_MISMATCH, "i2c%d-%02x: %s", worker->config.label,
                    site->address, first_why);
     }
     schedule_look(worker, site);

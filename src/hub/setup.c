@@ -50,7 +50,7 @@ static void copy_pins(hub_node *node, const hub_node_config *config)
         if (!wrong && contradicts(node, pin))
             wrong = "an earlier line says something else about the same address";
         if (wrong) {
-            hub_log(node->hub, HUB_ERROR, CT_DEVICE_CONFIG, "%s: %s; this line is ignored",
+            hub_log(node->hub, HUB_WARNING, CT_DEVICE_CONFIG, "%s: %s; this line is ignored",
                     device->topic, wrong);
             pin_clear(pin);
             continue;

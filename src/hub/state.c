@@ -189,7 +189,7 @@ state_writer *state_writer_create(const char *dir, queue *outbox, bool threaded)
     writer->path = own(dir);
     writer->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (writer->dir < 0)
-        say(writer, HUB_ERROR, CT_STATE_NOT_READ,
+        say(writer, HUB_WARNING, CT_STATE_NOT_READ,
             "%s: relay states and settings cannot be remembered: %s", dir, strerrordesc_np(errno));
     else if (threaded)
         writer->threaded = pthread_create(&writer->thread, NULL, writer_main, writer) == 0;
@@ -343,11 +343,11 @@ state_store *state_open(state_writer *writer, const char *node)
     if (writer->dir >= 0) {
         text = read_file(writer, store->file);
         if (!text && errno != ENOENT)
-            say(writer, HUB_ERROR, CT_STATE_NOT_READ,
+            say(writer, HUB_WARNING, CT_STATE_NOT_READ,
                 "%s/%s cannot be read, no relay's state is known: %s", writer->path, store->file,
                 strerrordesc_np(errno));
         else if (text && !(store->devices = parse(text)))
-            say(writer, HUB_ERROR, CT_STATE_CORRUPT,
+            say(writer, HUB_WARNING, CT_STATE_CORRUPT,
                 "%s/%s is damaged and starts anew, no relay's state is known", writer->path,
                 store->file);
         free(text);

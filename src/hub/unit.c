@@ -238,7 +238,7 @@ static void identify(worker *worker, unit *unit)
 
     if (error == -ENODEV && why[0]) {
         worker_outcome(worker, 0);
-        worker_log(worker, HUB_WARNING, CT_DEVICE_MISMATCH, "%s: somebody else is there now: %s",
+        worker_log(worker, HUB_INFO, CT_DEVICE_MISMATCH, "%s: somebody else is there now: %s",
                    unit->name, why);
         lose(worker, unit, error);
         return;

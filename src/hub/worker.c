@@ -1,5 +1,7 @@
 #include "worker.h"
 
+#include "../sim/sim.h"
+
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -153,7 +155,7 @@ static void count_timeout(worker *worker)
         return;
     if (!worker->quiet_for) {
         worker->quiet_for = STUCK_FIRST_PAUSE;
-        worker_log(worker, HUB_ERROR, CT_BUS_STUCK,
+        worker_log(worker, HUB_WARNING, CT_BUS_STUCK,
                    "i2c%d (%s): %u transfers in a row timed out; the bus seems to be stuck and is "
                    "tried again at intervals",
                    worker->config.label, worker->config.device, worker->timeouts);
@@ -166,7 +168,7 @@ static void count_timeout(worker *worker)
 static void count_success(worker *worker)
 {
     if (worker->quiet_for)
-        worker_log(worker, HUB_WARNING, CT_BUS_FREE,
+        worker_log(worker, HUB_INFO, CT_BUS_FREE,
                    "i2c%d (%s): the bus works again after %u transfers that timed out",
                    worker->config.label, worker->config.device, worker->timeouts);
     worker->timeouts = 0;
@@ -178,7 +180,7 @@ static void lose_bus(worker *worker)
 {
     if (!worker->bus)
         return;
-    worker_log(worker, HUB_ERROR, CT_BUS_GONE,
+    worker_log(worker, HUB_WARNING, CT_BUS_GONE,
                "i2c%d (%s): the bus is gone; it is opened again "
                "when it is back",
                worker->config.label, worker->config.device);
@@ -198,6 +200,13 @@ int worker_outcome(worker *worker, int result)
     return result;
 }
 
+static void on_scenario_report(void *baton, const char *text)
+{
+    worker *worker = baton;
+
+    worker_log(worker, HUB_WARNING, CT_SCENARIO_WRONG, "i2c%d: %s", worker->config.label, text);
+}
+
 static void open_bus(worker *worker)
 {
     const hub_environment *environment = worker->config.environment;
@@ -209,13 +218,15 @@ static void open_bus(worker *worker)
         worker->bus = NULL;
         worker->reopen_at = worker_now(worker) + REOPEN_AFTER;
         if (strcmp(why, worker->open_why) != 0)
-            worker_log(worker, HUB_ERROR, CT_BUS_NOT_OPENED,
+            worker_log(worker, HUB_WARNING, CT_BUS_NOT_OPENED,
                        "i2c%d (%s) could not be opened: %s; tried again every %d s",
                        worker->config.label, worker->config.device,
                        why[0] ? why : strerrordesc_np(-error), (int)(REOPEN_AFTER / 1000000));
         memcpy(worker->open_why, why, sizeof(why));
     } else {
         worker->open_why[0] = 0;
+        if (strcmp(worker->bus->ops->name, "sim") == 0)
+            sim_bus_on_report(worker->bus, on_scenario_report, worker);
         count_success(worker);
         sites_reset(worker);
         worker_log(worker, HUB_INFO, CT_BUS_OPENED, "i2c%d (%s): opened", worker->config.label,

@@ -61,7 +61,7 @@ is_deeply($bridge->{values}{'relay/i2c0-3b'}, {state => undef}, 'a damaged memor
 $bridge->send('["relay/i2c0-3b/set", {"state": false}, {"id": 1}]');
 ok(defined $bridge->wait_for('relay/i2c0-3b', 1)->[1]{state}, '... and the relay works');
 close $bridge->{in};
-like($bridge->log_text, qr/error: CT1021: .*damaged/, '... and it is said');
+like($bridge->log_text, qr/warning: CT1021: .*damaged/, '... and it is said');
 is($bridge->status, 0, 'the end');
 
 done_testing();
