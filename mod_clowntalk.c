@@ -14,6 +14,7 @@
 #include "websocket/handshake.h"
 #include "websocket/reactor.h"
 #include "websocket/upgrade.h"
+#include "websocket/wire.h"
 
 #include <ap_mpm.h>
 #include <ap_provider.h>
@@ -887,6 +888,7 @@ static void register_hooks(apr_pool_t *pool)
                          &ct_i2c_handler);
     ap_register_provider(pool, CLOWNTALK_HANDLER_GROUP, "echo", CLOWNTALK_HANDLER_VERSION,
                          &ct_echo_handler);
+    ws_wire_register();
     APR_REGISTER_OPTIONAL_FN(clowntalk_send);
     APR_REGISTER_OPTIONAL_FN(clowntalk_close);
     APR_REGISTER_OPTIONAL_FN(clowntalk_connection);

@@ -8,8 +8,10 @@ EXTRA_DIST += bootstrap .ci/run t/run t/TEST t/chroot t/browser t/conf t/lib t/m
 check-local:
 	@MAKE='$(MAKE)' $(PERL) $(srcdir)/t/run --builddir='$(abs_builddir)' $(CHECKFLAGS) $(PARTS)
 
-# For t/run: the test programs and their names.
-check-programs: all $(check_PROGRAMS)
+# For t/run: the test programs and their names. One after the other: two makes at once would build the
+# same libraries.
+check-programs: all
+	@$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS)
 list-unit-tests:
 	@echo $(UNIT_TESTS)
 .PHONY: check-programs list-unit-tests
@@ -17,6 +19,7 @@ list-unit-tests:
 # Whole directories, but not what npm may have put there.
 dist-hook:
 	cp -p $(srcdir)/t/*.t $(distdir)/t
+	cp -p $(srcdir)/t/kernel/*.t $(distdir)/t/kernel
 	cd $(srcdir) && tar -cf - --exclude=node_modules --exclude=screenshots src/dashboard t/dashboard \
 	    | (cd $(abs_builddir)/$(distdir) && tar -xf -)
 	for from in dashboard $(srcdir)/dashboard; do \
@@ -26,4 +29,8 @@ dist-hook:
 # What the tests write. A server's directory may be a link to one below /tmp.
 clean-local:
 	@test ! -d t || find t -path '*/server/*' -type l -exec sh -c 'rm -rf "$$(readlink "$$1")"' sh {} ';'
-	rm -rf dashboard npm t/screenshots t/server t/sanitized t/tls t/tally t/summary
+	rm -rf dashboard npm t/screenshots t/server t/sanitized t/tls t/tally t/summary \
+	    t/kernel/out t/kernel/initramfs t/kernel/initramfs.gz t/kernel/unpacking
+
+distclean-local:
+	rm -rf t/kernel/linux

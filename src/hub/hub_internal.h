@@ -20,12 +20,12 @@
 #include <json-c/json.h>
 #include <limits.h>
 
-#define HUB_MAX_REQUESTS 32 /* that wait for one device; more: busy */
-#define HUB_FIRST_LOOK                                                                             \
-    INT64_C(2000000)         /* requests wait so long for the first look at the buses              \
-                              */
-#define HUB_MAX_HELD 4194304 /* bytes of those that wait so */
-#define HUB_NO_BUS   UINT_MAX
+/* Requests that wait for one device; more: busy. */
+#define HUB_MAX_REQUESTS 32
+/* Requests wait so long for the first look at the buses, and take up so many bytes. */
+#define HUB_FIRST_LOOK INT64_C(2000000)
+#define HUB_MAX_HELD   4194304
+#define HUB_NO_BUS     UINT_MAX
 
 typedef struct request request;
 typedef struct hub_device hub_device;

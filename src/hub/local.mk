@@ -1,6 +1,6 @@
 # The hub: scheduler, last values, relay memory; and clowntalk-bridge around it.
 noinst_LTLIBRARIES += libhub.la
-libhub_la_SOURCES = \
+HUB_SOURCES = \
 	src/hub/check.c \
 	src/hub/class_display.c \
 	src/hub/class_led.c \
@@ -8,24 +8,34 @@ libhub_la_SOURCES = \
 	src/hub/class_sensor.c \
 	src/hub/config.c \
 	src/hub/devices.c \
-	src/hub/environment.c src/hub/environment.h \
-	src/hub/font.c src/hub/font.h \
+	src/hub/environment.c \
+	src/hub/font.c \
 	src/hub/history.c \
-	src/hub/hub.c src/hub/hub.h src/hub/hub_internal.h \
+	src/hub/hub.c \
 	src/hub/interlock.c \
-	src/hub/log.h \
 	src/hub/look.c \
-	src/hub/message.c src/hub/message.h \
-	src/hub/raw.c src/hub/raw_i2c.c \
+	src/hub/message.c \
+	src/hub/raw.c \
+	src/hub/raw_i2c.c \
 	src/hub/request.c \
-	src/hub/settings.h \
 	src/hub/setup.c \
-	src/hub/state.c src/hub/state.h \
-	src/hub/unit.c src/hub/unit.h \
+	src/hub/state.c \
+	src/hub/unit.c \
 	src/hub/unit_display.c \
 	src/hub/unit_relay.c \
 	src/hub/unit_sensor.c \
-	src/hub/worker.c src/hub/worker.h
+	src/hub/worker.c
+libhub_la_SOURCES = $(HUB_SOURCES) \
+	src/hub/environment.h \
+	src/hub/font.h \
+	src/hub/hub.h \
+	src/hub/hub_internal.h \
+	src/hub/log.h \
+	src/hub/message.h \
+	src/hub/settings.h \
+	src/hub/state.h \
+	src/hub/unit.h \
+	src/hub/worker.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
 libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
@@ -80,3 +90,27 @@ t_unit_hub_sensors_SOURCES = t/unit/hub_sensors.c $(HUB_BENCH)
 t_unit_hub_sensors_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_sensors_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)
+
+# make fuzz-hub, replay-hub: as for Clown.Talk.
+HUB_FUZZ = $(FUZZ_CFLAGS) $(HUB_TEST_CPPFLAGS) -I$(top_srcdir)/t/unit \
+	$(top_srcdir)/t/fuzz/hub_request.c $(top_srcdir)/t/unit/hub_bench.c \
+	`for file in $(HUB_SOURCES); do echo $(top_srcdir)/$$file; done` \
+	$(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c \
+	$(top_srcdir)/src/sim/*.c
+HUB_FUZZ_LIBS = $(CMOCKA_LIBS) $(JSONC_LIBS) $(I2C_LIBS) -pthread -lm
+HUB_CORPUS = $(top_srcdir)/t/fuzz/corpus/hub
+CLEANFILES += t/fuzz/hub_request t/fuzz/hub_replay
+EXTRA_DIST += t/fuzz/hub_request.c t/fuzz/corpus/hub
+
+fuzz-hub:
+	$(MKDIR_P) t/fuzz/hub-learnt
+	$(FUZZ_CC) -fsanitize=fuzzer $(HUB_FUZZ) $(HUB_FUZZ_LIBS) -o t/fuzz/hub_request
+	t/fuzz/hub_request -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=t/fuzz/ \
+	    t/fuzz/hub-learnt $(HUB_CORPUS)
+
+replay-hub:
+	$(MKDIR_P) t/fuzz
+	$(CC) $(HUB_FUZZ) $(top_srcdir)/t/fuzz/standalone.c $(HUB_FUZZ_LIBS) -o t/fuzz/hub_replay
+	t/fuzz/hub_replay $(HUB_CORPUS)/*
+
+.PHONY: fuzz-hub replay-hub

@@ -27,6 +27,7 @@ typedef struct linux_bus {
     i2c_bus bus;
     int fd;
     int number;              /* the N of /dev/i2c-N */
+    bool listed;             /* in sysfs, when it was opened */
     unsigned long functions; /* I2C_FUNC_... of the adapter */
 } linux_bus;
 
@@ -57,7 +58,8 @@ static bool adapter_is_present(const linux_bus *bus)
     return access(path, F_OK) == 0;
 }
 
-/* Brings what adapters' drivers answer (fault-codes.rst, and what they do besides) to bus.h's few.
+/* Brings what adapters' drivers answer (fault-codes.rst, and what they do besides) to bus.h's few. A
+ * USB adapter that was pulled answers ENODEV, or with i2c-tiny-usb EIO, for as long as it is open.
  */
 static int translate(const linux_bus *bus, int result)
 {
@@ -65,7 +67,7 @@ static int translate(const linux_bus *bus, int result)
     case ENXIO:
     case EREMOTEIO: /* no acknowledge, from about half of the drivers */
         return -ENXIO;
-    case ENODEV: /* i2c-stub: no such chip; a USB adapter that was pulled: no bus */
+    case ENODEV: /* i2c-stub: no such chip */
         return adapter_is_present(bus) ? -ENXIO : -ENODEV;
     case ETIMEDOUT:
     case EBUSY:
@@ -74,7 +76,9 @@ static int translate(const linux_bus *bus, int result)
     case ENOSYS:
         return -EOPNOTSUPP;
     default:
-        return result < 0 ? -EIO : result;
+        if (result >= 0)
+            return result;
+        return bus->listed && !adapter_is_present(bus) ? -ENODEV : -EIO;
     }
 }
 
@@ -310,6 +314,7 @@ int i2c_linux_open(i2c_bus **result, int number, char *why, size_t why_size)
     bus->bus.ops = &linux_ops;
     bus->fd = fd;
     bus->number = number;
+    bus->listed = adapter_is_present(bus);
     *result = &bus->bus;
     return 0;
 }

@@ -55,5 +55,6 @@ mod_clowntalk_la_SOURCES += \
 	src/websocket/reactor.c src/websocket/reactor.h \
 	src/websocket/session.c src/websocket/session.h src/websocket/session_private.h \
 	src/websocket/transport.c src/websocket/transport.h \
-	src/websocket/upgrade.c src/websocket/upgrade.h
+	src/websocket/upgrade.c src/websocket/upgrade.h \
+	src/websocket/wire.c src/websocket/wire.h
 clowntalkinclude_HEADERS += src/websocket/mod_clowntalk.h

@@ -24,9 +24,6 @@
  * the first and is given as long: so a dead peer is found within two intervals of its last word.
  */
 #define MAX_UNANSWERED_PINGS 2
-/* A pool keeps this much for reuse: a TLS read's buckets and little more. Without it each message pays malloc. */
-#define POOL_KEEPS_BYTES 16384
-
 static const char *const state_names[] = {"open", "closing", "lingering", "dead"};
 
 #define LOG_SESSION(s, level, status, number, format, ...)                                         \
@@ -554,9 +551,6 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
     s->reactor = reactor;
     s->owns_connection = owns_connection;
     ws_reactor_enter(reactor, s);
-    if (owns_connection) {
-        apr_allocator_max_free_set(apr_pool_allocator_get(s->c->pool), POOL_KEEPS_BYTES);
-    }
     if (!ws_transport_open(&s->transport) ||
         !ws_loop_watch(reactor->loop, &s->watch, s->transport.fd, EPOLLIN)) {
         abort_session(s, errno, "it was lost before it began");

@@ -13,8 +13,13 @@
 
 /* What one read through the filters takes at most: the size of httpd's own socket buckets. */
 #define READ_BYTES APR_BUCKET_BUFF_SIZE
-/* What the filters are given at once. They block when they hold more than FlushMaxThreshold (64 KiB). */
-#define FILTER_BYTES 32768
+/*
+ * What the filters are given at once: what fits into one TLS record (RFC 8446 section 5.1). As long as
+ * core's own end is in use it blocks when it holds more than FlushMaxThreshold (64 KiB).
+ */
+#define FILTER_BYTES 16384
+/* How often an empty answer is asked again for what the core filter may hold. */
+#define ASK_AGAIN 4
 /* What one session may write before others have their turn. */
 #define BYTES_PER_ROUND 262144
 /* Messages in one system call. */
@@ -90,6 +95,9 @@ bool ws_transport_open(ws_transport *t)
     if (t->blocked) {
         t->kind = WS_TRANSPORT_FILTERS; /* they hold the end of the handshake: all goes through them */
     }
+    if (t->kind == WS_TRANSPORT_FILTERS) {
+        ws_wire_insert(&t->wire, t->c, t->fd);
+    }
     return true;
 }
 
@@ -117,6 +125,7 @@ static bool feed_brigade(ws_transport *t, uint8_t *scratch,
         if (apr_bucket_read(bucket, &data, &length, APR_NONBLOCK_READ) != APR_SUCCESS) {
             return false;
         }
+        t->got += length;
         /* Copied, since `feed` writes to it and the bucket may be somebody else's memory. */
         while (length > 0) {
             const size_t part = length < WS_SCRATCH_BYTES ? length : WS_SCRATCH_BYTES;
@@ -138,6 +147,7 @@ static ws_read read_filters(ws_transport *t, uint8_t *scratch,
     const bool empty = APR_BRIGADE_EMPTY(t->in);
     bool going_on = true;
 
+    t->got = 0;
     if (status == APR_SUCCESS && !empty) {
         going_on = feed_brigade(t, scratch, feed, baton);
     }
@@ -149,16 +159,55 @@ static ws_read read_filters(ws_transport *t, uint8_t *scratch,
     return status == APR_SUCCESS && !empty ? WS_READ_MORE : WS_READ_ALL;
 }
 
+/*
+ * Reads once from the socket, and has the filters make of it what they can. A short answer does not
+ * mean that they want more: a TLS record may carry no data (a key update).
+ */
+static ws_read read_wire(ws_transport *t, uint8_t *scratch,
+                         void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
+{
+    uint8_t raw[WS_SCRATCH_BYTES];
+    ws_read result;
+    size_t before;
+
+    if (!ws_wire_receive(&t->wire, raw, sizeof raw)) {
+        return WS_READ_ALL;
+    }
+    do {
+        before = t->wire.received_length;
+        result = read_filters(t, scratch, feed, baton);
+    } while (result != WS_READ_ENDED &&
+             (t->wire.received_length > 0 ? t->got > 0 || t->wire.received_length < before
+                                          : t->got >= READ_BYTES));
+    ws_wire_forget(&t->wire);
+    return result == WS_READ_ENDED ? WS_READ_ENDED : WS_READ_ALL;
+}
+
+/* Reads what httpd has read before the session began. */
+static ws_read read_rest(ws_transport *t, uint8_t *scratch,
+                         void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
+{
+    ws_read result = read_filters(t, scratch, feed, baton);
+
+    for (int i = 0; i < ASK_AGAIN && result == WS_READ_ALL && t->kind == WS_TRANSPORT_FILTERS &&
+                    !t->wire.reads;
+         i++) {
+        result = read_filters(t, scratch, feed, baton);
+    }
+    t->input_direct = result == WS_READ_ALL && t->kind == WS_TRANSPORT_SOCKET;
+    return result;
+}
+
 ws_read ws_transport_read(ws_transport *t, uint8_t *scratch,
                           void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
 {
     ssize_t n;
 
+    if (t->kind == WS_TRANSPORT_FILTERS && t->wire.reads) {
+        return read_wire(t, scratch, feed, baton);
+    }
     if (!t->input_direct) {
-        const ws_read result = read_filters(t, scratch, feed, baton);
-
-        t->input_direct = result == WS_READ_ALL && t->kind == WS_TRANSPORT_SOCKET;
-        return result;
+        return read_rest(t, scratch, feed, baton);
     }
     n = recv(t->fd, scratch, WS_SCRATCH_BYTES, MSG_DONTWAIT);
     if (n > 0) {
@@ -170,14 +219,11 @@ ws_read ws_transport_read(ws_transport *t, uint8_t *scratch,
 
 /* ---- writing ---- */
 
-bool ws_transport_push(ws_transport *t)
+/* Makes core's own end write what the socket takes, until it holds nothing and the wire takes over. */
+static bool push_core(ws_transport *t)
 {
     ap_filter_t *last = t->c->output_filters;
 
-    t->blocked = false;
-    if (t->kind != WS_TRANSPORT_FILTERS) {
-        return !t->c->aborted;
-    }
     while (last->next) {
         last = last->next;
     }
@@ -185,30 +231,64 @@ bool ws_transport_push(ws_transport *t)
         return false;
     }
     t->blocked = t->c->data_in_output_filters;
+    t->wire.writes = !t->blocked;
     return true;
+}
+
+bool ws_transport_push(ws_transport *t)
+{
+    t->blocked = false;
+    if (t->kind != WS_TRANSPORT_FILTERS) {
+        return !t->c->aborted;
+    }
+    if (!t->wire.writes) {
+        return push_core(t);
+    }
+    if (!ws_wire_push(&t->wire)) {
+        return false;
+    }
+    t->blocked = t->wire.unsent != NULL;
+    return true;
+}
+
+/*
+ * A bucket of the queue's next bytes, up to FILTER_BYTES: a message where it is one, otherwise a copy of
+ * several in `room`. mod_ssl would put them together, too, but in a buffer that the connection keeps.
+ */
+static apr_bucket *next_bucket(ws_transport *t, ws_queue *queue, char *room, size_t *length)
+{
+    size_t offset = queue->offset, left = queue->first->outgoing->length - offset;
+
+    *length = 0;
+    if (!queue->first->next || left >= FILTER_BYTES) {
+        *length = left < FILTER_BYTES ? left : FILTER_BYTES;
+        return ws_outgoing_bucket(queue->first->outgoing, offset, *length, t->c->bucket_alloc);
+    }
+    for (ws_waiting *at = queue->first; at && *length < FILTER_BYTES; at = at->next, offset = 0) {
+        const size_t rest = at->outgoing->length - offset;
+        const size_t part = rest < FILTER_BYTES - *length ? rest : FILTER_BYTES - *length;
+
+        memcpy(room + *length, at->outgoing->frame + offset, part);
+        *length += part;
+    }
+    return apr_bucket_transient_create(room, *length, t->c->bucket_alloc);
 }
 
 /* Hands the filters the next FILTER_BYTES. Returns how many; -1 where the connection broke. */
 static ssize_t pass_some(ws_transport *t, ws_queue *queue)
 {
-    size_t room = FILTER_BYTES, offset = queue->offset;
+    char room[FILTER_BYTES];
+    size_t length;
     apr_status_t status;
 
-    for (ws_waiting *at = queue->first; at && room > 0; at = at->next, offset = 0) {
-        const size_t left = at->outgoing->length - offset;
-        const size_t part = left < room ? left : room;
-
-        APR_BRIGADE_INSERT_TAIL(
-            t->out, ws_outgoing_bucket(at->outgoing, offset, part, t->c->bucket_alloc));
-        room -= part;
-    }
-    ws_queue_advance(queue, FILTER_BYTES - room);
+    APR_BRIGADE_INSERT_TAIL(t->out, next_bucket(t, queue, room, &length));
+    ws_queue_advance(queue, length);
     APR_BRIGADE_INSERT_TAIL(t->out, t->kind == WS_TRANSPORT_STREAM
                                         ? apr_bucket_flush_create(t->c->bucket_alloc)
                                         : ws_push_bucket(t->c->bucket_alloc));
     status = ap_pass_brigade(t->c->output_filters, t->out);
     apr_brigade_cleanup(t->out);
-    return status == APR_SUCCESS && ws_transport_push(t) ? (ssize_t)(FILTER_BYTES - room) : -1;
+    return status == APR_SUCCESS && ws_transport_push(t) ? (ssize_t)length : -1;
 }
 
 /* Writes to the socket. Returns how many bytes; -1 where the connection broke. */
@@ -281,6 +361,7 @@ bool ws_transport_drain(ws_transport *t, uint8_t *scratch)
 void ws_transport_close(ws_transport *t)
 {
     t->c->aborted = 1; /* whatever a cleanup may think of writing */
+    ws_wire_remove(&t->wire);
     apr_socket_close(t->socket);
 }
 
@@ -289,6 +370,7 @@ void ws_transport_give_back(ws_transport *t)
     if (t->blocked) {
         t->c->aborted = 1; /* or the MPM would wait for a peer that does not read */
     }
+    ws_wire_remove(&t->wire);
     t->c->keepalive = AP_CONN_CLOSE;
     /* What has waited for the peer's Close need not wait for its FIN half a minute, if it talks on. */
     apr_table_setn(t->c->notes, "short-lingering-close", "1");

@@ -2,8 +2,8 @@
  * How a session's bytes get to its peer and back. Three kinds of connection, one way to use them:
  *
  *   socket   plain TCP, where httpd's filters would do nothing but copy: the socket itself
- *   filters  TLS, and whatever else has put a filter on the connection: through httpd's filters, never
- *            waiting (see docs/architecture.md)
+ *   filters  TLS, and whatever else has put a filter on the connection: through httpd's filters, with
+ *            a network end of our own (wire.h), never waiting (see docs/architecture.md)
  *   stream   of an HTTP/2 connection: through the filters, waiting, since the session has a thread of its own
  *
  * It belongs to a session and its thread.
@@ -12,6 +12,7 @@
 #define WS_TRANSPORT_H
 
 #include "queue.h"
+#include "wire.h"
 
 #include <httpd.h>
 
@@ -31,6 +32,8 @@ typedef struct ws_transport {
     int fd;                       /* readable when there is input, and where there is a socket writable: for epoll */
     ws_transport_kind kind;
     bool input_direct;            /* SOCKET: the filters have given all that they held */
+    size_t got;                   /* bytes that the last read through the filters has brought */
+    ws_wire wire;                 /* FILTERS: their network end */
     bool stream_begun;            /* STREAM: the request's own end has been read */
     bool blocked;                 /* the peer does not take more: wait until `fd` is writable */
     apr_bucket_brigade *in, *out;

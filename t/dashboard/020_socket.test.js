@@ -46,6 +46,29 @@ test('name and password in the address reach the server', async () => {
   assert.equal(request.headers.authorization, `Basic ${Buffer.from('clown:bigclown').toString('base64')}`);
 });
 
+test('an address may begin with http, and be relative to the page', () => {
+  class Recording {
+    readyState = 0;
+    constructor(url) { this.url = url; }
+    close() {}
+  }
+  const address = (url) => {
+    const one = new ReconnectingSocket(url, options({ WebSocket: Recording }));
+    one.close();
+    return one.url;
+  };
+  assert.equal(address('https://example.org/a#b'), 'wss://example.org/a');
+  assert.equal(address('http://example.org:8080/a?b'), 'ws://example.org:8080/a?b');
+  assert.equal(address('wss://n:p@example.org/a'), 'wss://n:p@example.org/a');
+  globalThis.location = { host: 'example.org', origin: 'https://example.org', pathname: '/page/index.html' };
+  try {
+    assert.equal(address('/auth/x'), 'wss://example.org/auth/x');
+    assert.equal(address('x'), 'wss://example.org/page/x');
+  } finally {
+    delete globalThis.location;
+  }
+});
+
 test('the back-off doubles up to its limit, and says when it ends', async () => {
   const url = peer.url;
   await peer.stop();

@@ -117,7 +117,8 @@ test('an opening without an answer ends the connection', async () => {
 test('subscriptions by topic and by pattern, and their ends', async () => {
   const connection = await ready();
   const seen = [];
-  const patterns = [relay, 'relay/+', '+/i2c0-3b', 'relay/#', '#', 'relay', '+', 'relay/+/error', 'led/#'];
+  const patterns = [relay, 'relay/+', '+/i2c0-3b', 'relay/#', '#', 'relay', '+', 'relay/+/error', 'led/#',
+    '+/+/+/#'];
   const ends = patterns.map((pattern) =>
     talk.subscribe(pattern, (payload, topic) => seen.push(`${pattern} ${topic}`)));
   connection.send(relay, { state: true });
@@ -125,7 +126,7 @@ test('subscriptions by topic and by pattern, and their ends', async () => {
   await once(talk, 'message', ({ topic }) => topic === `${relay}/error`);
   assert.deepEqual(seen.sort(), [
     `# ${relay}`, `# ${relay}/error`, `+/i2c0-3b ${relay}`, `relay/# ${relay}`, `relay/# ${relay}/error`,
-    `relay/+ ${relay}`, `relay/+/error ${relay}/error`, `${relay} ${relay}`,
+    `relay/+ ${relay}`, `relay/+/error ${relay}/error`, `${relay} ${relay}`, `+/+/+/# ${relay}/error`,
   ].sort());
   ends.forEach((end) => end());
   seen.length = 0;
@@ -139,6 +140,8 @@ test('a device that leaves the list takes its value along; answers are no values
   connection.send('i2c/0', { address: '48', read: 'FF' });
   connection.send(`${thermometer}/history`, { seconds: 1 });
   connection.send('boot', { 'reason-for-reset': 'restart' });
+  await once(talk, 'message', ({ topic }) => topic === 'boot');
+  assert.deepEqual([...talk.values.keys()].sort(), [relay, thermometer]);
   const listed = once(talk, 'devices');
   connection.send('-/-/config/ok', { sensors: [], actuators: [relay], notifications: ['boot'] });
   await listed;

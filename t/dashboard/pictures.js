@@ -60,6 +60,7 @@ async function picture(name, { viewport, colorScheme = 'light', scale = 1.5 }, a
   await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
   await page.mouse.move(0, 0);
   await act(page);
+  await page.waitForTimeout(1500); // every card has been drawn since
   const path = `${folder}dashboard-${name}.png`;
   await page.screenshot({ path });
   await context.close();

@@ -8,6 +8,8 @@ use warnings;
 use Carp qw(croak);
 use Compress::Raw::Zlib;
 
+use ClownTalk::Client;
+
 use constant {
     RSV1 => 4,                    # in ClownTalk::Client's rsv
     TAIL => "\x00\x00\xff\xff",   # section 7.2.1: what is not sent
@@ -49,11 +51,16 @@ sub inflate {
     return $out;
 }
 
-# The next data frame's message as it was before it was compressed: {text, rsv, length of what was sent}.
+# The next message as it was before it was compressed: {opcode, text, rsv, length of what was sent}. Pings are answered.
 sub read_inflated {
     my ($client, $bits) = @_;
 
-    my $frame = $client->read_frame or croak 'the server closed while a message was waited for';
+    my $frame;
+    while (1) {
+        $frame = $client->read_frame or croak 'the server closed while a message was waited for';
+        last unless $frame->{opcode} == ClownTalk::Client::PING;
+        $client->send_frame(opcode => ClownTalk::Client::PONG, payload => $frame->{payload});
+    }
     croak "opcode $frame->{opcode}, not a message: " . unpack 'H*', $frame->{payload} if $frame->{opcode} > 2;
     croak 'the server fragments' unless $frame->{fin};
     return {
