@@ -11,6 +11,7 @@ use Test::More;
 use ClownTalk::Client;
 use ClownTalk::Connection;
 use ClownTalk::Httpd;
+use ClownTalk::Process;
 use ClownTalk::Server;
 use ClownTalk::Suite;
 
@@ -103,16 +104,8 @@ sub open_sessions {
     return those_before_failure(sub { is_websocket($_[0]) && hears($_[0], 'null') }, @connections);
 }
 
-# Each child's number of descriptors.
-sub descriptors {
-    my %count;
-
-    for my $pid ($server->children) {
-        opendir my $dir, "/proc/$pid/fd" or next;
-        $count{$pid} = grep { /^\d+$/ } readdir $dir;
-    }
-    return \%count;
-}
+# Each serving process's number of descriptors.
+sub descriptors { return {map { $_ => ClownTalk::Process::descriptors($_) } $server->workers} }
 
 sub page { return LWP::UserAgent->new(timeout => PATIENCE)->get($server->url('http', $_[0] // '/')) }
 

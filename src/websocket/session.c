@@ -9,9 +9,13 @@
 
 /* What a message that comes in pieces is given at first, in bytes. It doubles as they arrive. */
 #define FIRST_ROOM 512
-/* How long the peer may take to answer our Close, and then to close its side. */
-#define CLOSE_PATIENCE_MS 2000
-#define LINGER_PATIENCE_MS 1000
+/*
+ * How long the peer may take to answer our Close, and then to close its side. With the MPM's own part (a second in
+ * which its parent process looks at none of its children, or two in which it drains the socket) a process that is to
+ * end is gone within five seconds, whatever the peer does.
+ */
+#define CLOSE_PATIENCE_MS 1000
+#define LINGER_PATIENCE_MS 500
 /* How often the MPM must be seen to have let go of a connection before it may be freed, and how far apart. */
 #define RELEASE_LOOKS 3
 #define RELEASE_APART_MS 250

@@ -372,6 +372,8 @@ void ws_transport_give_back(ws_transport *t)
     }
     ws_wire_remove(&t->wire);
     t->c->keepalive = AP_CONN_CLOSE;
+    /* What has waited for the peer's Close need not wait for its FIN half a minute, if it talks on. */
+    apr_table_setn(t->c->notes, "short-lingering-close", "1");
     if (t->socket && t->fd >= 0) {
         apr_socket_timeout_set(t->socket, t->timeout);
     }

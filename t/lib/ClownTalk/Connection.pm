@@ -123,6 +123,7 @@ sub fill {
     my ($self, $deadline, $what) = @_;
 
     return 0 if $self->{eof};
+    local $SIG{PIPE} = 'IGNORE';    # TLS writes too
     while (1) {
         my $n = sysread $self->{socket}, $self->{in}, 65536, length $self->{in};
         return 1 if $n;
@@ -208,6 +209,7 @@ sub close {
     my ($self) = @_;
 
     my $socket = delete $self->{socket} or return;
+    local $SIG{PIPE} = 'IGNORE';    # TLS says goodbye, maybe to nobody
     $self->{eof} = 1;
     $self->{tls} ? $socket->close(SSL_fast_shutdown => 1) : CORE::close $socket;
 }
