@@ -28,6 +28,7 @@
 #include <apr_strings.h>
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/un.h>
 
@@ -519,7 +520,7 @@ static const char *set_max_connections(cmd_parms *cmd, void *dir, const char *va
     return error;
 }
 
-#define DIR_FIELD(member) ((void *)APR_OFFSETOF(ct_dir_settings, member))
+#define DIR_FIELD(member) ((void *)offsetof(ct_dir_settings, member))
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 
 /* Each is explained in docs/directives.md; t/unit/check-directives compares the two. */

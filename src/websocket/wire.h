@@ -14,12 +14,12 @@
 #ifndef WS_WIRE_H
 #define WS_WIRE_H
 
+#include <stdbool.h>
+#include <stddef.h> /* before APR's headers, which make their offsets of it */
+#include <stdint.h>
+
 #include <httpd.h>
 #include <util_filter.h>
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 typedef struct ws_wire {
     int fd;
