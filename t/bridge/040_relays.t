@@ -36,8 +36,8 @@ $bridge->send('["relay/i2c0-3f/pulse/set", {"duration": 0.2}, {"id": "p"}]');
 is_deeply($bridge->wait_for('relay/i2c0-3f', 'p')->[1], {state => JSON::PP::true}, 'a pulse begins');
 is_deeply($bridge->wait_for('relay/i2c0-3f')->[1], {state => JSON::PP::false}, '... and ends');
 
-# Killed while a pulse lasts: the next one ends it.
-$bridge->send('["relay/i2c0-3f/pulse/set", {"duration": 1}, {"id": "q"}]');
+# Killed while a pulse lasts (long enough for a slow machine to do so before it ends): the next one ends it.
+$bridge->send('["relay/i2c0-3f/pulse/set", {"duration": 4}, {"id": "q"}]');
 $bridge->wait_for('relay/i2c0-3f', 'q');
 for (1 .. 100) {
     open my $file, '<', "$dir/states/nodes_bridge_0.json" or die "no file of states: $!";
