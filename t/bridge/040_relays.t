@@ -48,8 +48,9 @@ kill 'KILL', $bridge->{pid};
 is($bridge->status, 128 + 9, 'killed');
 $bridge = Bridge->opened(@arguments);
 my $state = $bridge->{values}{'relay/i2c0-3f'}{state};
-$state = $bridge->wait_for('relay/i2c0-3f')->[1]{state} while $state;
-ok(defined $state, 'a pulse outlives its process and ends on time');
+# On a slow machine it may not have been found, or not be known, when the opening is answered.
+$state = $bridge->wait_for('relay/i2c0-3f')->[1]{state} while !defined $state || $state;
+ok(!$state, 'a pulse outlives its process and ends on time');
 is($bridge->finish, 0, 'the end');
 
 # A damaged memory is reported and lived without.
