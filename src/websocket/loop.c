@@ -34,6 +34,7 @@ struct ws_loop {
     unsigned timers;
     ws_timer wheel[WHEEL_SLOTS]; /* heads of rings */
     ws_task *task_first, **task_last;
+    ws_task *delayed; /* in no order */
 };
 
 static int64_t monotonic_us(void)
@@ -175,10 +176,26 @@ void ws_loop_defer(ws_loop *loop, ws_task *task)
     }
 }
 
+void ws_loop_delay(ws_loop *loop, ws_task *task, int milliseconds)
+{
+    if (!task->queued) {
+        task->queued = true;
+        task->due = loop->now + milliseconds * INT64_C(1000);
+        task->next = loop->delayed;
+        loop->delayed = task;
+    }
+}
+
 void ws_loop_cancel(ws_loop *loop, ws_task *task)
 {
     if (!task->queued) {
         return;
+    }
+    for (ws_task **at = &loop->delayed; *at; at = &(*at)->next) {
+        if (*at == task) {
+            *at = task->next;
+            break;
+        }
     }
     for (ws_task **at = &loop->task_first; *at; at = &(*at)->next) {
         if (*at == task) {
@@ -190,6 +207,22 @@ void ws_loop_cancel(ws_loop *loop, ws_task *task)
         }
     }
     task->queued = false;
+}
+
+/* Queues what is due among this round's tasks. */
+static void queue_delayed(ws_loop *loop)
+{
+    for (ws_task **at = &loop->delayed; *at;) {
+        ws_task *task = *at;
+
+        if (task->due > loop->now) {
+            at = &task->next;
+            continue;
+        }
+        *at = task->next;
+        task->queued = false;
+        ws_loop_defer(loop, task);
+    }
 }
 
 /* Runs what was queued until now; what is queued meanwhile waits for the next round. */
@@ -313,15 +346,21 @@ void ws_loop_quit(ws_loop *loop)
 /* Milliseconds that epoll may sleep; -1 for ever. */
 static int patience(const ws_loop *loop, bool bounded)
 {
+    int64_t next = INT64_MAX;
+
     if (loop->task_first) {
         return 0;
     }
     if (loop->timers > 0) {
-        const int64_t next = (loop->now / TICK_US + 1) * TICK_US;
-
-        return (int)((next - loop->now + 999) / 1000);
+        next = (loop->now / TICK_US + 1) * TICK_US;
     }
-    return bounded ? 2 * WS_TICK_MS : -1;
+    for (const ws_task *task = loop->delayed; task; task = task->next) {
+        next = task->due < next ? task->due : next;
+    }
+    if (next == INT64_MAX) {
+        return bounded ? 2 * WS_TICK_MS : -1;
+    }
+    return next > loop->now ? (int)((next - loop->now + 999) / 1000) : 0;
 }
 
 void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
@@ -342,6 +381,7 @@ void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
             }
         }
         run_timers(loop);
+        queue_delayed(loop);
         if (every_round) {
             every_round(baton);
         }

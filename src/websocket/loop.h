@@ -29,10 +29,11 @@ typedef struct ws_timer {
     int64_t tick;                     /* when it expires */
 } ws_timer;
 
-/* Something to do at the end of the current round. Embedded; all zero is one that is not queued. */
+/* Something to do at the end of the current round, or of one soon. Embedded; all zero is one that is not queued. */
 typedef struct ws_task {
     void (*run)(struct ws_task *task);
     struct ws_task *next;
+    int64_t due; /* a delayed one: microseconds of the loop's clock */
     bool queued;
 } ws_task;
 
@@ -57,6 +58,8 @@ void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds);
 void ws_timer_clear(ws_loop *loop, ws_timer *timer);
 /* Runs at the end of the round, or of the next one where it was queued by a task. */
 void ws_loop_defer(ws_loop *loop, ws_task *task);
+/* Runs after some milliseconds: finer than a timer, and meant for a loop that has few of them. */
+void ws_loop_delay(ws_loop *loop, ws_task *task, int milliseconds);
 void ws_loop_cancel(ws_loop *loop, ws_task *task);
 
 /* From any thread: `run` is called once on the loop's thread. */

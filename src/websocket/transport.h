@@ -4,7 +4,7 @@
  *   socket   plain TCP, where httpd's filters would do nothing but copy: the socket itself
  *   filters  TLS, and whatever else has put a filter on the connection: through httpd's filters, with
  *            a network end of our own (wire.h), never waiting (see docs/architecture.md)
- *   stream   of an HTTP/2 connection: through the filters, waiting, since the session has a thread of its own
+ *   stream   of an HTTP/2 connection: through the filters, handing mod_http2 no more than it takes without waiting
  *
  * It belongs to a session and its thread.
  */
@@ -35,7 +35,9 @@ typedef struct ws_transport {
     size_t got;                   /* bytes that the last read through the filters has brought */
     ws_wire wire;                 /* FILTERS: their network end */
     bool stream_begun;            /* STREAM: the request's own end has been read */
-    bool blocked;                 /* the peer does not take more: wait until `fd` is writable */
+    apr_bucket_brigade *held;     /* STREAM: copies of the buckets that mod_http2 has not sent yet */
+    bool blocked;                 /* the peer does not take more: wait until `fd` is writable ... */
+    int push_ms;                  /* ... or push after so many milliseconds, where this is not 0 */
     apr_bucket_brigade *in, *out;
     apr_interval_time_t timeout;  /* the MPM's, of the socket */
 } ws_transport;
@@ -62,8 +64,10 @@ ws_read ws_transport_read(ws_transport *transport, uint8_t *scratch,
  * False where the connection broke.
  */
 bool ws_transport_write(ws_transport *transport, ws_queue *queue);
-/* `fd` has become writable: writes what the filters have kept. False where the connection broke. */
+/* `fd` has become writable, or `push_ms` are over: writes what the filters have kept. False where the connection broke. */
 bool ws_transport_push(ws_transport *transport);
+/* Whether the peer is to blame for what waits: mod_http2 too takes a moment to pass something on. */
+bool ws_transport_is_slow(const ws_transport *transport);
 
 /* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
 bool ws_transport_hang_up(ws_transport *transport);
