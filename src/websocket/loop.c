@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 
 /* Descriptors taken from epoll at once. A round of tasks follows, so that none waits for too many others. */
 #define EVENTS_PER_ROUND 256
+/* Late tasks of one round: what they take is what an answer may have to wait for, well below a millisecond each way. */
+#define LATE_PER_ROUND 64
 /* The timer wheel: a slot per tick. A timer that is further away goes round more than once. */
 #define WHEEL_SLOTS 256
 #define TICK_US (WS_TICK_MS * 1000)
@@ -33,7 +36,7 @@ struct ws_loop {
     int64_t tick; /* the last one whose timers have run */
     unsigned timers;
     ws_timer wheel[WHEEL_SLOTS]; /* heads of rings */
-    ws_task *task_first, **task_last;
+    ws_task prompt, late; /* heads of rings: what runs in this round, and what takes its turn */
 };
 
 static int64_t monotonic_us(void)
@@ -165,49 +168,67 @@ static void run_timers(ws_loop *loop)
 
 /* ---- tasks ---- */
 
-void ws_loop_defer(ws_loop *loop, ws_task *task)
+static void link_task(ws_task *head, ws_task *task)
 {
-    if (!task->queued) {
-        task->queued = true;
-        task->next = NULL;
-        *loop->task_last = task;
-        loop->task_last = &task->next;
-    }
+    task->next = head;
+    task->previous = head->previous;
+    head->previous->next = task;
+    head->previous = task;
 }
 
 void ws_loop_cancel(ws_loop *loop, ws_task *task)
 {
-    if (!task->queued) {
-        return;
+    (void)loop;
+    if (task->next) {
+        task->previous->next = task->next;
+        task->next->previous = task->previous;
+        task->next = task->previous = NULL;
     }
-    for (ws_task **at = &loop->task_first; *at; at = &(*at)->next) {
-        if (*at == task) {
-            *at = task->next;
-            if (loop->task_last == &task->next) {
-                loop->task_last = at;
-            }
-            break;
-        }
-    }
-    task->queued = false;
 }
 
-/* Runs what was queued until now; what is queued meanwhile waits for the next round. */
-static void run_tasks(ws_loop *loop)
+void ws_loop_defer(ws_loop *loop, ws_task *task)
+{
+    if (task->next && task->late) {
+        ws_loop_cancel(loop, task);
+    }
+    if (!task->next) {
+        task->late = false;
+        link_task(&loop->prompt, task);
+    }
+}
+
+void ws_loop_defer_late(ws_loop *loop, ws_task *task)
+{
+    if (!task->next) {
+        task->late = true;
+        link_task(&loop->late, task);
+    }
+}
+
+static bool is_idle(const ws_loop *loop)
+{
+    return loop->prompt.next == &loop->prompt && loop->late.next == &loop->late;
+}
+
+/* Runs up to `most` of what was queued until now; what is queued meanwhile waits for the next round. */
+static void run_queue(ws_loop *loop, ws_task *head, unsigned most)
 {
     ws_task end = {0}; /* marks where this round's tasks stop */
 
-    if (!loop->task_first) {
-        return;
-    }
-    ws_loop_defer(loop, &end);
-    while (loop->task_first != &end) {
-        ws_task *task = loop->task_first;
+    link_task(head, &end);
+    while (head->next != &end && most-- > 0) {
+        ws_task *task = head->next;
 
-        ws_loop_cancel(loop, task); /* the first: found at once */
+        ws_loop_cancel(loop, task);
         task->run(task);
     }
     ws_loop_cancel(loop, &end);
+}
+
+static void run_tasks(ws_loop *loop)
+{
+    run_queue(loop, &loop->prompt, UINT_MAX);
+    run_queue(loop, &loop->late, LATE_PER_ROUND);
 }
 
 /* ---- the mailbox ---- */
@@ -271,7 +292,8 @@ ws_loop *ws_loop_create(void)
     loop->mailbox.fd = -1;
     loop->mailbox.ready = read_mail;
     loop->mail_last = &loop->mail_first;
-    loop->task_last = &loop->task_first;
+    loop->prompt.next = loop->prompt.previous = &loop->prompt;
+    loop->late.next = loop->late.previous = &loop->late;
     loop->now = monotonic_us();
     loop->tick = loop->now / TICK_US;
     for (int i = 0; i < WHEEL_SLOTS; i++) {
@@ -313,7 +335,7 @@ void ws_loop_quit(ws_loop *loop)
 /* Milliseconds that epoll may sleep; -1 for ever. */
 static int patience(const ws_loop *loop, bool bounded)
 {
-    if (loop->task_first) {
+    if (!is_idle(loop)) {
         return 0;
     }
     if (loop->timers > 0) {

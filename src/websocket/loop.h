@@ -32,8 +32,8 @@ typedef struct ws_timer {
 /* Something to do at the end of the current round. Embedded; all zero is one that is not queued. */
 typedef struct ws_task {
     void (*run)(struct ws_task *task);
-    struct ws_task *next;
-    bool queued;
+    struct ws_task *next, *previous; /* in its queue's ring; NULL: not queued */
+    bool late;                       /* in the queue of ws_loop_defer_late() */
 } ws_task;
 
 /* NULL where the system refuses descriptors (errno says why). */
@@ -57,6 +57,12 @@ void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds);
 void ws_timer_clear(ws_loop *loop, ws_timer *timer);
 /* Runs at the end of the round, or of the next one where it was queued by a task. */
 void ws_loop_defer(ws_loop *loop, ws_task *task);
+/*
+ * The same for what there may be thousands of at once: runs when its turn comes, a number of them in each round, so
+ * that meanwhile what comes in is read and answered. A task that is queued already stays where it is; ws_loop_defer()
+ * moves a late one forward.
+ */
+void ws_loop_defer_late(ws_loop *loop, ws_task *task);
 void ws_loop_cancel(ws_loop *loop, ws_task *task);
 
 /* From any thread: `run` is called once on the loop's thread. */

@@ -202,7 +202,7 @@ static void on_flush(ws_task *task)
     if (is_blocked(s)) {
         ws_loop_change(loop, &s->watch, EPOLLOUT);
     } else if (s->queue.first) {
-        ws_loop_defer(loop, &s->flush);
+        ws_loop_defer_late(loop, &s->flush);
     } else if (s->state == WS_STATE_LINGER && !s->hung_up) {
         hang_up(s);
     } else if (s->watch.events != EPOLLIN) {
@@ -211,13 +211,13 @@ static void on_flush(ws_task *task)
     }
 }
 
-static void enqueue(clowntalk_session *s, ws_outgoing *message)
+static void enqueue(clowntalk_session *s, ws_outgoing *message, bool late)
 {
     ws_outgoing *outgoing =
         ws_outgoing_for(message, &s->settings->deflate, s->reactor->compressor);
 
     if (!is_blocked(s)) {
-        ws_loop_defer(s->reactor->loop, &s->flush);
+        (late ? ws_loop_defer_late : ws_loop_defer)(s->reactor->loop, &s->flush);
     } else if (outgoing->topic) {
         ws_queue_drop_topic(&s->queue, outgoing->topic);
     }
@@ -230,7 +230,7 @@ static void enqueue_frame(clowntalk_session *s, enum ws_opcode opcode, const voi
     ws_outgoing *outgoing =
         ws_outgoing_create(opcode, payload, length, topic, topic ? strlen(topic) : 0);
 
-    enqueue(s, outgoing);
+    enqueue(s, outgoing, false);
     ws_outgoing_release(outgoing);
 }
 
@@ -244,12 +244,18 @@ static void enqueue_close(clowntalk_session *s, uint16_t code, const char *reaso
     }
 }
 
+/* Publications, and what one client's message sends to others, may go to thousands: answers come first. */
+static bool may_be_late(const clowntalk_session *s, const ws_outgoing *outgoing)
+{
+    return outgoing->topic || (s->reactor->reading && s->reactor->reading != s);
+}
+
 bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
 {
     if (s->state != WS_STATE_OPEN) {
         return false;
     }
-    enqueue(s, outgoing);
+    enqueue(s, outgoing, may_be_late(s, outgoing));
     if (is_blocked(s) && s->queue.bytes > s->settings->backlog) {
         LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
                     "the client does not read: more than %" APR_SIZE_T_FMT
@@ -412,8 +418,11 @@ static void on_bytes(void *baton, uint8_t *data, size_t length)
 /* One read, so that a fast client does not starve the others. */
 static void read_some(clowntalk_session *s)
 {
-    const ws_read result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
+    ws_read result;
 
+    s->reactor->reading = s;
+    result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
+    s->reactor->reading = NULL;
     if (s->state > WS_STATE_CLOSING) {
         return; /* our Close goes out first, also where the peer's came with the end of the stream */
     }
