@@ -54,7 +54,9 @@ mod_clowntalk_la_SOURCES += \
 	src/websocket/queue.c src/websocket/queue.h \
 	src/websocket/reactor.c src/websocket/reactor.h \
 	src/websocket/session.c src/websocket/session.h src/websocket/session_private.h \
+	src/websocket/tls.c src/websocket/tls.h \
 	src/websocket/transport.c src/websocket/transport.h \
 	src/websocket/upgrade.c src/websocket/upgrade.h \
 	src/websocket/wire.c src/websocket/wire.h
+mod_clowntalk_la_LIBADD += $(LIBSSL_LIBS)
 clowntalkinclude_HEADERS += src/websocket/mod_clowntalk.h

@@ -38,7 +38,7 @@ static void on_read_again(ws_task *task);
 #define SESSION_OF(pointer, member)                                                                \
     ((clowntalk_session *)((char *)(pointer)-offsetof(clowntalk_session, member)))
 
-clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
+clowntalk_session *ws_session_create(conn_rec *c, SSL *ssl, const ws_settings *settings,
                                      const clowntalk_handler *handler, void *data, const char *user)
 {
     clowntalk_session *s = apr_pcalloc(c->pool, sizeof *s);
@@ -53,7 +53,7 @@ clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
     s->handler = handler;
     s->data = data;
     s->user = user;
-    ws_transport_init(&s->transport, c);
+    ws_transport_init(&s->transport, c, ssl);
     ws_queue_init(&s->queue);
     ws_parser_init(&s->parser, settings->max_message, true, settings->deflate.agreed);
     ws_inflate_init(&s->inflate, &settings->deflate, settings->max_message);

@@ -1,9 +1,11 @@
 /*
- * How a session's bytes get to its peer and back. Three kinds of connection, one way to use them:
+ * How a session's bytes get to its peer and back. Four kinds of connection, one way to use them:
  *
  *   socket   plain TCP, where httpd's filters would do nothing but copy: the socket itself
- *   filters  TLS, and whatever else has put a filter on the connection: through httpd's filters, with
+ *   filters  whatever else has put a filter on the connection: through httpd's filters, with
  *            a network end of our own (wire.h), never waiting (see docs/architecture.md)
+ *   tls      mod_ssl's filters and no others, as soon as they hold nothing any more: its SSL object
+ *            itself, with the same network end (tls.h)
  *   stream   of an HTTP/2 connection: through the filters, waiting, since the session has a thread of its own
  *
  * It belongs to a session and its thread.
@@ -12,6 +14,7 @@
 #define WS_TRANSPORT_H
 
 #include "queue.h"
+#include "tls.h"
 #include "wire.h"
 
 #include <httpd.h>
@@ -23,6 +26,7 @@
 typedef enum ws_transport_kind {
     WS_TRANSPORT_SOCKET,
     WS_TRANSPORT_FILTERS,
+    WS_TRANSPORT_TLS,
     WS_TRANSPORT_STREAM,
 } ws_transport_kind;
 
@@ -33,7 +37,8 @@ typedef struct ws_transport {
     ws_transport_kind kind;
     bool input_direct;            /* SOCKET: the filters have given all that they held */
     size_t got;                   /* bytes that the last read through the filters has brought */
-    ws_wire wire;                 /* FILTERS: their network end */
+    ws_wire wire;                 /* FILTERS, TLS: the network end */
+    ws_tls tls;                   /* FILTERS, TLS: mod_ssl's object, where that can do without the filters */
     bool stream_begun;            /* STREAM: the request's own end has been read */
     bool blocked;                 /* the peer does not take more: wait until `fd` is writable */
     apr_bucket_brigade *in, *out;
@@ -46,8 +51,8 @@ typedef enum ws_read {
     WS_READ_ENDED, /* the peer has closed its side, or the connection broke */
 } ws_read;
 
-/* On the worker thread, while the request is being handled. */
-void ws_transport_init(ws_transport *transport, conn_rec *c);
+/* On the worker thread, while the request is being handled. `ssl` as ws_tls_register() has told, or NULL. */
+void ws_transport_init(ws_transport *transport, conn_rec *c, SSL *ssl);
 /* On the session's thread. False where the connection is gone. */
 bool ws_transport_open(ws_transport *transport);
 

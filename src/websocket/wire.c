@@ -86,8 +86,9 @@ static bool write_or_keep(ws_wire *wire, const struct iovec *pieces, size_t coun
     size_t written;
 
     if (!wire->unsent) {
-        do {
-            n = sendmsg(wire->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        do { /* one piece, as most are, is cheaper for the kernel than a list of them */
+            n = count == 1 ? send(wire->fd, pieces->iov_base, pieces->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                           : sendmsg(wire->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         } while (n < 0 && errno == EINTR);
         if (n < 0 && errno != EAGAIN) {
             return false;
@@ -103,6 +104,13 @@ static bool write_or_keep(ws_wire *wire, const struct iovec *pieces, size_t coun
         }
     }
     return true;
+}
+
+bool ws_wire_send(ws_wire *wire, const void *data, size_t length)
+{
+    const struct iovec piece = {.iov_base = (void *)data, .iov_len = length};
+
+    return write_or_keep(wire, &piece, 1);
 }
 
 bool ws_wire_push(ws_wire *wire)

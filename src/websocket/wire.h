@@ -45,6 +45,8 @@ void ws_wire_remove(ws_wire *wire);
  */
 bool ws_wire_receive(ws_wire *wire, uint8_t *room, size_t size);
 void ws_wire_forget(ws_wire *wire);
+/* Writes at once what the socket takes, and keeps the rest. False where the connection broke. Only where `writes` is true. */
+bool ws_wire_send(ws_wire *wire, const void *data, size_t length);
 /* Writes what is unsent. False where the connection broke. Only where `writes` is true. */
 bool ws_wire_push(ws_wire *wire);
 
