@@ -636,6 +636,7 @@ static int begin_session(request_rec *r, const ct_dir_settings *settings,
         return SUSPENDED;
     }
     status = ws_reactor_serve(session, stopping_code);
+    ws_census_leave(c->pool); /* which mod_http2 may keep for long */
     if (status != APR_SUCCESS) {
         CT_LOG_REQUEST(r, APLOG_ERR, status, "CT0013", "the session cannot begin");
         c->aborted = 1;

@@ -101,3 +101,10 @@ int ws_census_enter(apr_pool_t *pool, int limit)
     apr_pool_cleanup_register(pool, mine, leave, apr_pool_cleanup_null);
     return 1;
 }
+
+void ws_census_leave(apr_pool_t *pool)
+{
+    if (own) {
+        apr_pool_cleanup_run(pool, own, leave);
+    }
+}

@@ -17,6 +17,8 @@ void ws_census_bury(pid_t pid);
  * limit).
  */
 int ws_census_enter(apr_pool_t *pool, int limit);
+/* Counts it no longer, where that is known before `pool` is cleared. */
+void ws_census_leave(apr_pool_t *pool);
 /* The number of sessions. */
 unsigned ws_census_total(void);
 

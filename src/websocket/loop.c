@@ -36,7 +36,8 @@ struct ws_loop {
     int64_t tick; /* the last one whose timers have run */
     unsigned timers;
     ws_timer wheel[WHEEL_SLOTS]; /* heads of rings */
-    ws_task prompt, late; /* heads of rings: what runs in this round, and what takes its turn */
+    /* Heads of rings: what runs in this round, what takes its turn, and what is to run later, in no order. */
+    ws_task prompt, late, delayed;
 };
 
 static int64_t monotonic_us(void)
@@ -188,11 +189,11 @@ void ws_loop_cancel(ws_loop *loop, ws_task *task)
 
 void ws_loop_defer(ws_loop *loop, ws_task *task)
 {
-    if (task->next && task->late) {
+    if (task->next && task->later) {
         ws_loop_cancel(loop, task);
     }
     if (!task->next) {
-        task->late = false;
+        task->later = false;
         link_task(&loop->prompt, task);
     }
 }
@@ -200,14 +201,34 @@ void ws_loop_defer(ws_loop *loop, ws_task *task)
 void ws_loop_defer_late(ws_loop *loop, ws_task *task)
 {
     if (!task->next) {
-        task->late = true;
+        task->later = true;
         link_task(&loop->late, task);
     }
 }
 
-static bool is_idle(const ws_loop *loop)
+void ws_loop_delay(ws_loop *loop, ws_task *task, int milliseconds)
 {
-    return loop->prompt.next == &loop->prompt && loop->late.next == &loop->late;
+    if (!task->next) {
+        task->later = true;
+        task->due = loop->now + milliseconds * INT64_C(1000);
+        link_task(&loop->delayed, task);
+    }
+}
+
+static bool is_empty(const ws_task *head)
+{
+    return head->next == head;
+}
+
+/* Moves what is due to this round's tasks. */
+static void run_delayed(ws_loop *loop)
+{
+    for (ws_task *task = loop->delayed.next, *next; task != &loop->delayed; task = next) {
+        next = task->next;
+        if (task->due <= loop->now) {
+            ws_loop_defer(loop, task);
+        }
+    }
 }
 
 /* Runs up to `most` of what was queued until now; what is queued meanwhile waits for the next round. */
@@ -294,6 +315,7 @@ ws_loop *ws_loop_create(void)
     loop->mail_last = &loop->mail_first;
     loop->prompt.next = loop->prompt.previous = &loop->prompt;
     loop->late.next = loop->late.previous = &loop->late;
+    loop->delayed.next = loop->delayed.previous = &loop->delayed;
     loop->now = monotonic_us();
     loop->tick = loop->now / TICK_US;
     for (int i = 0; i < WHEEL_SLOTS; i++) {
@@ -335,15 +357,21 @@ void ws_loop_quit(ws_loop *loop)
 /* Milliseconds that epoll may sleep; -1 for ever. */
 static int patience(const ws_loop *loop, bool bounded)
 {
-    if (!is_idle(loop)) {
+    int64_t next = INT64_MAX;
+
+    if (!is_empty(&loop->prompt) || !is_empty(&loop->late)) {
         return 0;
     }
     if (loop->timers > 0) {
-        const int64_t next = (loop->now / TICK_US + 1) * TICK_US;
-
-        return (int)((next - loop->now + 999) / 1000);
+        next = (loop->now / TICK_US + 1) * TICK_US;
     }
-    return bounded ? 2 * WS_TICK_MS : -1;
+    for (const ws_task *task = loop->delayed.next; task != &loop->delayed; task = task->next) {
+        next = task->due < next ? task->due : next;
+    }
+    if (next == INT64_MAX) {
+        return bounded ? 2 * WS_TICK_MS : -1;
+    }
+    return next > loop->now ? (int)((next - loop->now + 999) / 1000) : 0;
 }
 
 void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
@@ -364,6 +392,7 @@ void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
             }
         }
         run_timers(loop);
+        run_delayed(loop);
         if (every_round) {
             every_round(baton);
         }

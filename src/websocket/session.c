@@ -33,6 +33,7 @@ static const char *const state_names[] = {"open", "closing", "lingering", "dead"
 static void on_socket(ws_watch *watch, uint32_t events);
 static void on_timer(ws_timer *timer);
 static void on_flush(ws_task *task);
+static void on_push(ws_task *task);
 static void on_read_again(ws_task *task);
 
 #define SESSION_OF(pointer, member)                                                                \
@@ -47,6 +48,7 @@ clowntalk_session *ws_session_create(conn_rec *c, SSL *ssl, const ws_settings *s
     s->watch.ready = on_socket;
     s->timer.expired = on_timer;
     s->flush.run = on_flush;
+    s->push.run = on_push;
     s->read_again.run = on_read_again;
     s->c = c;
     s->settings = settings;
@@ -135,6 +137,7 @@ static void end_session(clowntalk_session *s)
     tell_handler_end(s);
     ws_loop_unwatch(loop, &s->watch);
     ws_loop_cancel(loop, &s->flush);
+    ws_loop_cancel(loop, &s->push);
     ws_loop_cancel(loop, &s->read_again);
     ws_timer_clear(loop, &s->timer);
     ws_queue_clear(&s->queue);
@@ -186,6 +189,15 @@ static bool is_blocked(const clowntalk_session *s)
     return s->transport.blocked;
 }
 
+/* Waits until the peer takes more. Meanwhile nothing is read from it. */
+static void wait_for_room(clowntalk_session *s)
+{
+    ws_loop_change(s->reactor->loop, &s->watch, EPOLLOUT);
+    if (s->transport.push_ms) {
+        ws_loop_delay(s->reactor->loop, &s->push, s->transport.push_ms);
+    }
+}
+
 /*
  * Writes what waits, as far as the socket takes it and other sessions do not wait too long. While
  * the socket is full nothing is read from this client either: it gets no answers to what it has not yet asked.
@@ -200,7 +212,7 @@ static void on_flush(ws_task *task)
         return;
     }
     if (is_blocked(s)) {
-        ws_loop_change(loop, &s->watch, EPOLLOUT);
+        wait_for_room(s);
     } else if (s->queue.first) {
         ws_loop_defer_late(loop, &s->flush);
     } else if (s->state == WS_STATE_LINGER && !s->hung_up) {
@@ -256,7 +268,7 @@ bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
         return false;
     }
     enqueue(s, outgoing, may_be_late(s, outgoing));
-    if (is_blocked(s) && s->queue.bytes > s->settings->backlog) {
+    if (ws_transport_is_slow(&s->transport) && s->queue.bytes > s->settings->backlog) {
         LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
                     "the client does not read: more than %" APR_SIZE_T_FMT
                     " bytes (ClownTalkBacklog) wait for it",
@@ -442,6 +454,30 @@ static void on_read_again(ws_task *task)
     }
 }
 
+/* The peer may take more now. `gone`: or never again. */
+static void push(clowntalk_session *s, bool gone)
+{
+    if (!ws_transport_push(&s->transport)) {
+        abort_session(s, APR_SUCCESS, "it cannot be written to");
+    } else if (!is_blocked(s)) {
+        s->pings = 0; /* slow, but it reads; what it says is not read before it has caught up */
+        ws_loop_defer(s->reactor->loop, &s->flush);
+    } else if (gone) {
+        abort_session(s, APR_SUCCESS, "the client is gone");
+    } else {
+        wait_for_room(s);
+    }
+}
+
+static void on_push(ws_task *task)
+{
+    clowntalk_session *s = SESSION_OF(task, push);
+
+    if (is_blocked(s)) {
+        push(s, false);
+    }
+}
+
 static void on_socket(ws_watch *watch, uint32_t events)
 {
     clowntalk_session *s = SESSION_OF(watch, watch);
@@ -454,15 +490,9 @@ static void on_socket(ws_watch *watch, uint32_t events)
     }
     if (is_blocked(s)) {
         if (events & EPOLLOUT) {
-            s->pings = 0; /* slow, but it reads; what it says is not read before it has caught up */
+            s->pings = 0; /* also where it takes less than the filters have kept */
         }
-        if (!ws_transport_push(&s->transport)) {
-            abort_session(s, APR_SUCCESS, "it cannot be written to");
-        } else if (!is_blocked(s)) {
-            ws_loop_defer(s->reactor->loop, &s->flush);
-        } else if (events & (EPOLLERR | EPOLLHUP)) {
-            abort_session(s, APR_SUCCESS, "the client is gone");
-        }
+        push(s, events & (EPOLLERR | EPOLLHUP));
         return;
     }
     if (s->state == WS_STATE_LINGER) {

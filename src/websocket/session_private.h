@@ -10,6 +10,7 @@ struct clowntalk_session {
     ws_watch watch;      /* the transport's descriptor */
     ws_timer timer;      /* OPEN: pings; CLOSING, LINGER: patience; DEAD: the MPM's grace */
     ws_task flush;       /* queued while something is to be written */
+    ws_task push;        /* delayed while no descriptor tells that the peer takes more */
     ws_task read_again;  /* queued while input filters may hold more than the socket shows */
     conn_rec *c;
     ws_transport transport;

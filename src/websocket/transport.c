@@ -24,6 +24,15 @@
 #define REST_BYTES 65536
 /* What one session may write before others have their turn. */
 #define BYTES_PER_ROUND 262144
+/*
+ * The least that H2StreamMaxMemSize can be, which nobody tells us. As long as mod_http2 holds less
+ * than this of a stream's output it takes one more bucket, of any size, without waiting.
+ */
+#define STREAM_ROOM 1024
+/* How soon mod_http2 is asked whether it has sent something, in milliseconds: at first, and at
+ * last. */
+#define STREAM_ASK_FIRST 1
+#define STREAM_ASK_LAST  64
 /* Messages in one system call. */
 #define VECTORS 64
 
@@ -63,6 +72,7 @@ void ws_transport_init(ws_transport *t, conn_rec *c, SSL *ssl)
     t->out = apr_brigade_create(c->pool, c->bucket_alloc);
     if (c->master) {
         t->kind = WS_TRANSPORT_STREAM;
+        t->held = apr_brigade_create(c->pool, c->bucket_alloc);
         return;
     }
     t->socket = ap_get_conn_socket(c);
@@ -290,10 +300,50 @@ static bool push_core(ws_transport *t)
     return true;
 }
 
+/*
+ * How many bytes mod_http2 holds. It deletes a bucket that it has sent when it is called the next
+ * time; then nobody but us uses the memory below.
+ */
+static size_t count_held(ws_transport *t)
+{
+    size_t length = 0;
+
+    for (apr_bucket *bucket = APR_BRIGADE_FIRST(t->held), *next;
+         bucket != APR_BRIGADE_SENTINEL(t->held); bucket = next) {
+        next = APR_BUCKET_NEXT(bucket);
+        if (((apr_bucket_refcount *)bucket->data)->refcount == 1) {
+            apr_bucket_delete(bucket);
+        } else {
+            length += bucket->length;
+        }
+    }
+    return length;
+}
+
+/*
+ * A write that waits for a client which does not open its window would hold up all that the
+ * session's thread has to do, up to its end, and mod_http2 knows no other. So we look at what it
+ * holds, and call it with nothing to have it look too.
+ */
+static bool push_stream(ws_transport *t)
+{
+    const apr_status_t status = ap_pass_brigade(t->c->output_filters, t->out);
+    const bool was_blocked = t->blocked;
+
+    t->blocked = count_held(t) >= STREAM_ROOM;
+    t->push_ms = !was_blocked || !t->push_ms    ? STREAM_ASK_FIRST
+                 : t->push_ms < STREAM_ASK_LAST ? 2 * t->push_ms
+                                                : STREAM_ASK_LAST;
+    return status == APR_SUCCESS && !t->c->aborted;
+}
+
 bool ws_transport_push(ws_transport *t)
 {
+    if (t->kind == WS_TRANSPORT_STREAM) {
+        return push_stream(t);
+    }
     t->blocked = false;
-    if (t->kind == WS_TRANSPORT_SOCKET || t->kind == WS_TRANSPORT_STREAM) {
+    if (t->kind == WS_TRANSPORT_SOCKET) {
         return !t->c->aborted;
     }
     if (!t->wire.writes) {
@@ -304,6 +354,11 @@ bool ws_transport_push(ws_transport *t)
     }
     t->blocked = t->wire.unsent != NULL;
     return true;
+}
+
+bool ws_transport_is_slow(const ws_transport *t)
+{
+    return t->blocked && (t->kind != WS_TRANSPORT_STREAM || t->push_ms >= STREAM_ASK_LAST);
 }
 
 /*
@@ -344,6 +399,16 @@ static ssize_t encrypt_some(ws_transport *t, ws_queue *queue)
     return (ssize_t)length;
 }
 
+/* A bucket of these bytes; a copy of it tells when mod_http2 has done with it. */
+static apr_bucket *held_bucket(ws_transport *t, const void *bytes, size_t length)
+{
+    apr_bucket *bucket = apr_bucket_heap_create(bytes, length, NULL, t->c->bucket_alloc), *copy;
+
+    apr_bucket_copy(bucket, &copy);
+    APR_BRIGADE_INSERT_TAIL(t->held, copy);
+    return bucket;
+}
+
 /* Hands the filters the next FILTER_BYTES. Returns how many; -1 where the connection broke. */
 static ssize_t pass_some(ws_transport *t, ws_queue *queue)
 {
@@ -352,15 +417,17 @@ static ssize_t pass_some(ws_transport *t, ws_queue *queue)
     const void *bytes = next_bytes(queue, room, &length);
     apr_status_t status;
 
-    APR_BRIGADE_INSERT_TAIL(
-        t->out, bytes == room
-                    ? apr_bucket_transient_create(room, length, t->c->bucket_alloc)
-                    : ws_outgoing_bucket(queue->first->outgoing, queue->offset, length,
-                                         t->c->bucket_alloc));
+    if (t->kind == WS_TRANSPORT_STREAM) {
+        APR_BRIGADE_INSERT_TAIL(t->out, held_bucket(t, bytes, length));
+        APR_BRIGADE_INSERT_TAIL(t->out, apr_bucket_flush_create(t->c->bucket_alloc));
+    } else {
+        APR_BRIGADE_INSERT_TAIL(
+            t->out, bytes == room ? apr_bucket_transient_create(room, length, t->c->bucket_alloc)
+                                  : ws_outgoing_bucket(queue->first->outgoing, queue->offset, length,
+                                                       t->c->bucket_alloc));
+        APR_BRIGADE_INSERT_TAIL(t->out, ws_push_bucket(t->c->bucket_alloc));
+    }
     ws_queue_advance(queue, length);
-    APR_BRIGADE_INSERT_TAIL(t->out, t->kind == WS_TRANSPORT_STREAM
-                                        ? apr_bucket_flush_create(t->c->bucket_alloc)
-                                        : ws_push_bucket(t->c->bucket_alloc));
     status = ap_pass_brigade(t->c->output_filters, t->out);
     apr_brigade_cleanup(t->out);
     return status == APR_SUCCESS && ws_transport_push(t) ? (ssize_t)length : -1;
@@ -467,6 +534,9 @@ void ws_transport_give_back(ws_transport *t)
         t->c->aborted = 1; /* or the MPM would wait for a peer that does not read */
     }
     ws_tls_give_back(&t->tls);
+    if (t->held) {
+        apr_brigade_cleanup(t->held);
+    }
     ws_wire_remove(&t->wire);
     t->c->keepalive = AP_CONN_CLOSE;
     /* What has waited for the peer's Close need not wait for its FIN half a minute, if it talks on. */

@@ -6,7 +6,7 @@
  *            a network end of our own (wire.h), never waiting (see docs/architecture.md)
  *   tls      mod_ssl's filters and no others, as soon as they hold nothing any more: its SSL object
  *            itself, with the same network end (tls.h)
- *   stream   of an HTTP/2 connection: through the filters, waiting, since the session has a thread of its own
+ *   stream   of an HTTP/2 connection: through the filters, handing mod_http2 no more than it takes without waiting
  *
  * It belongs to a session and its thread.
  */
@@ -40,7 +40,9 @@ typedef struct ws_transport {
     ws_wire wire;                 /* FILTERS, TLS: the network end */
     ws_tls tls;                   /* FILTERS, TLS: mod_ssl's object, where that can do without the filters */
     bool stream_begun;            /* STREAM: the request's own end has been read */
-    bool blocked;                 /* the peer does not take more: wait until `fd` is writable */
+    apr_bucket_brigade *held;     /* STREAM: copies of the buckets that mod_http2 has not sent yet */
+    bool blocked;                 /* the peer does not take more: wait until `fd` is writable ... */
+    int push_ms;                  /* ... or push after so many milliseconds, where this is not 0 */
     apr_bucket_brigade *in, *out;
     apr_interval_time_t timeout;  /* the MPM's, of the socket */
 } ws_transport;
@@ -67,8 +69,10 @@ ws_read ws_transport_read(ws_transport *transport, uint8_t *scratch,
  * False where the connection broke.
  */
 bool ws_transport_write(ws_transport *transport, ws_queue *queue);
-/* `fd` has become writable: writes what the filters have kept. False where the connection broke. */
+/* `fd` has become writable, or `push_ms` are over: writes what the filters have kept. False where the connection broke. */
 bool ws_transport_push(ws_transport *transport);
+/* Whether the peer is to blame for what waits: mod_http2 too takes a moment to pass something on. */
+bool ws_transport_is_slow(const ws_transport *transport);
 
 /* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
 bool ws_transport_hang_up(ws_transport *transport);

@@ -22,6 +22,7 @@ use constant TIMEOUT => 15;    # seconds, unless the caller says otherwise
 
 # new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS,
 #     receive_buffer => BYTES, send_buffer => BYTES, tls_options => {SSL_...})
+# new(socket => SOCKET): one that is connected already
 sub new {
     my ($class, %arg) = @_;
 
@@ -30,6 +31,10 @@ sub new {
         in      => '',
         eof     => 0,
     }, $class;
+    if ($self->{socket} = $arg{socket}) {
+        $self->{socket}->blocking(0);
+        return $self;
+    }
     my $host = $arg{host} || 'localhost';
     $self->{socket} = IO::Socket::INET->new(
         PeerAddr => $host eq 'localhost' ? '127.0.0.1' : $host,
