@@ -53,11 +53,6 @@ int64_t ws_loop_now(const ws_loop *loop)
     return loop->now;
 }
 
-int64_t ws_loop_ticks(const ws_loop *loop)
-{
-    return loop->tick;
-}
-
 /* ---- descriptors ---- */
 
 bool ws_loop_watch(ws_loop *loop, ws_watch *watch, int fd, uint32_t events)
@@ -120,8 +115,11 @@ void ws_timer_clear(ws_loop *loop, ws_timer *timer)
 void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds)
 {
     ws_timer_clear(loop, timer);
-    /* The current tick is partly over, so one more makes sure that the whole time passes. */
-    timer->tick = loop->tick + 1 + (milliseconds + WS_TICK_MS - 1) / WS_TICK_MS;
+    /*
+     * From the tick that it is now, not the last one that has run: after a long sleep, or while time makes up
+     * for it, that lies far back. It is partly over, so one more makes sure that the whole time passes.
+     */
+    timer->tick = loop->now / TICK_US + 1 + (milliseconds + WS_TICK_MS - 1) / WS_TICK_MS;
     link_timer(loop, timer);
     loop->timers++;
 }
@@ -342,7 +340,9 @@ ws_loop *ws_loop_create(void)
 
 void ws_loop_destroy(ws_loop *loop)
 {
-    read_mail(&loop->mailbox, 0);
+    do {
+        read_mail(&loop->mailbox, 0);
+    } while (loop->mail_first); /* what was read may have caused more; nobody else posts any more */
     pthread_mutex_destroy(&loop->mail_mutex);
     close(loop->mailbox.fd);
     close(loop->epoll);

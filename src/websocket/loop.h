@@ -71,8 +71,7 @@ void ws_loop_cancel(ws_loop *loop, ws_task *task);
 /* From any thread: `run` is called once on the loop's thread. */
 void ws_loop_post(ws_loop *loop, void (*run)(void *baton), void *baton);
 
-/* Monotonic time in microseconds as of this round, and the number of ticks that have passed. */
+/* Monotonic time in microseconds as of this round. */
 int64_t ws_loop_now(const ws_loop *loop);
-int64_t ws_loop_ticks(const ws_loop *loop);
 
 #endif
