@@ -36,6 +36,9 @@ typedef struct ws_transport {
     ws_wire wire;                 /* FILTERS: their network end */
     bool stream_begun;            /* STREAM: the request's own end has been read */
     bool blocked;                 /* the peer does not take more: wait until `fd` is writable */
+    int64_t written;              /* SOCKET: bytes that the socket has taken */
+    int64_t acknowledged;         /* when last asked: bytes of them that have arrived */
+    bool behind;                  /* when last asked: bytes waited for the peer to make room for them */
     apr_bucket_brigade *in, *out;
     apr_interval_time_t timeout;  /* the MPM's, of the socket */
 } ws_transport;
@@ -64,6 +67,12 @@ ws_read ws_transport_read(ws_transport *transport, uint8_t *scratch,
 bool ws_transport_write(ws_transport *transport, ws_queue *queue);
 /* `fd` has become writable: writes what the filters have kept. False where the connection broke. */
 bool ws_transport_push(ws_transport *transport);
+
+/*
+ * Whether bytes waited in this machine when this was last asked, since the peer had no room for them, and some have
+ * reached it since then: it reads, however slowly. False of a stream, whose connection is not ours.
+ */
+bool ws_transport_catches_up(ws_transport *transport);
 
 /* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
 bool ws_transport_hang_up(ws_transport *transport);
