@@ -7,7 +7,9 @@
 #include <apr_portable.h>
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -473,6 +475,7 @@ static ssize_t send_some(ws_transport *t, ws_queue *queue)
         return -1;
     }
     t->blocked = n < (ssize_t)wanted;
+    t->written += n > 0 ? n : 0;
     ws_queue_advance(queue, n > 0 ? (size_t)n : 0);
     return n > 0 ? n : 0;
 }
@@ -495,6 +498,22 @@ bool ws_transport_write(ws_transport *t, ws_queue *queue)
         budget -= (size_t)n;
     }
     return true;
+}
+
+/* What is unsent, the kernel cannot send: the peer's window is full. What is not, is on its way, or there. */
+bool ws_transport_catches_up(ws_transport *t)
+{
+    const int64_t before = t->acknowledged;
+    const bool was_behind = t->behind;
+    int on_the_way, unsent;
+
+    if (!t->socket || ioctl(t->fd, SIOCOUTQ, &on_the_way) != 0 ||
+        ioctl(t->fd, SIOCOUTQNSD, &unsent) != 0) {
+        return false;
+    }
+    t->acknowledged = t->written + t->wire.written - on_the_way;
+    t->behind = t->blocked || unsent > 0;
+    return was_behind && t->acknowledged > before;
 }
 
 /* ---- the end ---- */

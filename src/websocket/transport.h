@@ -40,6 +40,9 @@ typedef struct ws_transport {
     ws_wire wire;                 /* FILTERS, TLS: the network end */
     ws_tls tls;                   /* FILTERS, TLS: mod_ssl's object, where that can do without the filters */
     bool stream_begun;            /* STREAM: the request's own end has been read */
+    int64_t written;              /* SOCKET: bytes that the socket has taken */
+    int64_t acknowledged;         /* when last asked: bytes of them that have arrived */
+    bool behind;                  /* when last asked: bytes waited for the peer to make room for them */
     apr_bucket_brigade *held;     /* STREAM: copies of the buckets that mod_http2 has not sent yet */
     bool blocked;                 /* the peer does not take more: wait until `fd` is writable ... */
     int push_ms;                  /* ... or push after so many milliseconds, where this is not 0 */
@@ -73,6 +76,12 @@ bool ws_transport_write(ws_transport *transport, ws_queue *queue);
 bool ws_transport_push(ws_transport *transport);
 /* Whether the peer is to blame for what waits: mod_http2 too takes a moment to pass something on. */
 bool ws_transport_is_slow(const ws_transport *transport);
+
+/*
+ * Whether bytes waited in this machine when this was last asked, since the peer had no room for them, and some have
+ * reached it since then: it reads, however slowly. False of a stream, whose connection is not ours.
+ */
+bool ws_transport_catches_up(ws_transport *transport);
 
 /* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
 bool ws_transport_hang_up(ws_transport *transport);

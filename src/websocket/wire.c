@@ -95,6 +95,7 @@ static bool write_or_keep(ws_wire *wire, const struct iovec *pieces, size_t coun
         }
     }
     written = n > 0 ? (size_t)n : 0;
+    wire->written += (int64_t)written;
     for (size_t i = 0; i < count; i++) {
         const size_t length = pieces[i].iov_len, part = written < length ? written : length;
 
@@ -123,6 +124,7 @@ bool ws_wire_push(ws_wire *wire)
             return errno == EAGAIN;
         }
         wire->unsent_at += n > 0 ? (size_t)n : 0;
+        wire->written += n > 0 ? n : 0;
         if (wire->unsent_at == wire->unsent_length) {
             free(wire->unsent);
             wire->unsent = NULL;

@@ -30,6 +30,7 @@ typedef struct ws_wire {
     size_t received_length;
     uint8_t *unsent;           /* what the socket has not taken, on the heap; NULL: nothing */
     size_t unsent_length, unsent_at;
+    int64_t written;           /* bytes that the socket has taken */
 } ws_wire;
 
 /* When hooks are registered. */
