@@ -13,6 +13,7 @@
 #include "websocket/census.h"
 #include "websocket/handshake.h"
 #include "websocket/reactor.h"
+#include "websocket/tls.h"
 #include "websocket/upgrade.h"
 #include "websocket/wire.h"
 
@@ -589,6 +590,28 @@ static int stopping_code(void)
                : WS_CLOSE_GOING_AWAY;
 }
 
+/* What is known of a connection. In its slot, where there is anything to know. */
+typedef struct connection_notes {
+    SSL *ssl;                   /* mod_ssl's, on a connection that has one */
+    clowntalk_session *session; /* where it was suspended */
+} connection_notes;
+
+static connection_notes *notes_of(conn_rec *c)
+{
+    connection_notes *notes = ap_get_module_config(c->conn_config, &clowntalk_module);
+
+    if (!notes) {
+        notes = apr_pcalloc(c->pool, sizeof *notes);
+        ap_set_module_config(c->conn_config, &clowntalk_module, notes);
+    }
+    return notes;
+}
+
+static void clowntalk_tls_found(conn_rec *c, SSL *ssl)
+{
+    notes_of(c)->ssl = ssl;
+}
+
 /* In an asynchronous MPM the worker thread goes on to other work and the reactor takes over. */
 static int begin_session(request_rec *r, const ct_dir_settings *settings,
                          const ws_agreement *agreement, const clowntalk_handler *handler,
@@ -606,10 +629,10 @@ static int begin_session(request_rec *r, const ct_dir_settings *settings,
         .max_age = settings->max_age,
         .deflate = agreement->deflate,
     };
-    session = ws_session_create(c, own, handler, data, apr_pstrdup(c->pool, r->user));
+    session = ws_session_create(c, notes_of(c)->ssl, own, handler, data, apr_pstrdup(c->pool, r->user));
     /* What an internal redirect (mod_rewrite in a <Directory>, FallbackResource) leads to cannot be suspended. */
     if (mpm_is_async && c->cs && !c->master && !r->prev) {
-        ap_set_module_config(c->conn_config, &clowntalk_module, session);
+        notes_of(c)->session = session;
         return SUSPENDED;
     }
     status = ws_reactor_serve(session, stopping_code);
@@ -670,16 +693,16 @@ static int clowntalk_content(request_rec *r)
  */
 static void clowntalk_suspend(conn_rec *c, request_rec *r)
 {
-    clowntalk_session *session = ap_get_module_config(c->conn_config, &clowntalk_module);
+    const connection_notes *notes = ap_get_module_config(c->conn_config, &clowntalk_module);
     apr_allocator_t *allocator = apr_pool_allocator_get(c->pool);
 
-    if (!session || !r || r->status != HTTP_SWITCHING_PROTOCOLS) {
+    if (!notes || !notes->session || !r || r->status != HTTP_SWITCHING_PROTOCOLS) {
         return;
     }
     apr_allocator_max_free_set(allocator, 1); /* the request's memory goes back to the system */
     ap_process_request_after_handler(r);
     c->cs->state = CONN_STATE_SUSPENDED; /* or the MPM's counters go wrong at the end */
-    ws_reactor_adopt(session);
+    ws_reactor_adopt(notes->session);
 }
 
 /* ---- processes ---- */
@@ -904,6 +927,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_config(clowntalk_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     /* A child process has been forked: its reactor starts. */
     ap_hook_child_init(clowntalk_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* mod_ssl is about to shake hands: sessions do without its filters later. */
+    ws_tls_register(pool, clowntalk_tls_found);
     /* A request has passed access control, authentication and authorization. */
     ap_hook_handler(clowntalk_content, NULL, NULL, APR_HOOK_MIDDLE);
     /* The MPM lets go of the connection. Last: what others do with the request must be over. */

@@ -16,12 +16,14 @@ use constant {
     PING => ClownTalk::Client::PING, PONG => ClownTalk::Client::PONG,
 };
 use constant MAX_MESSAGE => 16384;    # ClownTalkMaxMessage's default
+use constant MIB         => 1 << 20;
 
 my $scheme;
 my $large;    # a client whose messages may be large, used again and again
 
 sub url     { return ClownTalk::Suite->url($scheme, $_[0] // '/echo') }
 sub fresh   { return ClownTalk::Client->connect(url(), auto_pong => 0, @_) }
+sub fresh_at { return ClownTalk::Client->connect(url($_[0]), auto_pong => 0) }
 sub frame   { return ClownTalk::Client::frame(@_) }
 sub hex_of  { return join ' ', unpack '(H2)*', $_[0] }
 sub close_payload { my ($code, $reason) = @_; return pack('n', $code) . encode('UTF-8', $reason // '') }
@@ -270,6 +272,57 @@ sub test_size {
         frame(opcode => CONTINUATION, payload => 'x');
 }
 
+# ---- sections 5.2 and 5.4: 16 MiB, where the limit allows it, a mebibyte at a time ----
+
+# Sends what it is given in writes of a mebibyte, and nothing else is sent meanwhile.
+sub send_in_mebibytes {
+    my ($client, $bytes) = @_;
+
+    for (my $at = 0; $at < length $bytes; $at += MIB) {
+        $client->send_raw(substr $bytes, $at, MIB);
+    }
+}
+
+sub test_sixteen_mebibytes {
+    my $most   = 16 * MIB;
+    my $bytes  = substr join('', map { pack 'N', $_ * 2654435761 % 2**32 } 1 .. MIB / 4) x 16, 0, $most;
+    my $text   = substr(encode('UTF-8', "21.5 ℃, ") x ($most / 11 + 1), 0, $most - 1) =~ s/[\x80-\xff]{1,2}\z//r;
+    my $client = fresh_at('/echo/huge');
+
+    # What comes back, compared without printing it.
+    my $comes_back = sub {
+        my ($name, $payload, $opcode) = @_;
+        my $frame = $client->read_frame(60);
+        ok $frame && $frame->{opcode} == $opcode && $frame->{fin} && $frame->{payload} eq $payload, $name
+            or diag 'got ' . ($frame ? "opcode $frame->{opcode}, " . length($frame->{payload}) . ' bytes' : 'the end');
+    };
+    send_in_mebibytes($client, frame(opcode => BINARY, payload => $bytes));
+    $comes_back->('16 MiB in a frame', $bytes, BINARY);
+    send_in_mebibytes($client, join '', map {
+        frame(opcode => $_ ? CONTINUATION : BINARY, fin => $_ == 15, payload => substr $bytes, $_ * MIB, MIB)
+    } 0 .. 15);
+    $comes_back->('16 MiB in fragments of one', $bytes, BINARY);
+    send_in_mebibytes($client, frame(payload => $text));
+    $comes_back->('a text of ' . length($text) . ' bytes', $text, TEXT);
+
+    # A mebibyte that is many frames: each is answered, in order.
+    my @small = map { substr $bytes, $_ * 997, 90 + $_ % 36 } 0 .. 9000;
+    $client->send_raw(join '', map { frame(opcode => BINARY, payload => $_) } @small);
+    my @back = map { ($client->read_frame || {payload => 'none'})->{payload} } @small;
+    ok join('|', @back) eq join('|', @small), 'more than a mebibyte of small frames in one write: all come back, in order';
+
+    $client->send_raw(substr frame(opcode => BINARY, announce => $most + 1), 0, 14);
+    expect_close $client, 1009, qr/./, 'a byte more is refused as soon as it is announced';
+    $client = fresh_at('/echo/huge');
+    $client->send_frame(fin => 0, opcode => BINARY, payload => substr $bytes, 0, MIB);
+    $client->send_raw(substr frame(opcode => CONTINUATION, announce => 15 * MIB + 1), 0, 14);
+    expect_close $client, 1009, qr/./, 'the same as a fragment';
+    $client = fresh_at('/echo/huge');
+    substr $text, 5 * MIB, 1, "\xff";
+    eval { send_in_mebibytes($client, frame(payload => $text)) };    # it is not read to its end
+    expect_close $client, 1007, qr/8\.1/, 'and a text that is wrong in its sixth mebibyte: section 8.1';
+}
+
 # ---- how the bytes arrive makes no difference ----
 
 sub test_arrival {
@@ -309,6 +362,7 @@ for my $each (qw(ws wss)) {
     subtest "$scheme: section 5, violations: 1002"    => \&test_violations;
     subtest "$scheme: section 8.1, UTF-8: 1007"       => \&test_utf8;
     subtest "$scheme: section 7.4.1, size: 1009"      => \&test_size;
+    subtest "$scheme: sections 5.2 and 5.4, 16 MiB"    => \&test_sixteen_mebibytes;
     subtest "$scheme: however the bytes arrive"       => \&test_arrival;
     undef $large;
 }

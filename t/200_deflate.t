@@ -36,6 +36,9 @@ ClownTalkStateDir "@t_state@/clowntalk"
     ClownTalkMaxMessage 1048576
     ClownTalkBacklog    4194304
 </Location>
+<Location "/echo/huge">
+    ClownTalkMaxMessage 16777216
+</Location>
 <Location "/off">
     ClownTalkHandler echo
     ClownTalkDeflate Off
@@ -277,6 +280,28 @@ sub test_violations {
     expect_close $client, 1007, 'bad UTF-8 in the first fragment';
 }
 
+# ---- 16 MiB where the limit allows it ----
+
+sub test_sixteen_mebibytes {
+    my $most   = 16 << 20;
+    my $text   = plain_text($most);
+    my $client = client('/echo/huge');
+    my $small  = ClownTalk::Deflate::compress($text);
+
+    cmp_ok length $small, '<', $most / 2, length($small) . " bytes for $most";
+    $client->send_frame(rsv => RSV1, payload => $small);
+    my $back = ClownTalk::Deflate::read_inflated($client);
+    ok $back->{text} eq $text && $back->{rsv} == RSV1, '16 MiB of text in a compressed frame come back compressed';
+    my @parts = unpack '(a1048576)*', $small;
+    $client->send_frame(opcode => $_ ? CONTINUATION : TEXT, rsv => $_ ? 0 : RSV1, fin => $_ == $#parts, payload => $parts[$_])
+        for 0 .. $#parts;
+    ok ClownTalk::Deflate::read_inflated($client)->{text} eq $text, 'in ' . @parts . ' compressed fragments, too';
+    $client->send_frame(payload => $text);
+    ok ClownTalk::Deflate::read_inflated($client)->{text} eq $text, 'and plain ones are answered compressed';
+    eval { $client->send_frame(rsv => RSV1, payload => ClownTalk::Deflate::compress("$text!")) };
+    expect_close $client, 1009, 'a byte more';
+}
+
 # ---- a bomb: ClownTalkMaxMessage holds for what comes out ----
 
 sub test_bombs {
@@ -360,6 +385,7 @@ for my $each (qw(ws wss)) {
     subtest "$scheme: section 7.2.3, examples"           => \&test_examples;
     subtest "$scheme: section 7.1.1, context takeover"   => \&test_context;
     subtest "$scheme: sections 6 and 7.2.2, violations"  => \&test_violations;
+    subtest "$scheme: sections 6 and 7.2, 16 MiB"        => \&test_sixteen_mebibytes;
     subtest "$scheme: bombs: 1009"                       => \&test_bombs;
     subtest "$scheme: publications"                      => \&test_publications;
 }

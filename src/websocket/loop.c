@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 
 /* Descriptors taken from epoll at once. A round of tasks follows, so that none waits for too many others. */
 #define EVENTS_PER_ROUND 256
+/* Late tasks of one round: what they take is what an answer may have to wait for, well below a millisecond each way. */
+#define LATE_PER_ROUND 64
 /* The timer wheel: a slot per tick. A timer that is further away goes round more than once. */
 #define WHEEL_SLOTS 256
 #define TICK_US (WS_TICK_MS * 1000)
@@ -33,8 +36,8 @@ struct ws_loop {
     int64_t tick; /* the last one whose timers have run */
     unsigned timers;
     ws_timer wheel[WHEEL_SLOTS]; /* heads of rings */
-    ws_task *task_first, **task_last;
-    ws_task *delayed; /* in no order */
+    /* Heads of rings: what runs in this round, what takes its turn, and what is to run later, in no order. */
+    ws_task prompt, late, delayed;
 };
 
 static int64_t monotonic_us(void)
@@ -48,11 +51,6 @@ static int64_t monotonic_us(void)
 int64_t ws_loop_now(const ws_loop *loop)
 {
     return loop->now;
-}
-
-int64_t ws_loop_ticks(const ws_loop *loop)
-{
-    return loop->tick;
 }
 
 /* ---- descriptors ---- */
@@ -117,8 +115,11 @@ void ws_timer_clear(ws_loop *loop, ws_timer *timer)
 void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds)
 {
     ws_timer_clear(loop, timer);
-    /* The current tick is partly over, so one more makes sure that the whole time passes. */
-    timer->tick = loop->tick + 1 + (milliseconds + WS_TICK_MS - 1) / WS_TICK_MS;
+    /*
+     * From the tick that it is now, not the last one that has run: after a long sleep, or while time makes up
+     * for it, that lies far back. It is partly over, so one more makes sure that the whole time passes.
+     */
+    timer->tick = loop->now / TICK_US + 1 + (milliseconds + WS_TICK_MS - 1) / WS_TICK_MS;
     link_timer(loop, timer);
     loop->timers++;
 }
@@ -166,81 +167,87 @@ static void run_timers(ws_loop *loop)
 
 /* ---- tasks ---- */
 
+static void link_task(ws_task *head, ws_task *task)
+{
+    task->next = head;
+    task->previous = head->previous;
+    head->previous->next = task;
+    head->previous = task;
+}
+
+void ws_loop_cancel(ws_loop *loop, ws_task *task)
+{
+    (void)loop;
+    if (task->next) {
+        task->previous->next = task->next;
+        task->next->previous = task->previous;
+        task->next = task->previous = NULL;
+    }
+}
+
 void ws_loop_defer(ws_loop *loop, ws_task *task)
 {
-    if (!task->queued) {
-        task->queued = true;
-        task->next = NULL;
-        *loop->task_last = task;
-        loop->task_last = &task->next;
+    if (task->next && task->later) {
+        ws_loop_cancel(loop, task);
+    }
+    if (!task->next) {
+        task->later = false;
+        link_task(&loop->prompt, task);
+    }
+}
+
+void ws_loop_defer_late(ws_loop *loop, ws_task *task)
+{
+    if (!task->next) {
+        task->later = true;
+        link_task(&loop->late, task);
     }
 }
 
 void ws_loop_delay(ws_loop *loop, ws_task *task, int milliseconds)
 {
-    if (!task->queued) {
-        task->queued = true;
+    if (!task->next) {
+        task->later = true;
         task->due = loop->now + milliseconds * INT64_C(1000);
-        task->next = loop->delayed;
-        loop->delayed = task;
+        link_task(&loop->delayed, task);
     }
 }
 
-void ws_loop_cancel(ws_loop *loop, ws_task *task)
+static bool is_empty(const ws_task *head)
 {
-    if (!task->queued) {
-        return;
-    }
-    for (ws_task **at = &loop->delayed; *at; at = &(*at)->next) {
-        if (*at == task) {
-            *at = task->next;
-            break;
-        }
-    }
-    for (ws_task **at = &loop->task_first; *at; at = &(*at)->next) {
-        if (*at == task) {
-            *at = task->next;
-            if (loop->task_last == &task->next) {
-                loop->task_last = at;
-            }
-            break;
-        }
-    }
-    task->queued = false;
+    return head->next == head;
 }
 
-/* Queues what is due among this round's tasks. */
-static void queue_delayed(ws_loop *loop)
+/* Moves what is due to this round's tasks. */
+static void run_delayed(ws_loop *loop)
 {
-    for (ws_task **at = &loop->delayed; *at;) {
-        ws_task *task = *at;
-
-        if (task->due > loop->now) {
-            at = &task->next;
-            continue;
+    for (ws_task *task = loop->delayed.next, *next; task != &loop->delayed; task = next) {
+        next = task->next;
+        if (task->due <= loop->now) {
+            ws_loop_defer(loop, task);
         }
-        *at = task->next;
-        task->queued = false;
-        ws_loop_defer(loop, task);
     }
 }
 
-/* Runs what was queued until now; what is queued meanwhile waits for the next round. */
-static void run_tasks(ws_loop *loop)
+/* Runs up to `most` of what was queued until now; what is queued meanwhile waits for the next round. */
+static void run_queue(ws_loop *loop, ws_task *head, unsigned most)
 {
     ws_task end = {0}; /* marks where this round's tasks stop */
 
-    if (!loop->task_first) {
-        return;
-    }
-    ws_loop_defer(loop, &end);
-    while (loop->task_first != &end) {
-        ws_task *task = loop->task_first;
+    link_task(head, &end);
+    while (head->next != &end && most-- > 0) {
+        ws_task *task = head->next;
 
-        ws_loop_cancel(loop, task); /* the first: found at once */
+        ws_loop_cancel(loop, task);
         task->run(task);
     }
     ws_loop_cancel(loop, &end);
+}
+
+static void run_tasks(ws_loop *loop)
+{
+    run_queue(loop, &loop->prompt, UINT_MAX);
+    run_queue(loop, &loop->late, LATE_PER_ROUND);
 }
 
 /* ---- the mailbox ---- */
@@ -304,7 +311,9 @@ ws_loop *ws_loop_create(void)
     loop->mailbox.fd = -1;
     loop->mailbox.ready = read_mail;
     loop->mail_last = &loop->mail_first;
-    loop->task_last = &loop->task_first;
+    loop->prompt.next = loop->prompt.previous = &loop->prompt;
+    loop->late.next = loop->late.previous = &loop->late;
+    loop->delayed.next = loop->delayed.previous = &loop->delayed;
     loop->now = monotonic_us();
     loop->tick = loop->now / TICK_US;
     for (int i = 0; i < WHEEL_SLOTS; i++) {
@@ -331,7 +340,9 @@ ws_loop *ws_loop_create(void)
 
 void ws_loop_destroy(ws_loop *loop)
 {
-    read_mail(&loop->mailbox, 0);
+    do {
+        read_mail(&loop->mailbox, 0);
+    } while (loop->mail_first); /* what was read may have caused more; nobody else posts any more */
     pthread_mutex_destroy(&loop->mail_mutex);
     close(loop->mailbox.fd);
     close(loop->epoll);
@@ -348,13 +359,13 @@ static int patience(const ws_loop *loop, bool bounded)
 {
     int64_t next = INT64_MAX;
 
-    if (loop->task_first) {
+    if (!is_empty(&loop->prompt) || !is_empty(&loop->late)) {
         return 0;
     }
     if (loop->timers > 0) {
         next = (loop->now / TICK_US + 1) * TICK_US;
     }
-    for (const ws_task *task = loop->delayed; task; task = task->next) {
+    for (const ws_task *task = loop->delayed.next; task != &loop->delayed; task = task->next) {
         next = task->due < next ? task->due : next;
     }
     if (next == INT64_MAX) {
@@ -381,7 +392,7 @@ void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
             }
         }
         run_timers(loop);
-        queue_delayed(loop);
+        run_delayed(loop);
         if (every_round) {
             every_round(baton);
         }

@@ -32,9 +32,9 @@ typedef struct ws_timer {
 /* Something to do at the end of the current round, or of one soon. Embedded; all zero is one that is not queued. */
 typedef struct ws_task {
     void (*run)(struct ws_task *task);
-    struct ws_task *next;
-    int64_t due; /* a delayed one: microseconds of the loop's clock */
-    bool queued;
+    struct ws_task *next, *previous; /* in its queue's ring; NULL: not queued */
+    bool later;                      /* late or delayed: ws_loop_defer() moves it forward */
+    int64_t due;                     /* a delayed one: microseconds of the loop's clock */
 } ws_task;
 
 /* NULL where the system refuses descriptors (errno says why). */
@@ -58,15 +58,20 @@ void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds);
 void ws_timer_clear(ws_loop *loop, ws_timer *timer);
 /* Runs at the end of the round, or of the next one where it was queued by a task. */
 void ws_loop_defer(ws_loop *loop, ws_task *task);
+/*
+ * The same for what there may be thousands of at once: runs when its turn comes, a number of them in each round, so
+ * that meanwhile what comes in is read and answered.
+ */
+void ws_loop_defer_late(ws_loop *loop, ws_task *task);
 /* Runs after some milliseconds: finer than a timer, and meant for a loop that has few of them. */
 void ws_loop_delay(ws_loop *loop, ws_task *task, int milliseconds);
+/* A task that is queued already stays where it is; only ws_loop_defer() moves a late or delayed one forward. */
 void ws_loop_cancel(ws_loop *loop, ws_task *task);
 
 /* From any thread: `run` is called once on the loop's thread. */
 void ws_loop_post(ws_loop *loop, void (*run)(void *baton), void *baton);
 
-/* Monotonic time in microseconds as of this round, and the number of ticks that have passed. */
+/* Monotonic time in microseconds as of this round. */
 int64_t ws_loop_now(const ws_loop *loop);
-int64_t ws_loop_ticks(const ws_loop *loop);
 
 #endif

@@ -17,6 +17,7 @@ struct ws_reactor {
     unsigned table_size;
     apr_uint64_t next_id;
     uint8_t scratch[WS_SCRATCH_BYTES]; /* for reading */
+    const clowntalk_session *reading;  /* whose messages are being handled; NULL: nobody's */
     ws_deflate *compressor; /* for all its sessions; made when the first one begins */
     unsigned number; /* among the process's reactors: the upper bits of session ids */
     /* What a handler keeps per reactor: the link to the hub. Freed with the reactor. */

@@ -39,7 +39,7 @@ static void on_read_again(ws_task *task);
 #define SESSION_OF(pointer, member)                                                                \
     ((clowntalk_session *)((char *)(pointer)-offsetof(clowntalk_session, member)))
 
-clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
+clowntalk_session *ws_session_create(conn_rec *c, SSL *ssl, const ws_settings *settings,
                                      const clowntalk_handler *handler, void *data, const char *user)
 {
     clowntalk_session *s = apr_pcalloc(c->pool, sizeof *s);
@@ -55,7 +55,7 @@ clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
     s->handler = handler;
     s->data = data;
     s->user = user;
-    ws_transport_init(&s->transport, c);
+    ws_transport_init(&s->transport, c, ssl);
     ws_queue_init(&s->queue);
     ws_parser_init(&s->parser, settings->max_message, true, settings->deflate.agreed);
     ws_inflate_init(&s->inflate, &settings->deflate, settings->max_message);
@@ -214,7 +214,7 @@ static void on_flush(ws_task *task)
     if (is_blocked(s)) {
         wait_for_room(s);
     } else if (s->queue.first) {
-        ws_loop_defer(loop, &s->flush);
+        ws_loop_defer_late(loop, &s->flush);
     } else if (s->state == WS_STATE_LINGER && !s->hung_up) {
         hang_up(s);
     } else if (s->watch.events != EPOLLIN) {
@@ -223,13 +223,13 @@ static void on_flush(ws_task *task)
     }
 }
 
-static void enqueue(clowntalk_session *s, ws_outgoing *message)
+static void enqueue(clowntalk_session *s, ws_outgoing *message, bool late)
 {
     ws_outgoing *outgoing =
         ws_outgoing_for(message, &s->settings->deflate, s->reactor->compressor);
 
     if (!is_blocked(s)) {
-        ws_loop_defer(s->reactor->loop, &s->flush);
+        (late ? ws_loop_defer_late : ws_loop_defer)(s->reactor->loop, &s->flush);
     } else if (outgoing->topic) {
         ws_queue_drop_topic(&s->queue, outgoing->topic);
     }
@@ -242,7 +242,7 @@ static void enqueue_frame(clowntalk_session *s, enum ws_opcode opcode, const voi
     ws_outgoing *outgoing =
         ws_outgoing_create(opcode, payload, length, topic, topic ? strlen(topic) : 0);
 
-    enqueue(s, outgoing);
+    enqueue(s, outgoing, false);
     ws_outgoing_release(outgoing);
 }
 
@@ -256,12 +256,18 @@ static void enqueue_close(clowntalk_session *s, uint16_t code, const char *reaso
     }
 }
 
+/* Publications, and what one client's message sends to others, may go to thousands: answers come first. */
+static bool may_be_late(const clowntalk_session *s, const ws_outgoing *outgoing)
+{
+    return outgoing->topic || (s->reactor->reading && s->reactor->reading != s);
+}
+
 bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
 {
     if (s->state != WS_STATE_OPEN) {
         return false;
     }
-    enqueue(s, outgoing);
+    enqueue(s, outgoing, may_be_late(s, outgoing));
     if (ws_transport_is_slow(&s->transport) && s->queue.bytes > s->settings->backlog) {
         LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
                     "the client does not read: more than %" APR_SIZE_T_FMT
@@ -424,8 +430,11 @@ static void on_bytes(void *baton, uint8_t *data, size_t length)
 /* One read, so that a fast client does not starve the others. */
 static void read_some(clowntalk_session *s)
 {
-    const ws_read result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
+    ws_read result;
 
+    s->reactor->reading = s;
+    result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
+    s->reactor->reading = NULL;
     if (s->state > WS_STATE_CLOSING) {
         return; /* our Close goes out first, also where the peer's came with the end of the stream */
     }
@@ -522,6 +531,9 @@ static void start_clock(clowntalk_session *s)
 /* Half an interval has passed. False where the client is dead, and the session ended. */
 static bool on_ping_time(clowntalk_session *s)
 {
+    if (ws_transport_catches_up(&s->transport)) {
+        s->pings = 0; /* they lie behind what it has not read yet, but it reads */
+    }
     if (s->pings >= MAX_UNANSWERED_PINGS) {
         LOG_SESSION(s, APLOG_INFO, 0, "CT0035",
                     "the client has answered neither of %d pings: taken for dead",

@@ -13,6 +13,8 @@
 #include "mod_clowntalk.h"
 #include "outgoing.h"
 
+#include <openssl/ssl.h>
+
 typedef struct ws_reactor ws_reactor;
 
 /* What the configuration says about a session, resolved at its handshake. */
@@ -34,9 +36,9 @@ typedef enum ws_state {
 
 /*
  * Makes a session for a connection whose handshake has succeeded; `settings`, `handler` and `data` must live in
- * c->pool or longer. On the worker thread.
+ * c->pool or longer. `ssl` as ws_tls_register() has told, or NULL. On the worker thread.
  */
-clowntalk_session *ws_session_create(conn_rec *c, const ws_settings *settings,
+clowntalk_session *ws_session_create(conn_rec *c, SSL *ssl, const ws_settings *settings,
                                      const clowntalk_handler *handler, void *data,
                                      const char *user);
 /*

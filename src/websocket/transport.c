@@ -7,7 +7,9 @@
 #include <apr_portable.h>
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -20,6 +22,8 @@
 #define FILTER_BYTES 16384
 /* How often an empty answer is asked again for what the core filter may hold. */
 #define ASK_AGAIN 4
+/* What is read of it before others have their turn. */
+#define REST_BYTES 65536
 /* What one session may write before others have their turn. */
 #define BYTES_PER_ROUND 262144
 /*
@@ -37,7 +41,8 @@
 /* Filters that only count, or that have nothing more to do once the request is over. */
 static bool is_transparent(const char *name)
 {
-    static const char *const names[] = {"core", "core_in", "log_input_output", "reqtimeout"};
+    static const char *const names[] = {"core",        "core_in",        "log_input_output",
+                                        "reqtimeout",  "clowntalk_wire"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0) {
@@ -47,15 +52,22 @@ static bool is_transparent(const char *name)
     return false;
 }
 
-static bool are_transparent(const ap_filter_t *filters)
+/* Whether nothing is lost without these filters: they are transparent, or `replaced`. */
+static bool can_do_without(const ap_filter_t *filters, bool (*replaced)(const char *name))
 {
-    while (filters && is_transparent(filters->frec->name)) {
+    while (filters && (is_transparent(filters->frec->name) ||
+                       (replaced && replaced(filters->frec->name)))) {
         filters = filters->next;
     }
     return filters == NULL;
 }
 
-void ws_transport_init(ws_transport *t, conn_rec *c)
+static bool only_these(const conn_rec *c, bool (*replaced)(const char *name))
+{
+    return can_do_without(c->input_filters, replaced) && can_do_without(c->output_filters, replaced);
+}
+
+void ws_transport_init(ws_transport *t, conn_rec *c, SSL *ssl)
 {
     *t = (ws_transport){.c = c, .fd = -1};
     t->in = apr_brigade_create(c->pool, c->bucket_alloc);
@@ -66,9 +78,10 @@ void ws_transport_init(ws_transport *t, conn_rec *c)
         return;
     }
     t->socket = ap_get_conn_socket(c);
-    t->kind = are_transparent(c->input_filters) && are_transparent(c->output_filters)
-                  ? WS_TRANSPORT_SOCKET
-                  : WS_TRANSPORT_FILTERS;
+    t->kind = only_these(c, NULL) ? WS_TRANSPORT_SOCKET : WS_TRANSPORT_FILTERS;
+    if (ssl && only_these(c, ws_tls_replaces)) {
+        t->tls.ssl = ssl;
+    }
 }
 
 /* The descriptor that tells of input: the socket, or a stream's pipe. -1 where there is none. */
@@ -169,6 +182,17 @@ static ws_read read_filters(ws_transport *t, uint8_t *scratch,
     return status == APR_SUCCESS && !empty ? WS_READ_MORE : WS_READ_ALL;
 }
 
+/* The filters hold nothing any more: where they can be done without, they are. */
+static void leave_filters(ws_transport *t)
+{
+    if (t->kind == WS_TRANSPORT_SOCKET) {
+        t->input_direct = true;
+    } else if (t->kind == WS_TRANSPORT_FILTERS && t->tls.ssl && t->wire.reads && t->wire.writes &&
+               !t->wire.ended && ws_tls_take(&t->tls, &t->wire)) {
+        t->kind = WS_TRANSPORT_TLS;
+    }
+}
+
 /*
  * Reads once from the socket, and has the filters make of it what they can. A short answer does not
  * mean that they want more: a TLS record may carry no data (a key update).
@@ -190,21 +214,51 @@ static ws_read read_wire(ws_transport *t, uint8_t *scratch,
              (t->wire.received_length > 0 ? t->got > 0 || t->wire.received_length < before
                                           : t->got >= READ_BYTES));
     ws_wire_forget(&t->wire);
-    return result == WS_READ_ENDED ? WS_READ_ENDED : WS_READ_ALL;
+    if (result == WS_READ_ENDED) {
+        return WS_READ_ENDED;
+    }
+    leave_filters(t);
+    return WS_READ_ALL;
 }
 
-/* Reads what httpd has read before the session began. */
+/* Reads once from the socket, and decrypts what came: OpenSSL asks until nothing is left. */
+static ws_read read_tls(ws_transport *t, uint8_t *scratch,
+                        void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
+{
+    uint8_t raw[WS_SCRATCH_BYTES];
+    int n;
+
+    if (!ws_wire_receive(&t->wire, raw, sizeof raw)) {
+        return WS_READ_ALL;
+    }
+    while ((n = ws_tls_read(&t->tls, scratch, WS_SCRATCH_BYTES)) > 0) {
+        feed(baton, scratch, (size_t)n);
+    }
+    ws_wire_forget(&t->wire);
+    return n < 0 ? WS_READ_ENDED : WS_READ_ALL;
+}
+
+/*
+ * Reads what httpd has read before the session began. Filters give as little at a time as a TLS record: unless they are
+ * asked again, a client that writes steadily is never done with.
+ */
 static ws_read read_rest(ws_transport *t, uint8_t *scratch,
                          void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
 {
-    ws_read result = read_filters(t, scratch, feed, baton);
+    ws_read result;
+    size_t got = 0;
+    int empty = 0;
 
-    for (int i = 0; i < ASK_AGAIN && result == WS_READ_ALL && t->kind == WS_TRANSPORT_FILTERS &&
-                    !t->wire.reads;
-         i++) {
+    do {
         result = read_filters(t, scratch, feed, baton);
+        got += t->got;
+        empty += result == WS_READ_ALL;
+    } while (result == WS_READ_MORE ? got < REST_BYTES
+                                    : result == WS_READ_ALL && empty <= ASK_AGAIN &&
+                                          t->kind == WS_TRANSPORT_FILTERS && !t->wire.reads);
+    if (result == WS_READ_ALL) {
+        leave_filters(t);
     }
-    t->input_direct = result == WS_READ_ALL && t->kind == WS_TRANSPORT_SOCKET;
     return result;
 }
 
@@ -213,6 +267,9 @@ ws_read ws_transport_read(ws_transport *t, uint8_t *scratch,
 {
     ssize_t n;
 
+    if (t->kind == WS_TRANSPORT_TLS) {
+        return read_tls(t, scratch, feed, baton);
+    }
     if (t->kind == WS_TRANSPORT_FILTERS && t->wire.reads) {
         return read_wire(t, scratch, feed, baton);
     }
@@ -307,17 +364,17 @@ bool ws_transport_is_slow(const ws_transport *t)
 }
 
 /*
- * A bucket of the queue's next bytes, up to FILTER_BYTES: a message where it is one, otherwise a copy of
- * several in `room`. mod_ssl would put them together, too, but in a buffer that the connection keeps.
+ * The queue's next bytes, up to FILTER_BYTES: of the first message where that is all, otherwise a copy of several in
+ * `room`, for one TLS record. mod_ssl would put them together, too, but in a buffer that the connection keeps.
  */
-static apr_bucket *next_bucket(ws_transport *t, ws_queue *queue, char *room, size_t *length)
+static const void *next_bytes(const ws_queue *queue, char *room, size_t *length)
 {
     size_t offset = queue->offset, left = queue->first->outgoing->length - offset;
 
     *length = 0;
     if (!queue->first->next || left >= FILTER_BYTES) {
         *length = left < FILTER_BYTES ? left : FILTER_BYTES;
-        return ws_outgoing_bucket(queue->first->outgoing, offset, *length, t->c->bucket_alloc);
+        return queue->first->outgoing->frame + offset;
     }
     for (ws_waiting *at = queue->first; at && *length < FILTER_BYTES; at = at->next, offset = 0) {
         const size_t rest = at->outgoing->length - offset;
@@ -326,18 +383,29 @@ static apr_bucket *next_bucket(ws_transport *t, ws_queue *queue, char *room, siz
         memcpy(room + *length, at->outgoing->frame + offset, part);
         *length += part;
     }
-    return apr_bucket_transient_create(room, *length, t->c->bucket_alloc);
+    return room;
 }
 
-/* A bucket of the queue's next bytes, and a copy that tells when mod_http2 has done with it. */
-static apr_bucket *next_held_bucket(ws_transport *t, ws_queue *queue, char *room, size_t *length)
+/* Encrypts the next FILTER_BYTES. Returns how many; -1 where the connection broke. */
+static ssize_t encrypt_some(ws_transport *t, ws_queue *queue)
 {
-    apr_bucket *source = next_bucket(t, queue, room, length), *bucket, *copy;
-    const char *data;
+    char room[FILTER_BYTES];
+    size_t length;
+    const void *bytes = next_bytes(queue, room, &length);
 
-    apr_bucket_read(source, &data, length, APR_BLOCK_READ); /* memory: it cannot fail */
-    bucket = apr_bucket_heap_create(data, *length, NULL, t->c->bucket_alloc);
-    apr_bucket_destroy(source);
+    if (!ws_tls_write(&t->tls, bytes, (int)length)) {
+        return -1;
+    }
+    t->blocked = t->wire.unsent != NULL;
+    ws_queue_advance(queue, length);
+    return (ssize_t)length;
+}
+
+/* A bucket of these bytes; a copy of it tells when mod_http2 has done with it. */
+static apr_bucket *held_bucket(ws_transport *t, const void *bytes, size_t length)
+{
+    apr_bucket *bucket = apr_bucket_heap_create(bytes, length, NULL, t->c->bucket_alloc), *copy;
+
     apr_bucket_copy(bucket, &copy);
     APR_BRIGADE_INSERT_TAIL(t->held, copy);
     return bucket;
@@ -348,13 +416,17 @@ static ssize_t pass_some(ws_transport *t, ws_queue *queue)
 {
     char room[FILTER_BYTES];
     size_t length;
+    const void *bytes = next_bytes(queue, room, &length);
     apr_status_t status;
 
     if (t->kind == WS_TRANSPORT_STREAM) {
-        APR_BRIGADE_INSERT_TAIL(t->out, next_held_bucket(t, queue, room, &length));
+        APR_BRIGADE_INSERT_TAIL(t->out, held_bucket(t, bytes, length));
         APR_BRIGADE_INSERT_TAIL(t->out, apr_bucket_flush_create(t->c->bucket_alloc));
     } else {
-        APR_BRIGADE_INSERT_TAIL(t->out, next_bucket(t, queue, room, &length));
+        APR_BRIGADE_INSERT_TAIL(
+            t->out, bytes == room ? apr_bucket_transient_create(room, length, t->c->bucket_alloc)
+                                  : ws_outgoing_bucket(queue->first->outgoing, queue->offset, length,
+                                                       t->c->bucket_alloc));
         APR_BRIGADE_INSERT_TAIL(t->out, ws_push_bucket(t->c->bucket_alloc));
     }
     ws_queue_advance(queue, length);
@@ -363,29 +435,47 @@ static ssize_t pass_some(ws_transport *t, ws_queue *queue)
     return status == APR_SUCCESS && ws_transport_push(t) ? (ssize_t)length : -1;
 }
 
-/* Writes to the socket. Returns how many bytes; -1 where the connection broke. */
-static ssize_t send_some(ws_transport *t, ws_queue *queue)
+/* One message of the queue, as most are alone: cheaper for the kernel than a list of them. */
+static ssize_t send_first(const ws_transport *t, const ws_queue *queue, size_t *wanted)
+{
+    const ws_outgoing *outgoing = queue->first->outgoing;
+
+    *wanted = outgoing->length - queue->offset;
+    return send(t->fd, outgoing->frame + queue->offset, *wanted, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static ssize_t send_several(const ws_transport *t, const ws_queue *queue, size_t *wanted)
 {
     struct iovec vectors[VECTORS];
     struct msghdr message = {.msg_iov = vectors};
-    size_t offset = queue->offset, wanted = 0;
-    ssize_t n;
+    size_t offset = queue->offset;
 
-    for (ws_waiting *at = queue->first; at && message.msg_iovlen < VECTORS && wanted < BYTES_PER_ROUND;
-         at = at->next, offset = 0) {
+    *wanted = 0;
+    for (ws_waiting *at = queue->first;
+         at && message.msg_iovlen < VECTORS && *wanted < BYTES_PER_ROUND; at = at->next, offset = 0) {
         vectors[message.msg_iovlen++] = (struct iovec){
             .iov_base = at->outgoing->frame + offset,
             .iov_len = at->outgoing->length - offset,
         };
-        wanted += at->outgoing->length - offset;
+        *wanted += at->outgoing->length - offset;
     }
+    return sendmsg(t->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Writes to the socket. Returns how many bytes; -1 where the connection broke. */
+static ssize_t send_some(ws_transport *t, ws_queue *queue)
+{
+    size_t wanted;
+    ssize_t n;
+
     do {
-        n = sendmsg(t->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = queue->first->next ? send_several(t, queue, &wanted) : send_first(t, queue, &wanted);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN) {
         return -1;
     }
     t->blocked = n < (ssize_t)wanted;
+    t->written += n > 0 ? n : 0;
     ws_queue_advance(queue, n > 0 ? (size_t)n : 0);
     return n > 0 ? n : 0;
 }
@@ -395,8 +485,9 @@ bool ws_transport_write(ws_transport *t, ws_queue *queue)
     size_t budget = BYTES_PER_ROUND;
 
     while (queue->first && !t->blocked) {
-        const ssize_t n =
-            t->kind == WS_TRANSPORT_SOCKET ? send_some(t, queue) : pass_some(t, queue);
+        const ssize_t n = t->kind == WS_TRANSPORT_SOCKET ? send_some(t, queue)
+                          : t->kind == WS_TRANSPORT_TLS  ? encrypt_some(t, queue)
+                                                         : pass_some(t, queue);
 
         if (n < 0) {
             return false;
@@ -409,6 +500,22 @@ bool ws_transport_write(ws_transport *t, ws_queue *queue)
     return true;
 }
 
+/* What is unsent, the kernel cannot send: the peer's window is full. What is not, is on its way, or there. */
+bool ws_transport_catches_up(ws_transport *t)
+{
+    const int64_t before = t->acknowledged;
+    const bool was_behind = t->behind;
+    int on_the_way, unsent;
+
+    if (!t->socket || ioctl(t->fd, SIOCOUTQ, &on_the_way) != 0 ||
+        ioctl(t->fd, SIOCOUTQNSD, &unsent) != 0) {
+        return false;
+    }
+    t->acknowledged = t->written + t->wire.written - on_the_way;
+    t->behind = t->blocked || unsent > 0;
+    return was_behind && t->acknowledged > before;
+}
+
 /* ---- the end ---- */
 
 bool ws_transport_hang_up(ws_transport *t)
@@ -419,6 +526,8 @@ bool ws_transport_hang_up(ws_transport *t)
             ws_transport_push(t);
         }
         apr_brigade_cleanup(t->out);
+    } else if (t->kind == WS_TRANSPORT_TLS) {
+        ws_tls_shut_down(&t->tls);
     }
     return !t->c->aborted && apr_socket_shutdown(t->socket, APR_SHUTDOWN_WRITE) == APR_SUCCESS;
 }
@@ -433,6 +542,7 @@ bool ws_transport_drain(ws_transport *t, uint8_t *scratch)
 void ws_transport_close(ws_transport *t)
 {
     t->c->aborted = 1; /* whatever a cleanup may think of writing */
+    ws_tls_give_back(&t->tls);
     ws_wire_remove(&t->wire);
     apr_socket_close(t->socket);
 }
@@ -442,6 +552,7 @@ void ws_transport_give_back(ws_transport *t)
     if (t->blocked) {
         t->c->aborted = 1; /* or the MPM would wait for a peer that does not read */
     }
+    ws_tls_give_back(&t->tls);
     if (t->held) {
         apr_brigade_cleanup(t->held);
     }

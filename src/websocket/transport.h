@@ -1,9 +1,11 @@
 /*
- * How a session's bytes get to its peer and back. Three kinds of connection, one way to use them:
+ * How a session's bytes get to its peer and back. Four kinds of connection, one way to use them:
  *
  *   socket   plain TCP, where httpd's filters would do nothing but copy: the socket itself
- *   filters  TLS, and whatever else has put a filter on the connection: through httpd's filters, with
+ *   filters  whatever else has put a filter on the connection: through httpd's filters, with
  *            a network end of our own (wire.h), never waiting (see docs/architecture.md)
+ *   tls      mod_ssl's filters and no others, as soon as they hold nothing any more: its SSL object
+ *            itself, with the same network end (tls.h)
  *   stream   of an HTTP/2 connection: through the filters, handing mod_http2 no more than it takes without waiting
  *
  * It belongs to a session and its thread.
@@ -12,6 +14,7 @@
 #define WS_TRANSPORT_H
 
 #include "queue.h"
+#include "tls.h"
 #include "wire.h"
 
 #include <httpd.h>
@@ -23,6 +26,7 @@
 typedef enum ws_transport_kind {
     WS_TRANSPORT_SOCKET,
     WS_TRANSPORT_FILTERS,
+    WS_TRANSPORT_TLS,
     WS_TRANSPORT_STREAM,
 } ws_transport_kind;
 
@@ -33,8 +37,12 @@ typedef struct ws_transport {
     ws_transport_kind kind;
     bool input_direct;            /* SOCKET: the filters have given all that they held */
     size_t got;                   /* bytes that the last read through the filters has brought */
-    ws_wire wire;                 /* FILTERS: their network end */
+    ws_wire wire;                 /* FILTERS, TLS: the network end */
+    ws_tls tls;                   /* FILTERS, TLS: mod_ssl's object, where that can do without the filters */
     bool stream_begun;            /* STREAM: the request's own end has been read */
+    int64_t written;              /* SOCKET: bytes that the socket has taken */
+    int64_t acknowledged;         /* when last asked: bytes of them that have arrived */
+    bool behind;                  /* when last asked: bytes waited for the peer to make room for them */
     apr_bucket_brigade *held;     /* STREAM: copies of the buckets that mod_http2 has not sent yet */
     bool blocked;                 /* the peer does not take more: wait until `fd` is writable ... */
     int push_ms;                  /* ... or push after so many milliseconds, where this is not 0 */
@@ -48,8 +56,8 @@ typedef enum ws_read {
     WS_READ_ENDED, /* the peer has closed its side, or the connection broke */
 } ws_read;
 
-/* On the worker thread, while the request is being handled. */
-void ws_transport_init(ws_transport *transport, conn_rec *c);
+/* On the worker thread, while the request is being handled. `ssl` as ws_tls_register() has told, or NULL. */
+void ws_transport_init(ws_transport *transport, conn_rec *c, SSL *ssl);
 /* On the session's thread. False where the connection is gone. */
 bool ws_transport_open(ws_transport *transport);
 
@@ -68,6 +76,12 @@ bool ws_transport_write(ws_transport *transport, ws_queue *queue);
 bool ws_transport_push(ws_transport *transport);
 /* Whether the peer is to blame for what waits: mod_http2 too takes a moment to pass something on. */
 bool ws_transport_is_slow(const ws_transport *transport);
+
+/*
+ * Whether bytes waited in this machine when this was last asked, since the peer had no room for them, and some have
+ * reached it since then: it reads, however slowly. False of a stream, whose connection is not ours.
+ */
+bool ws_transport_catches_up(ws_transport *transport);
 
 /* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
 bool ws_transport_hang_up(ws_transport *transport);

@@ -86,14 +86,16 @@ static bool write_or_keep(ws_wire *wire, const struct iovec *pieces, size_t coun
     size_t written;
 
     if (!wire->unsent) {
-        do {
-            n = sendmsg(wire->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        do { /* one piece, as most are, is cheaper for the kernel than a list of them */
+            n = count == 1 ? send(wire->fd, pieces->iov_base, pieces->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                           : sendmsg(wire->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         } while (n < 0 && errno == EINTR);
         if (n < 0 && errno != EAGAIN) {
             return false;
         }
     }
     written = n > 0 ? (size_t)n : 0;
+    wire->written += (int64_t)written;
     for (size_t i = 0; i < count; i++) {
         const size_t length = pieces[i].iov_len, part = written < length ? written : length;
 
@@ -103,6 +105,13 @@ static bool write_or_keep(ws_wire *wire, const struct iovec *pieces, size_t coun
         }
     }
     return true;
+}
+
+bool ws_wire_send(ws_wire *wire, const void *data, size_t length)
+{
+    const struct iovec piece = {.iov_base = (void *)data, .iov_len = length};
+
+    return write_or_keep(wire, &piece, 1);
 }
 
 bool ws_wire_push(ws_wire *wire)
@@ -115,6 +124,7 @@ bool ws_wire_push(ws_wire *wire)
             return errno == EAGAIN;
         }
         wire->unsent_at += n > 0 ? (size_t)n : 0;
+        wire->written += n > 0 ? n : 0;
         if (wire->unsent_at == wire->unsent_length) {
             free(wire->unsent);
             wire->unsent = NULL;

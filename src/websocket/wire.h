@@ -30,6 +30,7 @@ typedef struct ws_wire {
     size_t received_length;
     uint8_t *unsent;           /* what the socket has not taken, on the heap; NULL: nothing */
     size_t unsent_length, unsent_at;
+    int64_t written;           /* bytes that the socket has taken */
 } ws_wire;
 
 /* When hooks are registered. */
@@ -45,6 +46,8 @@ void ws_wire_remove(ws_wire *wire);
  */
 bool ws_wire_receive(ws_wire *wire, uint8_t *room, size_t size);
 void ws_wire_forget(ws_wire *wire);
+/* Writes at once what the socket takes, and keeps the rest. False where the connection broke. Only where `writes` is true. */
+bool ws_wire_send(ws_wire *wire, const void *data, size_t length);
 /* Writes what is unsent. False where the connection broke. Only where `writes` is true. */
 bool ws_wire_push(ws_wire *wire);
 

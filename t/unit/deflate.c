@@ -504,6 +504,57 @@ static void s7_2_3_4_final_blocks(void **state)
     }
 }
 
+/*
+ * Section 7.2.3.6 and RFC 1951 section 3.2: empty blocks of every kind add nothing, wherever they stand and however
+ * many they are. Each begins and ends at a byte here; "Hello" lies between them in two blocks.
+ */
+static void s7_2_3_6_empty_blocks_anywhere(void **state)
+{
+    static const struct {
+        const char *data;
+        size_t length;
+    } empty[] = {
+        {"", 0},
+        {"\x00\x00\x00\xFF\xFF", 5},                     /* stored */
+        {"\x01\x00\x00\xFF\xFF", 5},                     /* the same with BFINAL */
+        {"\x02\x00\x00\x00\xFF\xFF", 6},                 /* fixed codes, then stored */
+        {"\x03\x00", 2},                                 /* fixed codes with BFINAL */
+        {"\x00\x00\x00\xFF\xFF\x00\x00\x00\xFF\xFF", 10}, /* two */
+    };
+    static const char hel[] = "\xF2\x48\xCD\x01\x00\x00\x00\xFF\xFF"; /* "Hel", flushed */
+    static const char lo[] = "\xCA\xC9\x07\x00\x00\x00\xFF\xFF";   /* "lo", flushed */
+    ws_deflate_params params = agreed(15, 15, true);
+    size_t n = COUNT(empty);
+
+    (void)state;
+    for (size_t way = 0; way < n * n * n; way++) {
+        const size_t kinds[] = {way % n, way / n % n, way / n / n};
+        char data[96];
+        size_t used = 0, times = 1 + way % 2;
+
+        for (size_t part = 0; part < 3; part++) {
+            for (size_t i = 0; i < times; i++) {
+                memcpy(data + used, empty[kinds[part]].data, empty[kinds[part]].length);
+                used += empty[kinds[part]].length;
+            }
+            if (part < 2) {
+                size_t length = part == 0 ? sizeof(hel) - 1 : sizeof(lo) - 1;
+
+                memcpy(data + used, part == 0 ? hel : lo, length);
+                used += length;
+            }
+        }
+        data[used++] = '\0'; /* and the one whose tail is not sent */
+        for (size_t piece = 1; piece <= sizeof(data); piece = piece * 3 + 1) {
+            ws_inflate inflater;
+
+            ws_inflate_init(&inflater, &params, 5);
+            expect_message(&inflater, true, data, used, "Hello", 5, piece, 3);
+            ws_inflate_end(&inflater);
+        }
+    }
+}
+
 static void s7_2_3_examples_are_made(void **state)
 {
     static const struct {
@@ -1064,6 +1115,7 @@ int main(void)
         cmocka_unit_test(s7_2_3_examples_are_inflated),
         cmocka_unit_test(s7_2_3_2_sharing_the_window),
         cmocka_unit_test(s7_2_3_4_final_blocks),
+        cmocka_unit_test(s7_2_3_6_empty_blocks_anywhere),
         cmocka_unit_test(s7_2_3_examples_are_made),
         cmocka_unit_test(s7_2_3_1_frames),
         cmocka_unit_test(s7_1_2_windows_by_length),

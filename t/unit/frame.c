@@ -244,6 +244,16 @@ static const frame_case table[] = {
      "close:1005: ",
      0,
      false},
+    {"5.5.1 a ping after close is not answered",
+     {F("8802", "\x03\xE8"), F("8901", "p")},
+     "close:1000: ",
+     0,
+     false},
+    {"5.5.1 close in the middle of a text's character",
+     {F("0102", "\xE2\x84"), F("8802", "\x03\xE8")},
+     "close:1000: ",
+     0,
+     false},
     {"7.1.7 nothing counts after a failure",
      {F("8300", ""), F("8101", "a"), F("8800", "")},
      "fail:1002 ",
@@ -251,6 +261,11 @@ static const frame_case table[] = {
      false},
     {"7.4 close with code 999", {F("8802", "\x03\xE7")}, "fail:1002 ", 0, false},
     {"7.4.1 close with reserved code 1005", {F("8802", "\x03\xED")}, "fail:1002 ", 0, false},
+    {"7.4 a wrong code with a reason that is not UTF-8",
+     {F("8804", "\x03\xED\xC3\x28")},
+     "fail:1002 ",
+     0,
+     false},
     {"8.1 close reason that is not UTF-8", {F("8804", "\x03\xE8\xC3\x28")}, "fail:1007 ", 0, false},
     {"8.1 close reason that ends early", {F("8804", "\x03\xE8\xE2\x84")}, "fail:1007 ", 0, false},
     {"8.1 close reason in UTF-8",
@@ -564,6 +579,178 @@ static void s5_2_lengths_there_and_back(void **state)
     }
 }
 
+/* Appends a masked frame's header: its first byte, and the length in the form of 7, 16 or 64 bits.
+ */
+static size_t put_header(uint8_t *out, uint8_t first, uint64_t length, unsigned bits)
+{
+    size_t bytes = bits == 7 ? 0 : bits / 8, at = 2;
+
+    out[0] = first;
+    out[1] = 0x80 | (uint8_t)(bits == 7 ? length : bits == 16 ? 126 : 127);
+    for (size_t i = 0; i < bytes; i++)
+        out[at++] = (uint8_t)(length >> 8 * (bytes - 1 - i));
+    memcpy(out + at, key, sizeof(key));
+    return at + sizeof(key);
+}
+
+static unsigned shortest_form(uint64_t length)
+{
+    return length < 126 ? 7 : length <= 0xFFFF ? 16 : 64;
+}
+
+/* Every length that 16 bits can say, in both longer forms: right in one of them at most. */
+static void s5_2_every_length_in_its_shortest_form_only(void **state)
+{
+    uint8_t header[14];
+
+    (void)state;
+    for (uint64_t length = 0; length <= 0x10000; length++) {
+        for (unsigned bits = 16; bits <= 64; bits += 48) {
+            size_t size = put_header(header, 0x82, length, bits);
+            uint8_t *at = header;
+            ws_parser parser;
+            ws_event event;
+            bool failed;
+
+            if (bits == 16 && length > 0xFFFF)
+                continue;
+            ws_parser_init(&parser, 0, true, false);
+            failed = ws_parser_next(&parser, &at, header + size, &event);
+            assert_int_equal(failed, bits != shortest_form(length));
+            assert_true(!failed || event.close_code == WS_CLOSE_PROTOCOL_ERROR);
+        }
+    }
+}
+
+#define MIB (1 << 20)
+
+/*
+ * A message of 16 MiB in frames of `fragment` bytes, given in pieces of `piece` bytes: how many of
+ * its bytes come out before the end or a failure, whose code is returned (0: none). They are
+ * compared with `payload`.
+ */
+static uint16_t run_large(const uint8_t *payload, bool text, size_t fragment, size_t piece,
+                          uint64_t max, size_t *out)
+{
+    const size_t length = 16 * MIB;
+    uint8_t *wire = malloc(length + 14 * (length / fragment)), *at = wire, *end = wire;
+    bool complete = false;
+    ws_parser parser;
+    ws_event event;
+
+    for (size_t done = 0; done < length; done += fragment) {
+        uint8_t first =
+            (uint8_t)((done == 0 ? (text ? 1 : 2) : 0) | (done + fragment == length ? 0x80 : 0));
+
+        end += put_header(end, first, fragment, shortest_form(fragment));
+        memcpy(end, payload + done, fragment);
+        ws_mask(end, fragment, key, 0);
+        end += fragment;
+    }
+    *out = 0;
+    event.close_code = 0;
+    ws_parser_init(&parser, max, true, false);
+    while (at < end && !complete) {
+        uint8_t *stop = (size_t)(end - at) < piece ? end : at + piece;
+
+        while (ws_parser_next(&parser, &at, stop, &event)) {
+            if (event.kind == WS_EVENT_FAIL) {
+                free(wire);
+                return event.close_code;
+            }
+            assert_int_equal(event.kind, WS_EVENT_DATA);
+            assert_int_equal(event.first, *out == 0);
+            assert_true(event.length <= piece);
+            assert_memory_equal(event.data, payload + *out, event.length);
+            *out += event.length;
+            complete = event.last;
+        }
+    }
+    assert_true(complete);
+    free(wire);
+    return 0;
+}
+
+/* A megabyte at a time, a byte at a time, at once; one frame, and fragments. */
+static void s5_2_sixteen_mebibytes_however_they_arrive(void **state)
+{
+    static const struct {
+        size_t fragment, piece;
+    } ways[] = {
+        {16 * MIB, MIB}, {16 * MIB, 16 * MIB + 14}, {16 * MIB, 1}, {MIB, MIB}, {MIB, 16 * MIB},
+        {64, MIB},       {0x8000, 999983},
+    };
+    const size_t length = 16 * MIB;
+    uint8_t *text = malloc(length);
+    size_t out;
+
+    (void)state;
+    for (size_t i = 0; i < length; i++)
+        text[i] = i < length - length % 7 ? (uint8_t) "\xF0\x9F\x98\x80\xC3\xA4!"[i % 7] : '.';
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        for (int is_text = 0; is_text <= 1; is_text++) {
+            assert_int_equal(
+                run_large(text, is_text, ways[i].fragment, ways[i].piece, length, &out), 0);
+            assert_int_equal(out, length);
+        }
+        /* 7.4.1: one byte less is allowed, and the frame that exceeds it is not begun */
+        assert_int_equal(run_large(text, true, ways[i].fragment, ways[i].piece, length - 1, &out),
+                         WS_CLOSE_TOO_BIG);
+        assert_int_equal(out, length - ways[i].fragment);
+    }
+    text[length - 1] = 0xC3; /* 8.1: the last byte begins a character */
+    assert_int_equal(run_large(text, true, 16 * MIB, MIB, 0, &out), WS_CLOSE_BAD_DATA);
+    text[MIB] =
+        0xFF; /* and a wrong one a mebibyte after the start is found before the next comes */
+    assert_int_equal(run_large(text, true, 16 * MIB, MIB, 0, &out), WS_CLOSE_BAD_DATA);
+    assert_in_range(out, 0, 2 * MIB);
+    free(text);
+}
+
+/* Thousands of frames of all kinds in one mebibyte, which is read at once. */
+static void s5_a_mebibyte_of_frames_at_once(void **state)
+{
+    static const uint8_t firsts[] = {0x81, 0x89, 0x82, 0x01, 0x8A, 0x00, 0x89, 0x80};
+    uint8_t *wire = malloc(MIB + 512), *at = wire, *end = wire;
+    size_t frames = 0, events = 0;
+    ws_parser parser;
+    ws_event event;
+
+    (void)state;
+    for (; end - wire < MIB || frames % COUNT(firsts) != 0; frames++) {
+        size_t length = frames % 120;
+
+        end += put_header(end, firsts[frames % COUNT(firsts)], length, 7);
+        memset(end, 'a' + (int)(frames % 26), length);
+        ws_mask(end, length, key, 0);
+        end += length;
+    }
+    assert_in_range(frames, 10000, 20000);
+    ws_parser_init(&parser, 1000, true, false);
+    while (ws_parser_next(&parser, &at, end, &event)) {
+        uint8_t first;
+
+        /* an empty fragment that is not the last is no event */
+        while (events % 120 == 0 && (firsts[events % COUNT(firsts)] & 0x88) == 0)
+            events++;
+        first = firsts[events % COUNT(firsts)];
+        assert_int_equal(event.kind, first == 0x89   ? WS_EVENT_PING
+                                     : first == 0x8A ? WS_EVENT_PONG
+                                                     : WS_EVENT_DATA);
+        assert_int_equal(event.length, events % 120);
+        for (size_t i = 0; i < event.length; i++)
+            assert_int_equal(event.data[i], 'a' + events % 26);
+        if (event.kind == WS_EVENT_DATA) {
+            assert_int_equal(event.last, (first & 0x80) != 0);
+            assert_int_equal(event.text, first != 0x82);
+        }
+        events++;
+    }
+    assert_ptr_equal(at, end);
+    assert_int_equal(events, frames);
+    free(wire);
+}
+
 static void s5_2_header_of_what_a_server_sends(void **state)
 {
     uint8_t out[WS_MAX_HEADER];
@@ -783,6 +970,94 @@ static void s7_4_every_close_code(void **state)
     }
 }
 
+/* Pings, Pongs and Closes of all lengths, whole and a byte at a time: the payload is what was sent.
+ */
+static void s5_5_control_frames_of_every_length(void **state)
+{
+    uint8_t frame[6 + WS_MAX_CONTROL], payload[WS_MAX_CONTROL];
+
+    (void)state;
+    memcpy(payload, "\x03\xE8", 2); /* the rest is ASCII: a Close's reason */
+    for (size_t i = 2; i < sizeof(payload); i++)
+        payload[i] = (uint8_t)(i % 0x80);
+    for (unsigned opcode = WS_CLOSE; opcode <= WS_PONG; opcode++) {
+        for (size_t length = 0; length <= WS_MAX_CONTROL; length++) {
+            for (size_t piece = 1; piece <= sizeof(frame); piece += sizeof(frame) - 1) {
+                size_t size = put_header(frame, (uint8_t)(0x80 | opcode), length, 7), count = 0;
+                ws_parser parser;
+                ws_event event;
+
+                memcpy(frame + size, payload, length);
+                ws_mask(frame + size, length, key, 0);
+                size += length;
+                ws_parser_init(&parser, 125, true, false);
+                for (uint8_t *at = frame; at < frame + size;) {
+                    size_t left = (size_t)(frame + size - at);
+
+                    while (
+                        ws_parser_next(&parser, &at, at + (left < piece ? left : piece), &event)) {
+                        left = (size_t)(frame + size - at);
+                        count++;
+                        if (opcode == WS_CLOSE && length == 1) {
+                            assert_int_equal(event.kind, WS_EVENT_FAIL);
+                            assert_int_equal(event.close_code, WS_CLOSE_PROTOCOL_ERROR);
+                            continue;
+                        }
+                        assert_int_equal(event.kind, opcode == WS_PING   ? WS_EVENT_PING
+                                                     : opcode == WS_PONG ? WS_EVENT_PONG
+                                                                         : WS_EVENT_CLOSE);
+                        assert_int_equal(event.length, length);
+                        if (length > 0)
+                            assert_memory_equal(event.data, payload, length);
+                    }
+                }
+                assert_int_equal(count, 1);
+            }
+        }
+    }
+}
+
+/* Section 8.1 for a Close's reason: a wrong byte at every place of reasons of every length. */
+static void s7_1_6_reason_position_by_position(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+        bool good;
+    } parts[] = {
+        {"\xFF", 1, false},     {"\x80", 1, false},         {"\xC0\xAF", 2, false},
+        {"\xE2\x84", 2, false}, {"\xED\xA0\x80", 3, false}, {"\xF4\x90\x80\x80", 4, false},
+        {"\xC3\xA4", 2, true},  {"\xE2\x84\x83", 3, true},  {"\xF4\x8F\xBF\xBF", 4, true},
+    };
+    const size_t most = WS_MAX_CONTROL - 2;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        for (size_t length = parts[i].length; length <= most; length++) {
+            for (size_t place = 0; place + parts[i].length <= length; place++) {
+                uint8_t frame[6 + WS_MAX_CONTROL], *at = frame;
+                size_t size = put_header(frame, 0x88, 2 + length, 7);
+                ws_parser parser;
+                ws_event event;
+
+                memcpy(frame + size, "\x03\xE8", 2);
+                memset(frame + size + 2, 'r', length);
+                memcpy(frame + size + 2 + place, parts[i].bytes, parts[i].length);
+                ws_mask(frame + size, 2 + length, key, 0);
+                ws_parser_init(&parser, 125, true, false);
+                assert_true(ws_parser_next(&parser, &at, frame + size + 2 + length, &event));
+                if (parts[i].good) {
+                    assert_int_equal(event.kind, WS_EVENT_CLOSE);
+                    assert_int_equal(event.close_code, WS_CLOSE_NORMAL);
+                } else {
+                    assert_int_equal(event.kind, WS_EVENT_FAIL);
+                    assert_int_equal(event.close_code, WS_CLOSE_BAD_DATA);
+                }
+            }
+        }
+    }
+}
+
 static void s5_5_1_close_payload_fits_and_is_utf8(void **state)
 {
     uint8_t out[WS_MAX_CONTROL + 1];
@@ -828,11 +1103,16 @@ int main(void)
         cmocka_unit_test(s5_1_masking_is_checked_for_both_sides),
         cmocka_unit_test(s5_2_all_headers_against_an_oracle),
         cmocka_unit_test(s5_2_lengths_there_and_back),
+        cmocka_unit_test(s5_2_every_length_in_its_shortest_form_only),
+        cmocka_unit_test(s5_2_sixteen_mebibytes_however_they_arrive),
+        cmocka_unit_test(s5_a_mebibyte_of_frames_at_once),
         cmocka_unit_test(s5_2_header_of_what_a_server_sends),
         cmocka_unit_test(s5_2_a_whole_frame_is_one_event_in_place),
         cmocka_unit_test(s5_3_masking_at_every_offset),
         cmocka_unit_test(s5_3_long_masked_text_in_random_pieces),
+        cmocka_unit_test(s5_5_control_frames_of_every_length),
         cmocka_unit_test(s5_5_1_close_payload_fits_and_is_utf8),
+        cmocka_unit_test(s7_1_6_reason_position_by_position),
         cmocka_unit_test(s7_4_every_close_code),
         cmocka_unit_test(s8_1_fail_fast_position_by_position),
         cmocka_unit_test(s8_1_one_wrong_byte_anywhere_in_a_frame),

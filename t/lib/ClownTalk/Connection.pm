@@ -18,6 +18,7 @@ use Time::HiRes qw(time);
 use ClownTalk::Httpd;
 
 use constant FIONREAD => 0x541B;    # ioctl_tty(2)
+use constant {SO_ATTACH_FILTER => 26, BPF_RET => 0x06};    # socket(7), linux/filter.h
 use constant TIMEOUT => 15;    # seconds, unless the caller says otherwise
 
 # new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS,
@@ -141,6 +142,21 @@ sub fill {
     }
 }
 
+# Reads at most $most bytes of what there is into the buffer, without waiting; returns how many that were,
+# undef at the end.
+sub read_some {
+    my ($self, $most) = @_;
+
+    return if $self->{eof};
+    local $SIG{PIPE} = 'IGNORE';    # TLS writes too
+    my $n = sysread $self->{socket}, $self->{in}, $most, length $self->{in};
+    return $n if $n;
+    return 0  if !defined $n && $self->retry_direction('read');
+    $self->{eof} = 1;
+    Net::SSLeay::ERR_clear_error() if $self->{tls};    # or another connection's next call would find it
+    return;
+}
+
 # Exactly $count bytes, or undef where the connection ends before the first of them.
 sub read_exactly {
     my ($self, $count, $timeout, $what) = @_;
@@ -228,6 +244,18 @@ sub reset {
     setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
     $self->{tls} ? $socket->close(SSL_no_shutdown => 1) : CORE::close $socket;
 }
+
+# Vanishes as a machine does that lost its network: from now on nothing that the server sends comes through, not even
+# for the kernel to acknowledge. A packet filter on the socket does it, for which nobody needs to be root.
+sub vanish {
+    my ($self) = @_;
+
+    my $drop = pack 'S C C L', BPF_RET, 0, 0, 0;    # a program of one instruction: keep 0 bytes
+    setsockopt $self->{socket}, SOL_SOCKET, SO_ATTACH_FILTER, pack 'S x![J] P', 1, $drop
+        or croak "SO_ATTACH_FILTER: $!";
+}
+
+sub port { return $_[0]{socket}->sockport }
 
 sub DESTROY {
     my ($self) = @_;

@@ -1,0 +1,416 @@
+# Who is alive stays, whoever thinks that its time is up: httpd's Timeout, mod_reqtimeout, or pings that wait behind
+# what a slow client has not read yet. Who is dead goes, within two intervals of ClownTalkPing, in whatever way it died.
+# And who has reached ClownTalkMaxAge, or comes beyond ClownTalkMaxConnections, is told so.
+#
+# All this takes time, so all clients live at once, in one loop.
+use strict;
+use warnings;
+
+use IO::Select;
+use Test::More;
+use Time::HiRes qw(time);
+
+use ClownTalk::Client;
+use ClownTalk::Server;
+
+use constant {
+    CONTINUATION => ClownTalk::Client::CONTINUATION, TEXT => ClownTalk::Client::TEXT,
+    BINARY => ClownTalk::Client::BINARY, CLOSE => ClownTalk::Client::CLOSE,
+    PING => ClownTalk::Client::PING, PONG => ClownTalk::Client::PONG,
+};
+use constant {
+    PATIENCE => 60,       # seconds, for everything; on an idle machine it takes about 12
+    USER     => 'clown:bigclown',
+    AGE      => 2,        # ClownTalkMaxAge below
+    PINGS    => 4,        # of two seconds each, that those who live see
+    WHOLE    => 16_000,   # bytes of a message of which many fill a socket
+    MESSAGES => 400,      # so many: more than a socket holds
+    RATE     => 80_000,   # bytes that a slow client reads in a second
+};
+
+# Limits of one second wherever httpd has some. Who has to die is pinged every second, who has to live every other, so
+# that a busy machine does not take too long over an answer.
+my $server = ClownTalk::Server->new(config => <<'END')->start;
+Timeout           1
+KeepAliveTimeout  1
+RequestReadTimeout handshake=1 header=1 body=1
+ReceiveBufferSize 65536
+<IfModule mpm_prefork_module>
+    StartServers    38
+    MaxSpareServers 40
+</IfModule>
+<Location "/">
+    SetHandler       clowntalk
+    ClownTalkHandler echo
+    ClownTalkPing    1
+    ClownTalkBacklog 10000000
+</Location>
+<Location "/lives">
+    ClownTalkPing    2
+</Location>
+<Location "/lives/unpinged">
+    ClownTalkPing    0
+</Location>
+<Location "/age">
+    ClownTalkPing    0
+    ClownTalkMaxAge  2
+</Location>
+<Location "/age/pinged">
+    ClownTalkPing    1
+</Location>
+END
+my $log = $server->log;
+
+# ---- ClownTalkMaxConnections: said in HTTP, before the upgrade and behind authentication ----
+
+my $limited = ClownTalk::Server->new(config => <<'END')->start;
+MaxKeepAliveRequests    0
+ClownTalkMaxConnections 2
+<Location "/">
+    SetHandler        clowntalk
+    ClownTalkHandler  echo
+    ClownTalkPing     1
+    AuthType          Basic
+    AuthName          "@realm@"
+    AuthBasicProvider file
+    AuthUserFile      "@t_conf@/htpasswd"
+    Require           valid-user
+</Location>
+<Location "/unpinged">
+    ClownTalkPing     0
+</Location>
+END
+
+sub try_limited {
+    my ($scheme, $path, $user) = @_;
+
+    return ClownTalk::Client->new($limited->url($scheme, $path, $user));
+}
+
+sub wait_for_place {
+    my ($scheme, $path) = @_;
+    my $client;
+
+    $limited->wait_until('a place', sub { ($client = try_limited($scheme, $path, USER))->status == 101 });
+    return $client;
+}
+
+{
+    my @held = map { try_limited($_, '/unpinged', USER) } qw(ws wss);
+    is_deeply [map { $_->status } @held], [101, 101], 'as many as ClownTalkMaxConnections';
+    my @refused = map { try_limited($_, '/unpinged', USER) } qw(ws wss ws);
+    for my $client (@refused) {
+        is $client->status, 503, 'one more: 503';
+        is $client->header($_), undef, "and no $_" for qw(Upgrade Sec-WebSocket-Accept Sec-WebSocket-Protocol);
+        $client->body;
+    }
+    is try_limited('ws', '/unpinged')->status, 401, 'who has no password is not told';
+    $_->close(1000) for @held;
+    # Those that were refused have taken no place.
+    @held = map { my $scheme = $_; wait_for_place($scheme, '/unpinged') } qw(ws wss);
+    is $_->send_text('at last')->read_message->{payload}, 'at last', 'when they have left, there is a place for each of two others'
+        for @held;
+    $_->close(1000) for @held;
+}
+# Nobody says goodbye for the dead: their places are free when they have been found.
+my @vanished = map {
+    my $client = wait_for_place($_, '/');
+    $client->connection->vanish;
+    $client;
+} qw(ws wss);
+
+# ---- one loop for all clients ----
+
+my (@all, %taken_for_dead, %closed_for_age);
+
+# A client for each scheme. What it does:
+#   frame  called with each frame that comes
+#   tick   called often
+#   over   whether the loop may end as far as this client is concerned
+#   mute   it reads nothing by itself
+sub add {
+    my ($name, $path, %does) = @_;
+
+    for my $scheme (qw(ws wss)) {
+        my $since = time;
+        my $client;
+        # The opening has to be fast with these limits; a busy machine may need another try.
+        for my $try (1 .. 5) {
+            last if $client = eval {
+                ClownTalk::Client->connect($server->url($scheme, $path), auto_pong => 0,
+                    receive_buffer => 65536, send_buffer => 65536)
+            };
+        }
+        die $@ unless $client;
+        push @all, {%does, name => "$scheme: $name", client => $client, since => $since, scheme => $scheme,
+            connection => $client->connection, port => $client->connection->port, frames => [], pings => 0};
+        $does{begin}->($all[-1]) if $does{begin};
+    }
+}
+
+# The next frame, if it is there: {opcode, payload, bytes}.
+sub next_frame {
+    my ($connection) = @_;
+
+    my $in = $connection->{in};
+    return if length $in < 2;
+    my ($first, $size, $head) = (unpack('C2', $in), 2);
+    if ($size == 126) {
+        return if length $in < 4;
+        ($size, $head) = (unpack('x2 n', $in), 4);
+    }
+    return if length $in < $head + $size;
+    my $bytes = substr $connection->{in}, 0, $head + $size, '';
+    return {opcode => $first & 0xF, payload => substr($bytes, $head), bytes => $bytes};
+}
+
+# What has come, frame by frame.
+sub take_frames {
+    my ($c) = @_;
+
+    while (my $frame = next_frame($c->{connection})) {
+        push @{$c->{frames}}, $frame;
+        $c->{pings}++ if $frame->{opcode} == PING;
+        $c->{frame}->($c, $frame) if $c->{frame};
+    }
+    $c->{ended} ||= time if $c->{connection}{eof};
+}
+
+sub hear {
+    my ($c) = @_;
+
+    1 while $c->{connection}->read_some(65536);
+    take_frames($c);
+}
+
+# It may have ended meanwhile, as the loop is about to see.
+sub write_some { my ($c, $bytes) = @_; return eval { $c->{connection}->write_some($bytes) } // 0 }
+sub send_raw   { my ($c, $bytes) = @_; eval { $c->{client}->send_raw($bytes) } }
+sub send_frame { my ($c, @frame) = @_; send_raw($c, ClownTalk::Client::frame(@frame)) }
+
+sub answer_ping {
+    my ($c, $frame) = @_;
+
+    send_frame($c, opcode => PONG, payload => $frame->{payload}) if $frame->{opcode} == PING;
+}
+
+sub answer_close {
+    my ($c, $frame) = @_;
+
+    send_frame($c, opcode => CLOSE, payload => substr $frame->{payload}, 0, 2) if $frame->{opcode} == CLOSE;
+}
+
+# Whether so many seconds have passed since this client was last told so.
+sub has_passed {
+    my ($c, $seconds) = @_;
+
+    return 0 if time < ($c->{next} // 0);
+    $c->{next} = time + $seconds;
+    return 1;
+}
+
+sub look_at_log {
+    for my $line ($log->fresh(qr/CT003[025]/)) {
+        my ($port) = $line =~ /\[(?:client|remote) 127\.0\.0\.1:(\d+)\]/ or next;
+        $taken_for_dead{$port}++ if $line =~ /CT0035/;
+        $closed_for_age{$port}++ if $line =~ /CT0032.*closing with 1001: too old/;
+    }
+}
+
+sub run_all {
+    my $deadline = time + PATIENCE;
+
+    while (my @waiting = grep { !$_->{over}->($_) } @all) {
+        if (time > $deadline) {
+            diag 'these are not as far as they should be: ', join ', ', map { $_->{name} } @waiting;
+            last;
+        }
+        my @readers = grep { !$_->{mute} && !$_->{connection}{eof} } @all;
+        IO::Select->new(map { $_->{connection}->socket } @readers)->can_read(0.05);
+        hear($_) for @readers;
+        $_->{tick}->($_) for grep { $_->{tick} && !$_->{ended} } @all;
+        look_at_log();
+    }
+}
+
+sub clients { my ($name) = @_; return grep { $_->{name} =~ /^wss?: \Q$name\E$/ } @all }
+
+my $is_dead  = sub { return $taken_for_dead{$_[0]{port}} };
+my $is_ended = sub { return $_[0]{ended} };
+
+# ---- those that die ----
+
+# Sends messages that come back, and reads none of them, until the server can neither write nor read any more.
+sub stuff {
+    my ($c) = @_;
+
+    $c->{rest} //= ClownTalk::Client::frame(opcode => BINARY, payload => 'x' x WHOLE) x MESSAGES;
+    while (my $taken = write_some($c, substr $c->{rest}, 0, 65536)) {
+        substr $c->{rest}, 0, $taken, '';
+        $c->{stuck_at} = time;
+    }
+    return $c->{stuffed} ||= time > ($c->{stuck_at} //= time) + 0.5;
+}
+
+add 'answers no ping', '/', over => $is_ended;
+add 'vanishes', '/', mute => 1, over => $is_dead, begin => sub { $_[0]{connection}->vanish };
+add 'vanishes while it is written to', '/', mute => 1, over => $is_dead, begin => sub {
+    my ($c) = @_;
+    $c->{connection}->vanish;
+    my $message = ClownTalk::Client::frame(opcode => BINARY, payload => 'x' x 1000);
+    1 while $c->{connection}->write_some($message);
+};
+add 'stops reading', '/', mute => 1, over => $is_dead, tick => sub { stuff($_[0]) if !$_[0]{stuffed} };
+
+# ---- those that live ----
+
+# A Pong is sent for each Ping, and nothing else: that is more than the Timeout of a second four times over.
+my $has_lived = sub { return $_[0]{ended} || $_[0]{pings} >= PINGS };
+add 'answers pings only', '/lives', frame => \&answer_ping, over => $has_lived;
+
+# Section 5.5.3: a Pong need not have been asked for; that it is none of the server's payload does not matter.
+add 'sends unsolicited Pongs', '/lives', over => $has_lived, tick => sub {
+    my ($c) = @_;
+    send_frame($c, opcode => PONG, payload => 'nobody asked') if has_passed($c, 0.5);
+};
+
+# A frame that comes a byte at a time: no ping is answered, and no limit of mod_reqtimeout holds.
+use constant SLOWLY => 'a frame of some bytes';
+my $has_echo = sub { return grep { $_->{opcode} == TEXT } @{$_[0]{frames}} };
+add 'sends a frame slowly', '/lives', frame => sub { answer_ping(@_) if $has_echo->($_[0]) }, tick => sub {
+    my ($c) = @_;
+    $c->{rest} //= ClownTalk::Client::frame(payload => SLOWLY);
+    send_raw($c, substr $c->{rest}, 0, 1, '') if length $c->{rest} && has_passed($c, 0.3);
+}, over => sub { return $_[0]{ended} || $has_echo->($_[0]) };
+
+# Without pings nothing is said to it, nor need it say anything.
+add 'is not pinged', '/lives/unpinged', over => sub { return 1 };
+
+# Reads slowly what it has asked for. Pings come to it when it has read all that is before them; until then it
+# answers none. Then it reads on, and closes.
+add 'reads slowly', '/lives', mute => 1, tick => sub {
+    my ($c) = @_;
+
+    return unless stuff($c);
+    my $read = ($c->{read_at} //= time);
+    if (grep { !$has_lived->($_) } clients('answers pings only')) {
+        my $most = int((time - $read) * RATE);
+        return if $most < 8192;
+        $c->{connection}->read_some($most);
+        $c->{read_at} = time;
+        $c->{ended} ||= time if $c->{connection}{eof};
+        return;
+    }
+    unless ($c->{hurries}++) {
+        $c->{still_there} = !$taken_for_dead{$c->{port}};
+        # The rest of the message that has begun, and a few more: TLS wants to go on with what it has been given.
+        my $size = length ClownTalk::Client::frame(opcode => BINARY, payload => 'x' x WHOLE);
+        my $left = int(length($c->{rest}) / $size);
+        my $more = $left < 5 ? $left : 5;
+        $c->{sent} = MESSAGES - $left + $more;
+        $c->{rest} = substr $c->{rest}, 0, length($c->{rest}) - ($left - $more) * $size;
+    }
+    substr $c->{rest}, 0, write_some($c, $c->{rest}), '' if length $c->{rest};
+    hear($c);
+    send_frame($c, opcode => CLOSE, payload => pack 'n', 1000)
+        if !length $c->{rest} && !$c->{closing} && ($c->{closing} = $c->{sent} == grep { $_->{opcode} == BINARY } @{$c->{frames}});
+}, over => $is_ended;
+
+# ---- those whose time is up ----
+
+add 'too old: answers no Close', '/age', over => $is_ended;
+add 'too old: talks all the time', '/age', frame => \&answer_close, over => $is_ended, tick => sub {
+    my ($c) = @_;
+    send_frame($c, payload => 'and another') if has_passed($c, 0.2) && !grep { $_->{opcode} == CLOSE } @{$c->{frames}};
+};
+# Its message has begun when the Close comes; the rest of it, and a Ping, are not answered any more.
+add 'too old: within a message', '/age', over => $is_ended, begin => sub {
+    my ($c) = @_;
+    my $half = ClownTalk::Client::frame(opcode => CONTINUATION, payload => 'and what came late');
+    $c->{rest} = substr $half, 10, length $half, '';
+    $c->{client}->send_raw(ClownTalk::Client::frame(fin => 0, payload => 'what came early, ') . $half);
+}, frame => sub {
+    my ($c, $frame) = @_;
+    return unless $frame->{opcode} == CLOSE;
+    send_raw($c, $c->{rest} . ClownTalk::Client::frame(opcode => PING, payload => 'anybody there?')
+            . ClownTalk::Client::frame(payload => 'hello?'));
+    answer_close($c, $frame);
+};
+# Its answers have been sent, and not been read: they come before the Close.
+add 'too old: has not read', '/age', mute => 1, over => $is_ended, begin => sub {
+    $_[0]{connection}->write(join '', map { ClownTalk::Client::frame(payload => "number $_" . '.' x 1000) } 1 .. 100);
+}, tick => sub { hear($_[0]) if !grep { !$_->{ended} } clients('too old: within a message') };
+add 'too old: pinged', '/age/pinged', over => $is_ended, frame => sub { answer_ping(@_); answer_close(@_) };
+add 'too old: vanishes', '/age', mute => 1, begin => sub { $_[0]{connection}->vanish },
+    over => sub { return $closed_for_age{$_[0]{port}} };
+
+# ---- a request that is none: what the limits are for ----
+
+my $unfinished = ClownTalk::Connection->new(port => $server->{port});
+$unfinished->write("GET /index.html HTTP/1.1\r\nHost:");
+
+run_all();
+
+# ---- what has become of them ----
+
+sub opcodes { my ($c) = @_; return join ' ', map { $_->{opcode} } @{$c->{frames}} }
+sub last_bytes { my ($c) = @_; return @{$c->{frames}} ? $c->{frames}[-1]{bytes} : '' }
+
+like $unfinished->read_to_end, qr{\A(?:HTTP/1\.1 408 |\z)}, 'the limits of a second hold: an unfinished request is ended';
+
+for my $c (clients('answers no ping')) {
+    is_deeply [map { $_->{bytes} } @{$c->{frames}}], [("\x89\x00") x 2], "$c->{name}: two Pings, empty, then the end without a word";
+    ok $taken_for_dead{$c->{port}}, "$c->{name}: and the log says why";
+    cmp_ok $c->{ended} - $c->{since}, '>=', 2, "$c->{name}: not before two intervals have passed";
+}
+for my $name ('vanishes', 'vanishes while it is written to') {
+    is $taken_for_dead{$_->{port}}, 1, "$_->{name}: found" for clients($name);
+}
+for my $c (clients('stops reading')) {
+    ok $c->{stuffed}, "$c->{name}: the server could neither write nor read";
+    is $taken_for_dead{$c->{port}}, 1, "$c->{name}: found";
+}
+for my $c (map { clients($_) } 'answers pings only', 'sends unsolicited Pongs', 'is not pinged', 'sends a frame slowly') {
+    my $silent = $c->{name} =~ /is not pinged/;
+    ok !$c->{ended} && !$taken_for_dead{$c->{port}}, "$c->{name}: lives";
+    is_deeply [grep { $_->{opcode} == PING && $_->{bytes} ne "\x89\x00" } @{$c->{frames}}], [], "$c->{name}: Pings have no payload";
+    is opcodes($c), '', "$c->{name}: and hears nothing, in " . int(time - $c->{since}) . ' s' if $silent;
+    next if $c->{ended};
+    $c->{client}->barrier if !$silent;
+    $c->{client}{auto_pong} = 1;
+    is $c->{client}->send_text('still here')->read_message->{payload}, 'still here', "$c->{name}: and is served";
+}
+for my $c (clients('sends a frame slowly')) {
+    is_deeply [map { $_->{payload} } grep { $_->{opcode} == TEXT } @{$c->{frames}}], [SLOWLY], "$c->{name}: which is answered";
+    cmp_ok $c->{pings}, '>=', 2, "$c->{name}: after as many unanswered Pings as another is dead of";
+}
+for my $c (clients('reads slowly')) {
+    ok $c->{stuffed} && length($c->{rest}) == 0, "$c->{name}: the server could not write for a while";
+    ok $c->{still_there}, "$c->{name}: was not taken for dead";
+    my @echoes = grep { $_->{opcode} == BINARY } @{$c->{frames}};
+    is scalar(@echoes), $c->{sent} // 'all', "$c->{name}: gets all its answers";
+    is scalar(grep { $_->{payload} ne 'x' x WHOLE } @echoes), 0, "$c->{name}: whole";
+    is last_bytes($c), "\x88\x02\x03\xe8", "$c->{name}: and closes";
+}
+
+my $too_old = pack('C2 n', 0x88, 2 + length 'too old: connect anew', 1001) . 'too old: connect anew';
+for my $c (grep { $_->{name} =~ /: too old: / && $_->{name} !~ /vanishes/ } @all) {
+    is last_bytes($c), $too_old, "$c->{name}: ends with 1001";
+    cmp_ok(($c->{ended} // 0) - $c->{since}, '>=', AGE, "$c->{name}: not before its time");
+    is $c->{connection}{in}, '', "$c->{name}: and nothing behind it";
+}
+is opcodes($_), '8', "$_->{name}: nothing else was said" for map { clients("too old: $_") } 'answers no Close', 'within a message';
+like opcodes($_), qr/\A(?:1 )+8\z/, "$_->{name}: its messages were answered until then" for clients('too old: talks all the time');
+is opcodes($_), '1 ' x 100 . '8', "$_->{name}: all of its answers are there before" for clients('too old: has not read');
+like opcodes($_), qr/\A(?:9 )+8\z/, "$_->{name}: which does not depend on its answers to pings" for clients('too old: pinged');
+ok $closed_for_age{$_->{port}}, "$_->{name}: ends as well" for clients('too old: vanishes');
+is scalar(grep { $taken_for_dead{$_->{port}} && $_->{name} !~ /answers no ping|: vanishes|stops reading/ } @all), 0,
+    'nobody else was taken for dead';
+
+my @next = map { try_limited($_, '/', USER) } qw(ws wss);
+is_deeply [map { $_->status } @next], [101, 101], 'two that vanished have left their places under ClownTalkMaxConnections';
+
+$_->connection->reset for @vanished, map { $_->{client} } @all;
+is $_->stop, 0, 'the server ends' for $server, $limited;
+
+done_testing;
