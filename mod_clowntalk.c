@@ -22,6 +22,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mod_status.h>
 #include <mpm_common.h>
 #include <scoreboard.h>
 
@@ -31,6 +32,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 
 #define HANDLER_NAME "clowntalk" /* SetHandler clowntalk */
@@ -612,37 +614,47 @@ static void clowntalk_tls_found(conn_rec *c, SSL *ssl)
     notes_of(c)->ssl = ssl;
 }
 
+/* A session that was suspended, but whose connection nobody has handed over. */
+static apr_status_t discard_session(void *session)
+{
+    ws_session_free(session);
+    return APR_SUCCESS;
+}
+
 /* In an asynchronous MPM the worker thread goes on to other work and the reactor takes over. */
-static int begin_session(request_rec *r, const ct_dir_settings *settings,
-                         const ws_agreement *agreement, const clowntalk_handler *handler,
-                         void *data)
+static int begin_session(request_rec *r, clowntalk_session *session)
 {
     conn_rec *c = r->connection;
-    ws_settings *own = apr_palloc(c->pool, sizeof *own);
-    clowntalk_session *session;
     apr_status_t status;
 
-    *own = (ws_settings){
-        .max_message = (apr_uint64_t)settings->max_message,
-        .backlog = (apr_size_t)settings->backlog,
-        .ping = settings->ping,
-        .max_age = settings->max_age,
-        .deflate = agreement->deflate,
-    };
-    session = ws_session_create(c, notes_of(c)->ssl, own, handler, data, apr_pstrdup(c->pool, r->user));
     /* What an internal redirect (mod_rewrite in a <Directory>, FallbackResource) leads to cannot be suspended. */
     if (mpm_is_async && c->cs && !c->master && !r->prev) {
         notes_of(c)->session = session;
+        apr_pool_cleanup_register(c->pool, session, discard_session, apr_pool_cleanup_null);
         return SUSPENDED;
     }
     status = ws_reactor_serve(session, stopping_code);
-    ws_census_leave(c->pool); /* which mod_http2 may keep for long */
+    ws_session_free(session);
     if (status != APR_SUCCESS) {
         CT_LOG_REQUEST(r, APLOG_ERR, status, "CT0013", "the session cannot begin");
         c->aborted = 1;
     }
     c->keepalive = AP_CONN_CLOSE;
     return OK;
+}
+
+/* Whether the handshake succeeds: OK, DONE where all was said already, or the HTTP status that refuses it. */
+static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
+{
+    const int status = ws_upgrade_check(r, settings, agreement);
+
+    if (status == OK && !ws_census_enter(ct_house_of(r->server)->max_connections)) {
+        apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+        ws_upgrade_log_refusal(r, HTTP_SERVICE_UNAVAILABLE,
+                               "there are too many sessions (ClownTalkMaxConnections)");
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    return status;
 }
 
 static int clowntalk_content(request_rec *r)
@@ -673,18 +685,23 @@ static int clowntalk_content(request_rec *r)
         ws_upgrade_log_refusal(r, status, why);
         return status;
     }
-    status = ws_upgrade_check(r, &settings, &agreement);
+    status = check_handshake(r, &settings, &agreement);
     if (status != OK) {
+        if (handler->release) {
+            handler->release(data);
+        }
         return status == DONE ? OK : status;
     }
-    if (!ws_census_enter(r->connection->pool, ct_house_of(r->server)->max_connections)) {
-        apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
-        ws_upgrade_log_refusal(r, HTTP_SERVICE_UNAVAILABLE,
-                               "there are too many sessions (ClownTalkMaxConnections)");
-        return HTTP_SERVICE_UNAVAILABLE;
-    }
     ws_upgrade_answer(r, &agreement);
-    return begin_session(r, &settings, &agreement, handler, data);
+    return begin_session(r, ws_session_create(r, notes_of(r->connection)->ssl,
+                                              &(ws_settings){
+                                                  .max_message = (apr_uint64_t)settings.max_message,
+                                                  .backlog = (apr_size_t)settings.backlog,
+                                                  .ping = settings.ping,
+                                                  .max_age = settings.max_age,
+                                                  .deflate = agreement.deflate,
+                                              },
+                                              handler, data));
 }
 
 /*
@@ -702,6 +719,7 @@ static void clowntalk_suspend(conn_rec *c, request_rec *r)
     apr_allocator_max_free_set(allocator, 1); /* the request's memory goes back to the system */
     ap_process_request_after_handler(r);
     c->cs->state = CONN_STATE_SUSPENDED; /* or the MPM's counters go wrong at the end */
+    apr_pool_cleanup_kill(c->pool, notes->session, discard_session);
     ws_reactor_adopt(notes->session);
 }
 
@@ -738,23 +756,11 @@ static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_
     return OK;
 }
 
-/* The value of the first directive of this name outside any section; NULL where there is none. */
-static const char *find_directive(const char *name)
-{
-    for (const ap_directive_t *at = ap_conftree; at; at = at->next) {
-        if (strcasecmp(at->directive, name) == 0) {
-            return at->args;
-        }
-    }
-    return NULL;
-}
-
-/* An administrator whose browser tabs are refused at number 76 should have been told. */
+/* What an administrator whose browser tabs are refused one day should have been told. */
 static void say_capacity(server_rec *server)
 {
-    const char *factor_text = find_directive("AsyncRequestWorkerFactor");
-    const double factor = factor_text ? atof(factor_text) : 2;
     int async = 0, threads = 0, processes = 0;
+    struct rlimit descriptors;
 
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &async);
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
@@ -764,11 +770,12 @@ static void say_capacity(server_rec *server)
                       "each session takes a worker thread with this MPM, so there can be %d at most; "
                       "the event MPM carries thousands",
                       (threads > 0 ? threads : 1) * processes);
-    } else if (factor < 20) {
+    } else if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 &&
+               descriptors.rlim_cur != RLIM_INFINITY) {
         CT_LOG_SERVER(server, APLOG_INFO, 0, "CT0003",
-                      "about %.0f sessions fit into the server's %d child processes; "
-                      "AsyncRequestWorkerFactor 200 makes it about %.0f",
-                      threads * (1 + factor) * processes, processes, threads * 201.0 * processes);
+                      "each session takes a descriptor: fewer than %lu fit into each of the server's %d "
+                      "child processes (ulimit -n)",
+                      (unsigned long)descriptors.rlim_cur, processes);
     }
 }
 
@@ -819,7 +826,7 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
 static apr_status_t end_child(void *unused)
 {
     (void)unused;
-    ws_reactor_join();
+    ws_reactor_join(WS_CLOSE_GOING_AWAY);
     return APR_SUCCESS;
 }
 
@@ -884,9 +891,14 @@ static void clowntalk_close(clowntalk_session *session, int code, const char *re
     ws_session_close(session, code, reason);
 }
 
-static conn_rec *clowntalk_connection(clowntalk_session *session)
+static const char *clowntalk_client_ip(clowntalk_session *session)
 {
-    return ws_session_connection(session);
+    return ws_session_client_ip(session);
+}
+
+static server_rec *clowntalk_server(clowntalk_session *session)
+{
+    return ws_session_server(session);
 }
 
 static const char *clowntalk_user(clowntalk_session *session)
@@ -905,6 +917,22 @@ static apr_status_t clowntalk_post(apr_uint64_t id, void (*run)(clowntalk_sessio
     return ws_reactor_post(id, run, baton);
 }
 
+/* ---- mod_status ---- */
+
+/* Its own numbers are of connections, which sessions leave. */
+static int clowntalk_status(request_rec *r, int flags)
+{
+    const unsigned sessions = ws_census_total();
+
+    if (flags & AP_STATUS_SHORT) {
+        ap_rprintf(r, "ClownTalkSessions: %u\n", sessions);
+    } else {
+        ap_rprintf(r, "<hr />\n<h2>Clown.Talk</h2>\n<p>%u WebSocket session%s</p>\n", sessions,
+                   sessions == 1 ? "" : "s");
+    }
+    return OK;
+}
+
 /* ---- hooks, in the order in which httpd calls them ---- */
 
 static void register_hooks(apr_pool_t *pool)
@@ -916,7 +944,8 @@ static void register_hooks(apr_pool_t *pool)
     ws_wire_register();
     APR_REGISTER_OPTIONAL_FN(clowntalk_send);
     APR_REGISTER_OPTIONAL_FN(clowntalk_close);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_connection);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_client_ip);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_server);
     APR_REGISTER_OPTIONAL_FN(clowntalk_user);
     APR_REGISTER_OPTIONAL_FN(clowntalk_id);
     APR_REGISTER_OPTIONAL_FN(clowntalk_post);
@@ -931,6 +960,8 @@ static void register_hooks(apr_pool_t *pool)
     ws_tls_register(pool, clowntalk_tls_found);
     /* A request has passed access control, authentication and authorization. */
     ap_hook_handler(clowntalk_content, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Somebody looks at mod_status's page. */
+    APR_OPTIONAL_HOOK(ap, status_hook, clowntalk_status, NULL, NULL, APR_HOOK_MIDDLE);
     /* The MPM lets go of the connection. Last: what others do with the request must be over. */
     ap_hook_suspend_connection(clowntalk_suspend, NULL, NULL, APR_HOOK_LAST);
     /* The child is about to end: clients hear of it at once. */

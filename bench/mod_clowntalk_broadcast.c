@@ -10,6 +10,8 @@
 #include <ap_provider.h>
 #include <http_config.h>
 
+#include <stdlib.h>
+
 typedef struct member {
     clowntalk_session *session;
     struct member *next, *previous;
@@ -20,9 +22,10 @@ static APR_OPTIONAL_FN_TYPE(clowntalk_send) * send_message;
 
 static int on_accept(request_rec *r, void **data, const char **why)
 {
+    (void)r;
     (void)why;
-    *data = apr_pcalloc(r->connection->pool, sizeof(member));
-    return OK;
+    *data = calloc(1, sizeof(member));
+    return *data ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
 static void on_open(clowntalk_session *session, void *data)

@@ -3,10 +3,10 @@
 use strict;
 use warnings;
 
-use File::Copy qw(copy);
 use File::Path qw(remove_tree);
 use Test::More;
 
+use ClownTalk::Apxs;
 use ClownTalk::Client;
 use ClownTalk::Server;
 use ClownTalk::Settings;
@@ -26,17 +26,8 @@ END { remove_tree($dir) if defined $dir }
     ok -e "$dir/root/include/clowntalk/mod_clowntalk.h", 'as clowntalk/mod_clowntalk.h';
 }
 
-# Builds a module; returns its file.
-sub build {
-    my ($name) = @_;
+sub build { return ClownTalk::Apxs::build($dir, $_[0], "-I$dir/root/include") }
 
-    my $output = ClownTalk::Httpd::run_quietly(ClownTalk::Settings->get('apxs'), '-c',
-        "-I$dir/root/include", '-Wc,-Wall -Wextra -Wno-unused-parameter -Werror', '-o', "$dir/$name.la", "$dir/$name.c");
-    is $?, 0, "apxs builds $name, without a warning" or diag $output;
-    return "$dir/.libs/$name.so";
-}
-
-copy("$srcdir/t/modules/mod_ctchat.c", "$dir/mod_ctchat.c") or die "mod_ctchat.c: $!";
 my $chat = build('mod_ctchat');
 
 my ($example) = ClownTalk::Httpd::read_file("$srcdir/docs/handlers.md") =~ /^```c\n(.*?)^```$/ms;
@@ -115,18 +106,21 @@ sub ask {
     my $refused = ClownTalk::Client->new($server->url('ws', '/'));
     is $refused->status, 403, 'accept() refuses with its status';
     like $log->wait_line(qr/CT0010/), qr/refused with 403: the chat wants a name/, 'and its reason is in the log';
+    $refused = ClownTalk::Client->new($server->url('ws', '/?name=hasty'), key => 'short');
+    is $refused->status, 400, 'a handshake that accept() has accepted may be refused all the same';
+    ok $log->wait_line(qr/ctchat: hasty is released/), 'what it has made is released then';
 }
 
 my $one = guest('one', scheme => 'wss', path => '/auth/', user => 'clown:bigclown');
 my $two = guest('two');
-is ask($one, '/user'), 'one is clown from 127.0.0.1', 'clowntalk_user(), clowntalk_connection()';
-is ask($two, '/user'), 'two is nobody from 127.0.0.1', 'without a user: NULL';
+is ask($one, '/user'), 'one is clown from 127.0.0.1 at localhost', 'clowntalk_user(), clowntalk_client_ip(), clowntalk_server()';
+is ask($two, '/user'), 'two is nobody from 127.0.0.1 at localhost', 'without a user: NULL';
 my ($id_one, $id_two) = map { ask($_, '/id') } $one, $two;
 ok $id_one > 0 && $id_two > 0, 'clowntalk_id() is not 0';
 
 is $one->send_binary("\x00\xff\x0f")->read_message->{payload}, "\xff\x00\xf0", "a message's bytes may be changed";
 is $two->send_frame(fin => 0, payload => '/us')->send_frame(opcode => 0, payload => 'er')->read_message->{payload},
-    'two is nobody from 127.0.0.1', 'a message in fragments comes whole';
+    'two is nobody from 127.0.0.1 at localhost', 'a message in fragments comes whole';
 
 # clowntalk_post()
 $one->send_text('hello, everybody');
@@ -174,10 +168,11 @@ SKIP: {
         my $name = 'end-' . $how =~ tr/a-zA-Z//cdr;
         my $client = guest($name);
         $client->barrier;
-        $log->fresh;
+        my $all = $server->log;
         $ends{$how}->($client);
-        ok $log->wait_line(qr/ctchat: \Q$name\E has left/), "ended by $how: close() is called";
-        is scalar($log->fresh(qr/ctchat: \Q$name\E has left/)), 0, 'once';
+        $log->wait_line(qr/ctchat: \Q$name\E is released/);
+        is_deeply [map { /ctchat: \Q$name\E (has left|is released)/ } $all->fresh], ['has left', 'is released'],
+            "ended by $how: close() is called, and then release(), once each";
     }
     is ask($one, '/guests'), $alone ? 1 : 2, 'all of them have left';
 }

@@ -39,7 +39,7 @@ sub may_open {
     return 0;
 }
 
-# One relay, and nothing that publishes by itself. The factor is that of docs/operation.md; processes
+# One relay, and nothing that publishes by itself. The factor lets them in as fast as they come; processes
 # neither come nor go, so that what each holds before and after can be compared.
 my $server = ClownTalk::Server->new(config => <<'END');
 ServerLimit                2
@@ -107,10 +107,17 @@ sub open_sessions {
 # Each serving process's number of descriptors.
 sub descriptors { return {map { $_ => ClownTalk::Process::descriptors($_) } $server->workers} }
 
+# What mod_status says of this.
+sub status {
+    my ($what) = @_;
+
+    return page('/server-status?auto')->decoded_content =~ /^\Q$what\E: (\d+)$/m ? $1 : undef;
+}
+
 sub page { return LWP::UserAgent->new(timeout => PATIENCE)->get($server->url('http', $_[0] // '/')) }
 
 $server->wait_until('both children with their threads', sub {
-    page('/server-status?auto')->decoded_content =~ /^IdleWorkers: 49$/m;
+    status('IdleWorkers') == 49;
 });
 my $before = descriptors();
 
@@ -121,6 +128,10 @@ while (@sessions < SESSIONS) {
     last if @more < BATCH;
 }
 is scalar @sessions, SESSIONS, 'so many sessions begin';
+
+is status('ClownTalkSessions'), SESSIONS, 'mod_status knows how many';
+ok eval { $server->wait_until('the MPM to forget them', sub { status('ConnsTotal') < 10 }, PATIENCE) },
+    "and soon none of them is a connection of httpd's" or diag $@;
 
 my $client = ClownTalk::Client->connect($server->url('ws', $path));
 $client->open_talk;
@@ -149,6 +160,9 @@ ok eval {
         return !grep { ($after->{$_} // 0) > $before->{$_} + 1 } keys %$before;
     }, PATIENCE);
 }, 'when they have gone, no descriptor is left over' or diag explain {before => $before, after => $after};
+
+is status('ClownTalkSessions'), 0, 'and none is counted';
+like page('/server-status')->decoded_content, qr/<p>0 WebSocket sessions/, 'nor on the page for people';
 
 # A child that is to end does so when the MPM counts no connection of it any more.
 $server->graceful;

@@ -1,12 +1,14 @@
 # A client that does not read costs itself only: the others are served, of publications the newest of each
 # topic waits for it, of replies no more than ClownTalkBacklog, and the server's memory stays what it was. Plain, over TLS,
-# and with permessage-deflate over it.
+# and with permessage-deflate over it; and once more where the filters of another module keep sessions on httpd's connections.
 use strict;
 use warnings;
 
+use File::Path qw(remove_tree);
 use MIME::Base64 qw(decode_base64 encode_base64);
 use Test::More;
 
+use ClownTalk::Apxs;
 use ClownTalk::Client;
 use ClownTalk::Deflate;
 use ClownTalk::Process;
@@ -26,8 +28,9 @@ use constant {
 use constant {DISPLAY => 'display-oled/i2c0-3c', RELAY => 'relay/i2c0-3b'};
 
 # One child process, in which a slow client could disturb the others; small buffers, which are soon full.
-my $server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<'END')->start;
+my $config = ClownTalk::Process::ONE_CHILD . <<'END';
 SendBufferSize    32768
+ReceiveBufferSize 65536
 ClownTalkBus      0 sim
 ClownTalkStateDir "@t_state@/clowntalk"
 ClownTalkRate     1000000/s 1000000
@@ -44,6 +47,7 @@ ClownTalkPing     0
     ClownTalkHandler echo
 </Location>
 END
+my $server;
 my $node = ClownTalk::Suite::NODE;
 my %small = (receive_buffer => 65536);
 
@@ -218,13 +222,35 @@ sub test_echo {
     is_deeply [$client->close(1000)], [1000, ''], 'and it closes';
 }
 
-for my $kind (['ws', 0], ['wss', 0], ['wss', 1]) {
-    ($scheme, $deflate) = @$kind;
-    my $name = $scheme . ($deflate ? ' with permessage-deflate' : '');
+sub test_kind {
+    my ($how, @kind) = @_;
+
+    ($scheme, $deflate) = @kind;
+    my $name = join ' and ', $scheme, $deflate ? 'permessage-deflate' : (), $how // ();
     subtest "$name: publications are conflated"    => \&test_publications;
     subtest "$name: replies are bounded"           => \&test_replies;
     subtest "$name: what is not read is not asked" => \&test_echo;
 }
+
+$server = ClownTalk::Server->new(config => $config)->start;
+test_kind(undef, @$_) for ['ws', 0], ['wss', 0], ['wss', 1];
 is $server->stop, 0, 'the server ends';
+
+my $modules = ClownTalk::Httpd::scratch_dir('modules');
+END { remove_tree($modules) if defined $modules }
+my $filter = ClownTalk::Apxs::build($modules, 'mod_ctfilter');
+$server = ClownTalk::Server->new(config => <<"END")->start;
+LoadModule ctfilter_module "$filter"
+LogLevel   clowntalk:debug
+$config
+END
+test_kind("another module's filters", @$_) for ['ws', 0], ['wss', 0];
+is $server->stop, 0, 'the server ends';
+SKIP: {
+    skip 'sessions leave their connections with the event MPM', 1 if ClownTalk::Suite->mpm ne 'event';
+    my %said;
+    $said{$1}++ for $server->error_log =~ /(CT003[678])/g;
+    is_deeply [keys %said], ['CT0037'], 'and all sessions have stayed on their connections' or diag explain \%said;
+}
 
 done_testing;

@@ -37,7 +37,7 @@ typedef struct request {
     json_object *id;        /* or NULL */
 } request;
 
-/* A Clown.Talk client: one session. In its connection's pool. */
+/* A Clown.Talk client: one session. On the heap, as long as that. */
 struct talker {
     clowntalk_session *session;
     const char *node;
@@ -417,7 +417,7 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
 static void i2c_open(clowntalk_session *session, void *data)
 {
     talker *t = data;
-    desk *d = desk_of(ws_session_reactor(session), ws_session_connection(session)->base_server);
+    desk *d = desk_of(ws_session_reactor(session), ws_session_server(session));
 
     t->session = session;
     t->desk = d;
@@ -485,7 +485,10 @@ static int i2c_accept(request_rec *r, void **data, const char **why)
                                     ap_escape_logitem(r->pool, name));
         return HTTP_NOT_FOUND;
     }
-    t = apr_pcalloc(r->connection->pool, sizeof *t);
+    t = calloc(1, sizeof *t);
+    if (!t) {
+        abort();
+    }
     t->node = node->name; /* in pconf: sessions end before it does */
     if (ct_permitted(&settings.control, r, r->user != NULL)) {
         t->rights |= HUB_MAY_CONTROL;
@@ -505,4 +508,5 @@ const clowntalk_handler ct_i2c_handler = {
     .open = i2c_open,
     .message = i2c_message,
     .close = i2c_close,
+    .release = free,
 };

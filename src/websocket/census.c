@@ -79,13 +79,16 @@ unsigned ws_census_total(void)
     return total;
 }
 
-static apr_status_t leave(void *mine)
+void ws_census_leave(void)
 {
-    __atomic_sub_fetch(&((tally *)mine)->sessions, 1, __ATOMIC_ACQ_REL);
-    return APR_SUCCESS;
+    tally *mine = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
+
+    if (mine) {
+        __atomic_sub_fetch(&mine->sessions, 1, __ATOMIC_ACQ_REL);
+    }
 }
 
-int ws_census_enter(apr_pool_t *pool, int limit)
+int ws_census_enter(int limit)
 {
     tally *mine = tallies ? own_tally() : NULL;
 
@@ -95,16 +98,8 @@ int ws_census_enter(apr_pool_t *pool, int limit)
     /* First counted, then looked at: two that come at once may both be refused, never both let in. */
     __atomic_add_fetch(&mine->sessions, 1, __ATOMIC_ACQ_REL);
     if (limit > 0 && ws_census_total() > (unsigned)limit) {
-        leave(mine);
+        ws_census_leave();
         return 0;
     }
-    apr_pool_cleanup_register(pool, mine, leave, apr_pool_cleanup_null);
     return 1;
-}
-
-void ws_census_leave(apr_pool_t *pool)
-{
-    if (own) {
-        apr_pool_cleanup_run(pool, own, leave);
-    }
 }

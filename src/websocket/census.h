@@ -12,13 +12,10 @@ apr_status_t ws_census_create(apr_pool_t *pool, int processes);
 /* In the parent: this process has ended. */
 void ws_census_bury(pid_t pid);
 
-/*
- * Counts a session as of now until `pool` is cleared. False, and not counted, where there are `limit` others (0: no
- * limit).
- */
-int ws_census_enter(apr_pool_t *pool, int limit);
-/* Counts it no longer, where that is known before `pool` is cleared. */
-void ws_census_leave(apr_pool_t *pool);
+/* Counts a session as of now. False, and not counted, where there are `limit` others (0: no limit). */
+int ws_census_enter(int limit);
+/* One that was counted in this process has ended. */
+void ws_census_leave(void);
 /* The number of sessions. */
 unsigned ws_census_total(void);
 

@@ -61,6 +61,7 @@ replay-frame replay-deflate: replay-%:
 # The session, its loop and the handshake know httpd: part of the module.
 mod_clowntalk_la_SOURCES += \
 	src/websocket/census.c src/websocket/census.h \
+	src/websocket/husk.c src/websocket/husk.h \
 	src/websocket/loop.c src/websocket/loop.h \
 	src/websocket/outgoing.c src/websocket/outgoing.h \
 	src/websocket/queue.c src/websocket/queue.h \

@@ -24,7 +24,7 @@
 #include <apr_optional.h>
 
 #define CLOWNTALK_HANDLER_GROUP "clowntalk-handler"
-#define CLOWNTALK_HANDLER_VERSION "0" /* changes when this header changes incompatibly */
+#define CLOWNTALK_HANDLER_VERSION "1" /* changes when this header changes incompatibly */
 
 typedef struct clowntalk_session clowntalk_session;
 
@@ -37,9 +37,9 @@ typedef struct clowntalk_handler {
     /*
      * Asked on the worker thread, after authentication and authorization and before the 101: OK
      * accepts, an HTTP status refuses (`*why` then says why, for the log). *data is the handler's own
-     * for this session; what it needs of the request must be copied to r->connection->pool, since
-     * the request is gone when the session begins. Called for plain requests too, so that
-     * an unknown resource is a 404 before it is a 426. NULL: everything is accepted.
+     * for this session; what it needs of the request must be copied to memory that release() frees,
+     * since request and connection, with their pools, are gone when the session begins. Called for
+     * plain requests too, so that an unknown resource is a 404 before it is a 426. NULL: everything is accepted.
      */
     int (*accept)(request_rec *r, void **data, const char **why);
     /* The session begins: the 101 has been sent. May be NULL. */
@@ -49,6 +49,11 @@ typedef struct clowntalk_handler {
                     apr_size_t length);
     /* The session has ended, for whatever reason; nothing can be sent any more. May be NULL. */
     void (*close)(clowntalk_session *session, void *data);
+    /*
+     * The last use of what accept() has made, once, on whichever thread: after close(), or where the handshake
+     * came to nothing. May be NULL.
+     */
+    void (*release)(void *data);
 } clowntalk_handler;
 
 /*
@@ -65,8 +70,10 @@ APR_DECLARE_OPTIONAL_FN(apr_status_t, clowntalk_send,
  */
 APR_DECLARE_OPTIONAL_FN(void, clowntalk_close,
                         (clowntalk_session *session, int code, const char *reason));
-/* The connection: its pool lives as long as the session, its client_ip is the peer's. */
-APR_DECLARE_OPTIONAL_FN(conn_rec *, clowntalk_connection, (clowntalk_session *session));
+/* The peer's address. */
+APR_DECLARE_OPTIONAL_FN(const char *, clowntalk_client_ip, (clowntalk_session *session));
+/* The virtual host that took the handshake: for ap_log_error(). */
+APR_DECLARE_OPTIONAL_FN(server_rec *, clowntalk_server, (clowntalk_session *session));
 /* The authenticated user, or NULL. */
 APR_DECLARE_OPTIONAL_FN(const char *, clowntalk_user, (clowntalk_session *session));
 /* A number that names the session within this process, never 0 and never used again. */

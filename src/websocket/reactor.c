@@ -83,8 +83,11 @@ void ws_reactor_leave(ws_reactor *reactor, clowntalk_session *s)
         if (*at == s) {
             *at = s->table_next;
             reactor->sessions--;
-            return;
+            break;
         }
+    }
+    if (reactor->draining && reactor->sessions == 0) {
+        ws_loop_quit(reactor->loop);
     }
 }
 
@@ -222,20 +225,24 @@ void ws_reactor_adopt(clowntalk_session *session)
     ws_loop_post(own_reactor->loop, adopt, session);
 }
 
-static void quit_own_reactor(void *unused)
+static void drain_own_reactor(void *code)
 {
-    (void)unused;
-    ws_loop_quit(own_reactor->loop);
+    own_reactor->draining = true;
+    if (own_reactor->sessions == 0) {
+        ws_loop_quit(own_reactor->loop);
+    } else if (!own_reactor->stop_code) {
+        close_all(own_reactor, (int)(intptr_t)code);
+    }
 }
 
-void ws_reactor_join(void)
+void ws_reactor_join(int code)
 {
     if (!own_reactor) {
         return;
     }
-    ws_loop_post(own_reactor->loop, quit_own_reactor, NULL);
+    ws_loop_post(own_reactor->loop, drain_own_reactor, (void *)(intptr_t)code);
     pthread_join(own_thread, NULL);
-    /* Not destroyed: the MPM may still hold connections whose sessions point to it, and the process ends. */
+    /* Not destroyed: connections that the MPM has not let go of are its, and the process ends. */
 }
 
 /* ---- one session on a worker thread ---- */

@@ -12,6 +12,7 @@ struct ws_reactor {
     ws_loop *loop;
     int stop_code;     /* 0, or the Close code that ends every session, present and future */
     unsigned sessions; /* that have begun and are not freed yet */
+    bool draining;     /* its loop quits with the last of them */
     /* Sessions by id: an open hash, a power of 2 of chains, linked through the sessions. */
     clowntalk_session **table;
     unsigned table_size;
@@ -36,8 +37,11 @@ apr_status_t ws_reactor_start(void);
 void ws_reactor_adopt(clowntalk_session *session);
 /* Ends every session of the process with a Close of this code. Does not wait. */
 void ws_reactors_stop(int code);
-/* Ends the process's own reactor: last Close frames are written as far as they go without waiting. */
-void ws_reactor_join(void);
+/*
+ * Ends the process's own reactor, and waits for that: for every session to say goodbye, which takes seconds at most.
+ * Nobody may hand it any more. `code` is the Close code for sessions that have not been told of one.
+ */
+void ws_reactor_join(int code);
 /* clowntalk_post() of mod_clowntalk.h. */
 apr_status_t ws_reactor_post(apr_uint64_t id, void (*run)(clowntalk_session *, void *),
                              void *baton);

@@ -1,6 +1,10 @@
 #include "session_private.h"
 
 #include "../log.h"
+#include "census.h"
+#include "husk.h"
+
+#include <apr_strings.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,9 +20,6 @@
  */
 #define CLOSE_PATIENCE_MS 1000
 #define LINGER_PATIENCE_MS 500
-/* How often the MPM must be seen to have let go of a connection before it may be freed, and how far apart. */
-#define RELEASE_LOOKS 3
-#define RELEASE_APART_MS 250
 /*
  * Pings without any sign of life after which a peer is taken for dead. The second follows half an interval after
  * the first and is given as long: so a dead peer is found within two intervals of its last word.
@@ -27,44 +28,81 @@
 static const char *const state_names[] = {"open", "closing", "lingering", "dead"};
 
 #define LOG_SESSION(s, level, status, number, format, ...)                                         \
-    CT_LOG_CONNECTION((s)->c, level, status, number, format " [user %s, %s]", ##__VA_ARGS__,       \
-                      (s)->user ? (s)->user : "-", state_names[(s)->state])
+    CT_LOG_CLIENT((s)->server, (s)->client, level, status, number, format " [user %s, %s]",        \
+                  ##__VA_ARGS__, (s)->user ? (s)->user : "-", state_names[(s)->state])
 
 static void on_socket(ws_watch *watch, uint32_t events);
 static void on_timer(ws_timer *timer);
 static void on_flush(ws_task *task);
 static void on_push(ws_task *task);
 static void on_read_again(ws_task *task);
+static void on_release(ws_task *task);
 
 #define SESSION_OF(pointer, member)                                                                \
     ((clowntalk_session *)((char *)(pointer)-offsetof(clowntalk_session, member)))
 
-clowntalk_session *ws_session_create(conn_rec *c, SSL *ssl, const ws_settings *settings,
-                                     const clowntalk_handler *handler, void *data, const char *user)
+/* Puts a copy of a string at *at, and *at behind it. */
+static const char *keep(char **at, const char *string)
 {
-    clowntalk_session *s = apr_pcalloc(c->pool, sizeof *s);
+    const size_t size = strlen(string) + 1;
+    const char *copy = memcpy(*at, string, size);
 
+    *at += size;
+    return copy;
+}
+
+clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings *settings,
+                                     const clowntalk_handler *handler, void *data)
+{
+    conn_rec *c = r->connection;
+    const char *client = apr_psprintf(r->pool, "%s:%d", c->client_ip, (int)c->client_addr->port);
+    const size_t texts =
+        strlen(client) + strlen(c->client_ip) + (r->user ? strlen(r->user) : 0) + 3;
+    clowntalk_session *s = calloc(1, sizeof *s + texts);
+    char *at = s ? s->text : NULL;
+
+    if (!s) {
+        abort(); /* as APR's pools do when memory is out */
+    }
     s->watch.fd = -1;
     s->watch.ready = on_socket;
     s->timer.expired = on_timer;
     s->flush.run = on_flush;
     s->push.run = on_push;
     s->read_again.run = on_read_again;
+    s->release.run = on_release;
     s->c = c;
-    s->settings = settings;
+    s->server = r->server;
+    s->settings = *settings;
     s->handler = handler;
     s->data = data;
-    s->user = user;
+    s->client = keep(&at, client);
+    s->client_ip = keep(&at, c->client_ip);
+    s->user = r->user ? keep(&at, r->user) : NULL;
     ws_transport_init(&s->transport, c, ssl);
     ws_queue_init(&s->queue);
     ws_parser_init(&s->parser, settings->max_message, true, settings->deflate.agreed);
-    ws_inflate_init(&s->inflate, &settings->deflate, settings->max_message);
+    ws_inflate_init(&s->inflate, &s->settings.deflate, settings->max_message);
     return s;
 }
 
-conn_rec *ws_session_connection(clowntalk_session *s)
+void ws_session_free(clowntalk_session *s)
 {
-    return s->c;
+    if (s->handler->release) {
+        s->handler->release(s->data);
+    }
+    ws_census_leave();
+    free(s);
+}
+
+server_rec *ws_session_server(clowntalk_session *s)
+{
+    return s->server;
+}
+
+const char *ws_session_client_ip(clowntalk_session *s)
+{
+    return s->client_ip;
 }
 
 const char *ws_session_user(clowntalk_session *s)
@@ -101,27 +139,22 @@ static void tell_handler_end(clowntalk_session *s)
     }
 }
 
-/* Frees the session with its connection. It must not be touched any more. */
-static void free_session(clowntalk_session *s)
+static void on_release(ws_task *task)
 {
+    clowntalk_session *s = SESSION_OF(task, release);
+
     ws_reactor_leave(s->reactor, s);
-    apr_pool_destroy(s->c->pool);
+    ws_session_free(s);
 }
 
-/*
- * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of its own. Only when
- * the first was seen, and two timers have run out since, may the connection be freed. Two, since a process
- * that was stopped and goes on finds one of them expired at once, before the MPM's thread has done anything.
- */
-static void free_when_released(clowntalk_session *s)
+/* The reactor owns the connection: frees it as soon as the MPM allows that. */
+static void bury_connection(clowntalk_session *s)
 {
-    if (__atomic_load_n((void *volatile *)&s->c->sbh, __ATOMIC_ACQUIRE) == NULL) {
-        s->released++;
-    }
-    if (s->released >= RELEASE_LOOKS) {
-        free_session(s);
-    } else {
-        ws_timer_set(s->reactor->loop, &s->timer, RELEASE_APART_MS);
+    conn_rec *c = s->c;
+
+    s->c = NULL;
+    if (c) {
+        ws_husk_bury(s->reactor->loop, c);
     }
 }
 
@@ -145,7 +178,8 @@ static void end_session(clowntalk_session *s)
     ws_inflate_end(&s->inflate);
     if (s->owns_connection) {
         ws_transport_close(&s->transport);
-        ws_timer_set(loop, &s->timer, 0);
+        bury_connection(s);
+        ws_loop_defer(loop, &s->release);
     } else {
         ws_transport_give_back(&s->transport);
         ws_reactor_leave(s->reactor, s);
@@ -226,7 +260,7 @@ static void on_flush(ws_task *task)
 static void enqueue(clowntalk_session *s, ws_outgoing *message, bool late)
 {
     ws_outgoing *outgoing =
-        ws_outgoing_for(message, &s->settings->deflate, s->reactor->compressor);
+        ws_outgoing_for(message, &s->settings.deflate, s->reactor->compressor);
 
     if (!is_blocked(s)) {
         (late ? ws_loop_defer_late : ws_loop_defer)(s->reactor->loop, &s->flush);
@@ -268,11 +302,11 @@ bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
         return false;
     }
     enqueue(s, outgoing, may_be_late(s, outgoing));
-    if (ws_transport_is_slow(&s->transport) && s->queue.bytes > s->settings->backlog) {
+    if (ws_transport_is_slow(&s->transport) && s->queue.bytes > s->settings.backlog) {
         LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
                     "the client does not read: more than %" APR_SIZE_T_FMT
                     " bytes (ClownTalkBacklog) wait for it",
-                    s->settings->backlog);
+                    s->settings.backlog);
         ws_queue_drop_rest(&s->queue);
         ws_session_close(s, WS_CLOSE_POLICY, "too slow: replies wait");
         return false;
@@ -427,6 +461,27 @@ static void on_bytes(void *baton, uint8_t *data, size_t length)
     feed(s, data, length);
 }
 
+/*
+ * Takes the socket over, and what mod_ssl has set up, and gives the rest back: httpd's pools, buckets and filters are
+ * most of what a connection costs, and the MPM counts it no more.
+ */
+static void leave_connection(clowntalk_session *s)
+{
+    ws_loop *loop = s->reactor->loop;
+
+    if (!ws_transport_leave(&s->transport)) {
+        s->stays = true; /* it can do without, where descriptors are short for a moment */
+        LOG_SESSION(s, APLOG_DEBUG, errno, "CT0038", "it stays on its connection");
+        return;
+    }
+    LOG_SESSION(s, APLOG_DEBUG, 0, "CT0036", "it has left its connection");
+    ws_loop_unwatch(loop, &s->watch);
+    bury_connection(s);
+    if (!ws_loop_watch(loop, &s->watch, s->transport.fd, EPOLLIN)) {
+        abort_session(s, errno, "epoll refuses its descriptor");
+    }
+}
+
 /* One read, so that a fast client does not starve the others. */
 static void read_some(clowntalk_session *s)
 {
@@ -442,6 +497,8 @@ static void read_some(clowntalk_session *s)
         abort_session(s, APR_SUCCESS, "the client is gone without a Close");
     } else if (result == WS_READ_MORE) {
         ws_loop_defer(s->reactor->loop, &s->read_again);
+    } else if (s->owns_connection && !s->stays && ws_transport_can_leave(&s->transport)) {
+        leave_connection(s);
     }
 }
 
@@ -521,7 +578,7 @@ static void set_open_timer(clowntalk_session *s)
 static void start_clock(clowntalk_session *s)
 {
     const int64_t now = ws_loop_now(s->reactor->loop);
-    const ws_settings *settings = s->settings;
+    const ws_settings *settings = &s->settings;
 
     s->ping_at = settings->ping > 0 ? now + settings->ping * INT64_C(1000000) : INT64_MAX;
     s->too_old_at = settings->max_age > 0 ? now + settings->max_age * INT64_C(1000000) : INT64_MAX;
@@ -547,7 +604,7 @@ static bool on_ping_time(clowntalk_session *s)
     }
     s->mid_interval = !s->mid_interval;
     /* From now on: after a stop of the whole process the client has its full time to answer. */
-    s->ping_at = ws_loop_now(s->reactor->loop) + s->settings->ping * INT64_C(500000);
+    s->ping_at = ws_loop_now(s->reactor->loop) + s->settings.ping * INT64_C(500000);
     return true;
 }
 
@@ -581,8 +638,7 @@ static void on_timer(ws_timer *timer)
         abort_session(s, APR_SUCCESS, "the client did not close its side in time");
         break;
     case WS_STATE_DEAD:
-        free_when_released(s);
-        break;
+        break; /* its timer is cleared */
     }
 }
 
@@ -597,6 +653,9 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
         !ws_loop_watch(reactor->loop, &s->watch, s->transport.fd, EPOLLIN)) {
         abort_session(s, errno, "it was lost before it began");
         return;
+    }
+    if (owns_connection && s->transport.kind == WS_TRANSPORT_FILTERS && !s->transport.tls.ssl) {
+        LOG_SESSION(s, APLOG_DEBUG, 0, "CT0037", "it stays on its connection, whose filters are in use");
     }
     start_clock(s);
     s->handler_open = true;

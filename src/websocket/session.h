@@ -2,7 +2,8 @@
  * A WebSocket session on an Apache connection (RFC 6455).
  *
  * A session belongs to one thread, its reactor's, from ws_session_begin() on: that thread alone reads,
- * writes and frees it, so no lock guards it. It lives in its connection's pool.
+ * writes and frees it, so no lock guards it. It lives on the heap, since it leaves its connection where that is
+ * possible: most of what a connection costs is httpd's, and no session needs it.
  */
 #ifndef WS_SESSION_H
 #define WS_SESSION_H
@@ -35,15 +36,16 @@ typedef enum ws_state {
 } ws_state;
 
 /*
- * Makes a session for a connection whose handshake has succeeded; `settings`, `handler` and `data` must live in
- * c->pool or longer. `ssl` as ws_tls_register() has told, or NULL. On the worker thread.
+ * Makes a session for a request whose handshake has succeeded and which ws_census_enter() has counted. `ssl` as
+ * ws_tls_register() has told, or NULL; `data` is released with the session. On the worker thread.
  */
-clowntalk_session *ws_session_create(conn_rec *c, SSL *ssl, const ws_settings *settings,
-                                     const clowntalk_handler *handler, void *data,
-                                     const char *user);
+clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings *settings,
+                                     const clowntalk_handler *handler, void *data);
+/* Frees one that has not begun, or that was served by ws_reactor_serve(). */
+void ws_session_free(clowntalk_session *session);
 /*
  * Hands the session to its reactor's thread, on which this is called. `owns_connection`: the reactor closes the
- * socket and frees the connection in the end (event MPM); otherwise the loop is told to quit and
+ * socket and frees the connection, and in the end the session (event MPM); otherwise the loop is told to quit and
  * the MPM does it.
  */
 void ws_session_begin(clowntalk_session *session, ws_reactor *reactor, bool owns_connection);
@@ -56,7 +58,8 @@ bool ws_session_send(clowntalk_session *session, ws_outgoing *outgoing);
 /* Begins the closing handshake. */
 void ws_session_close(clowntalk_session *session, int code, const char *reason);
 
-conn_rec *ws_session_connection(clowntalk_session *session);
+server_rec *ws_session_server(clowntalk_session *session);
+const char *ws_session_client_ip(clowntalk_session *session);
 const char *ws_session_user(clowntalk_session *session);
 apr_uint64_t ws_session_id(clowntalk_session *session);
 ws_reactor *ws_session_reactor(clowntalk_session *session);

@@ -8,21 +8,26 @@
 
 struct clowntalk_session {
     ws_watch watch;      /* the transport's descriptor */
-    ws_timer timer;      /* OPEN: pings; CLOSING, LINGER: patience; DEAD: the MPM's grace */
+    ws_timer timer;      /* OPEN: pings; CLOSING, LINGER: patience */
     ws_task flush;       /* queued while something is to be written */
     ws_task push;        /* delayed while no descriptor tells that the peer takes more */
     ws_task read_again;  /* queued while input filters may hold more than the socket shows */
-    conn_rec *c;
+    ws_task release;     /* DEAD: frees it behind the round's events */
+    conn_rec *c;         /* NULL: it has left its connection */
     ws_transport transport;
     ws_reactor *reactor;
-    const ws_settings *settings;
+    server_rec *server;
+    ws_settings settings;
     const clowntalk_handler *handler;
     void *data;          /* the handler's */
     const char *user;    /* NULL: anonymous */
+    const char *client;  /* "address:port", and the address alone */
+    const char *client_ip;
     apr_uint64_t id;
     clowntalk_session *table_next; /* in the reactor's table */
     ws_state state;
     bool owns_connection; /* the reactor ends the connection, not the MPM */
+    bool stays;           /* on its connection, since it could not leave it */
     bool handler_open;    /* open() was called and close() was not */
     bool close_sent;
     bool hung_up;         /* LINGER: our FIN is sent */
@@ -30,7 +35,6 @@ struct clowntalk_session {
     bool mid_interval;    /* at ping_at only an unanswered ping is repeated */
     int64_t ping_at;      /* when to think of the next one, and when the session is too old: microseconds */
     int64_t too_old_at;   /* of the loop's clock; INT64_MAX: never */
-    unsigned released;    /* DEAD: how often the MPM was seen to have let go of c */
 
     ws_parser parser;
     ws_inflate inflate;
@@ -38,6 +42,7 @@ struct clowntalk_session {
     size_t message_length, message_capacity;
 
     ws_queue queue;       /* what the transport has not taken */
+    char text[];          /* user, client and client_ip */
 };
 
 #endif

@@ -156,6 +156,29 @@ void ws_tls_give_back(ws_tls *tls)
     }
 }
 
+/* mod_ssl's would look at the connection. */
+static void say_nothing(const SSL *ssl, int where, int result)
+{
+    (void)ssl;
+    (void)where;
+    (void)result;
+}
+
+void ws_tls_keep(ws_tls *tls)
+{
+    SSL_up_ref(tls->ssl);
+    SSL_set_info_callback(tls->ssl, say_nothing);
+    BIO_free(tls->filters_in);
+    BIO_free(tls->filters_out);
+    tls->filters_in = tls->filters_out = NULL;
+}
+
+void ws_tls_free(ws_tls *tls)
+{
+    SSL_free(tls->ssl);
+    tls->ssl = NULL;
+}
+
 /* ---- using it ---- */
 
 int ws_tls_read(ws_tls *tls, void *room, int size)

@@ -4,7 +4,8 @@
  * The handshake, certificates, and all that is configured about TLS are mod_ssl's. Afterwards its filters
  * would make brigades, buckets and copies of every message, and cost as much again as the
  * encryption. So when they have given all that they held, the connection's SSL object is given a network
- * end of our own (wire.h) and asked directly; when the session ends it gets mod_ssl's back.
+ * end of our own (wire.h) and asked directly. When the session ends on its connection it gets mod_ssl's back; a session that leaves the
+ * connection takes it along.
  *
  * It belongs to a session's transport and its thread.
  */
@@ -32,6 +33,10 @@ bool ws_tls_replaces(const char *name);
 bool ws_tls_take(ws_tls *tls, ws_wire *wire);
 /* Puts mod_ssl's filters below it again. */
 void ws_tls_give_back(ws_tls *tls);
+/* After ws_tls_take(): the connection is about to be freed, the SSL object stays, and is the session's alone. */
+void ws_tls_keep(ws_tls *tls);
+/* After that: frees it. */
+void ws_tls_free(ws_tls *tls);
 
 /*
  * Reads up to `size` bytes of what the wire has received: how many; 0 where that was all; -1 where the peer has ended

@@ -7,11 +7,13 @@
 #include <apr_portable.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* What one read through the filters takes at most: the size of httpd's own socket buckets. */
 #define READ_BYTES APR_BUCKET_BUFF_SIZE
@@ -346,7 +348,7 @@ bool ws_transport_push(ws_transport *t)
     }
     t->blocked = false;
     if (t->kind == WS_TRANSPORT_SOCKET) {
-        return !t->c->aborted;
+        return true;
     }
     if (!t->wire.writes) {
         return push_core(t);
@@ -507,13 +509,39 @@ bool ws_transport_catches_up(ws_transport *t)
     const bool was_behind = t->behind;
     int on_the_way, unsent;
 
-    if (!t->socket || ioctl(t->fd, SIOCOUTQ, &on_the_way) != 0 ||
+    if (t->kind == WS_TRANSPORT_STREAM || ioctl(t->fd, SIOCOUTQ, &on_the_way) != 0 ||
         ioctl(t->fd, SIOCOUTQNSD, &unsent) != 0) {
         return false;
     }
     t->acknowledged = t->written + t->wire.written - on_the_way;
     t->behind = t->blocked || unsent > 0;
     return was_behind && t->acknowledged > before;
+}
+
+/* ---- leaving the connection ---- */
+
+bool ws_transport_can_leave(const ws_transport *t)
+{
+    return t->c && !t->blocked &&
+           (t->kind == WS_TRANSPORT_TLS || (t->kind == WS_TRANSPORT_SOCKET && t->input_direct));
+}
+
+bool ws_transport_leave(ws_transport *t)
+{
+    const int fd = fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return false;
+    }
+    if (t->kind == WS_TRANSPORT_TLS) {
+        ws_tls_keep(&t->tls);
+        ws_wire_leave(&t->wire, fd);
+    }
+    t->fd = fd;
+    t->c = NULL;
+    t->socket = NULL;
+    t->in = t->out = NULL;
+    return true;
 }
 
 /* ---- the end ---- */
@@ -529,7 +557,7 @@ bool ws_transport_hang_up(ws_transport *t)
     } else if (t->kind == WS_TRANSPORT_TLS) {
         ws_tls_shut_down(&t->tls);
     }
-    return !t->c->aborted && apr_socket_shutdown(t->socket, APR_SHUTDOWN_WRITE) == APR_SUCCESS;
+    return !(t->c && t->c->aborted) && shutdown(t->fd, SHUT_WR) == 0;
 }
 
 bool ws_transport_drain(ws_transport *t, uint8_t *scratch)
@@ -541,10 +569,15 @@ bool ws_transport_drain(ws_transport *t, uint8_t *scratch)
 
 void ws_transport_close(ws_transport *t)
 {
-    t->c->aborted = 1; /* whatever a cleanup may think of writing */
-    ws_tls_give_back(&t->tls);
+    if (t->c) {
+        t->c->aborted = 1; /* whatever a cleanup may think of writing */
+        ws_tls_give_back(&t->tls);
+        ws_wire_remove(&t->wire);
+        return;
+    }
+    ws_tls_free(&t->tls);
     ws_wire_remove(&t->wire);
-    apr_socket_close(t->socket);
+    close(t->fd);
 }
 
 void ws_transport_give_back(ws_transport *t)

@@ -8,6 +8,8 @@
  *            itself, with the same network end (tls.h)
  *   stream   of an HTTP/2 connection: through the filters, handing mod_http2 no more than it takes without waiting
  *
+ * The socket and tls kinds need nothing of httpd's any more: with them a session can leave its connection.
+ *
  * It belongs to a session and its thread.
  */
 #ifndef WS_TRANSPORT_H
@@ -31,8 +33,8 @@ typedef enum ws_transport_kind {
 } ws_transport_kind;
 
 typedef struct ws_transport {
-    conn_rec *c;
-    apr_socket_t *socket;         /* NULL: a stream */
+    conn_rec *c;                  /* NULL: left */
+    apr_socket_t *socket;         /* NULL: a stream, or left */
     int fd;                       /* readable when there is input, and where there is a socket writable: for epoll */
     ws_transport_kind kind;
     bool input_direct;            /* SOCKET: the filters have given all that they held */
@@ -83,11 +85,19 @@ bool ws_transport_is_slow(const ws_transport *transport);
  */
 bool ws_transport_catches_up(ws_transport *transport);
 
+/* Whether nothing of the connection is in use but its socket, and what mod_ssl has set up. */
+bool ws_transport_can_leave(const ws_transport *transport);
+/*
+ * Takes over those: from now on they are the transport's own, `fd` is another one, and the connection can be freed. False
+ * where descriptors have run out, and nothing has changed.
+ */
+bool ws_transport_leave(ws_transport *transport);
+
 /* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
 bool ws_transport_hang_up(ws_transport *transport);
 /* After that: drops what the peer still sends. True when it has closed its side. */
 bool ws_transport_drain(ws_transport *transport, uint8_t *scratch);
-/* Closes the socket. Nothing may be called any more. */
+/* Closes what is its own; a connection that was not left is ready to be closed. Nothing may be called any more. */
 void ws_transport_close(ws_transport *transport);
 /* Leaves the connection to the MPM to close. Nothing may be called any more. */
 void ws_transport_give_back(ws_transport *transport);

@@ -192,13 +192,24 @@ void ws_wire_insert(ws_wire *wire, conn_rec *c, int fd)
     wire->output = ap_add_output_filter_handle(output_filter, wire, NULL, c);
 }
 
-void ws_wire_remove(ws_wire *wire)
+static void remove_filters(ws_wire *wire)
 {
     if (wire->input) {
         ap_remove_input_filter(wire->input);
         ap_remove_output_filter(wire->output);
         wire->input = wire->output = NULL;
     }
+}
+
+void ws_wire_leave(ws_wire *wire, int fd)
+{
+    remove_filters(wire);
+    wire->fd = fd;
+}
+
+void ws_wire_remove(ws_wire *wire)
+{
+    remove_filters(wire);
     free(wire->unsent);
     wire->unsent = NULL;
     wire->unsent_length = wire->unsent_at = 0;

@@ -37,6 +37,8 @@ typedef struct ws_wire {
 void ws_wire_register(void);
 /* Puts the filters into the connection's chains. */
 void ws_wire_insert(ws_wire *wire, conn_rec *c, int fd);
+/* Takes them out again: the connection is about to be freed. The wire goes on, with this descriptor. */
+void ws_wire_leave(ws_wire *wire, int fd);
 /* Takes them out again, and drops what is unsent. */
 void ws_wire_remove(ws_wire *wire);
 

@@ -9,6 +9,7 @@
 #include <ap_provider.h>
 #include <http_config.h>
 #include <http_log.h>
+#include <http_main.h>
 #include <http_protocol.h>
 
 #include <apr_lib.h>
@@ -25,8 +26,9 @@
 #define MAX_NEWS 1000 /* that wait for the thread */
 #define FLOOD_MESSAGES 400
 #define FLOOD_BYTES 8000
+#define MAX_LINE 256
 
-/* A session, as its own thread sees it. In its connection's pool. */
+/* A session, as its own thread sees it. On the heap. */
 typedef struct guest {
     char *name;
     apr_os_thread_t thread;
@@ -43,7 +45,8 @@ typedef struct news {
 
 static APR_OPTIONAL_FN_TYPE(clowntalk_send) *ct_send;
 static APR_OPTIONAL_FN_TYPE(clowntalk_close) *ct_close;
-static APR_OPTIONAL_FN_TYPE(clowntalk_connection) *ct_connection;
+static APR_OPTIONAL_FN_TYPE(clowntalk_client_ip) *ct_client_ip;
+static APR_OPTIONAL_FN_TYPE(clowntalk_server) *ct_server;
 static APR_OPTIONAL_FN_TYPE(clowntalk_user) *ct_user;
 static APR_OPTIONAL_FN_TYPE(clowntalk_id) *ct_id;
 static APR_OPTIONAL_FN_TYPE(clowntalk_post) *ct_post;
@@ -144,11 +147,13 @@ static void cry_out(apr_uint64_t to, apr_uint64_t from, const char *text)
 
 static void say_user(clowntalk_session *session, guest *g, const char *argument)
 {
-    conn_rec *c = ct_connection(session);
     const char *user = ct_user(session);
+    char text[MAX_LINE];
 
     (void)argument;
-    say(session, apr_psprintf(c->pool, "%s is %s from %s", g->name, user ? user : "nobody", c->client_ip));
+    apr_snprintf(text, sizeof text, "%s is %s from %s at %s", g->name, user ? user : "nobody",
+                 ct_client_ip(session), ct_server(session)->server_hostname);
+    say(session, text);
 }
 
 static void say_id(clowntalk_session *session, guest *g, const char *argument)
@@ -233,20 +238,33 @@ static const struct {
 /* "?name=NAME" is asked for; who has none is refused. */
 static int chat_accept(request_rec *r, void **data, const char **why)
 {
-    guest *g = apr_pcalloc(r->connection->pool, sizeof *g);
+    guest *g;
 
     if (!r->args || strncmp(r->args, "name=", 5) != 0) {
         *why = "the chat wants a name";
         return HTTP_FORBIDDEN;
     }
-    g->name = apr_pstrdup(r->connection->pool, r->args + 5);
+    g = calloc(1, sizeof *g);
+    if (!g || !(g->name = strdup(r->args + 5))) {
+        abort();
+    }
     *data = g;
     return OK;
+}
+
+static void chat_release(void *data)
+{
+    guest *g = data;
+
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, ap_server_conf, "ctchat: %s is released", g->name);
+    free(g->name);
+    free(g);
 }
 
 static void chat_open(clowntalk_session *session, void *data)
 {
     guest *g = data;
+    char text[MAX_LINE];
 
     g->thread = apr_os_thread_current();
     apr_thread_mutex_lock(guests_mutex);
@@ -257,7 +275,8 @@ static void chat_open(clowntalk_session *session, void *data)
         }
     }
     apr_thread_mutex_unlock(guests_mutex);
-    say(session, apr_psprintf(ct_connection(session)->pool, "welcome, %s", g->name));
+    apr_snprintf(text, sizeof text, "welcome, %s", g->name);
+    say(session, text);
 }
 
 static void chat_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
@@ -310,7 +329,7 @@ static void chat_close(clowntalk_session *session, void *data)
         }
     }
     apr_thread_mutex_unlock(guests_mutex);
-    ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, ct_connection(session), "ctchat: %s has left", g->name);
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, ct_server(session), "ctchat: %s has left", g->name);
 }
 
 static const clowntalk_handler chat = {
@@ -318,6 +337,7 @@ static const clowntalk_handler chat = {
     .open = chat_open,
     .message = chat_message,
     .close = chat_close,
+    .release = chat_release,
 };
 
 /* ---- the module ---- */
@@ -347,7 +367,8 @@ static void fetch_functions(void)
 {
     ct_send = APR_RETRIEVE_OPTIONAL_FN(clowntalk_send);
     ct_close = APR_RETRIEVE_OPTIONAL_FN(clowntalk_close);
-    ct_connection = APR_RETRIEVE_OPTIONAL_FN(clowntalk_connection);
+    ct_client_ip = APR_RETRIEVE_OPTIONAL_FN(clowntalk_client_ip);
+    ct_server = APR_RETRIEVE_OPTIONAL_FN(clowntalk_server);
     ct_user = APR_RETRIEVE_OPTIONAL_FN(clowntalk_user);
     ct_id = APR_RETRIEVE_OPTIONAL_FN(clowntalk_id);
     ct_post = APR_RETRIEVE_OPTIONAL_FN(clowntalk_post);
