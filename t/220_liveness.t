@@ -122,7 +122,7 @@ my @vanished = map {
 
 # ---- one loop for all clients ----
 
-my (@all, %taken_for_dead, %closed_for_age, %closes_heard);
+my ($frames, @all, %taken_for_dead, %closed_for_age, %closes_heard);
 
 # A client for each scheme. What it does:
 #   frame  called with each frame that comes
@@ -170,7 +170,7 @@ sub take_frames {
     my ($c) = @_;
 
     while (my $frame = next_frame($c->{connection})) {
-        push @{$c->{frames}}, $frame;
+        push @{$c->{frames}}, {%$frame, order => ++$frames};
         $c->{pings}++ if $frame->{opcode} == PING;
         $c->{frame}->($c, $frame) if $c->{frame};
     }
@@ -255,6 +255,8 @@ sub stuff {
 }
 
 add 'answers no ping', '/', over => $is_ended;
+# What the first one is measured by: it is pinged once in an interval.
+add 'is pinged as often', '/', frame => \&answer_ping, over => sub { return $_[0]{ended} || $_[0]{pings} >= 2 };
 add 'vanishes', '/', mute => 1, over => $is_dead, begin => sub { $_[0]{connection}->vanish };
 add 'vanishes while it is written to', '/', mute => 1, over => $is_dead, begin => sub {
     my ($c) = @_;
@@ -370,6 +372,10 @@ like $unfinished->read_to_end, qr{\A(?:HTTP/1\.1 408 |\z)}, 'the limits of a sec
 for my $c (clients('answers no ping')) {
     is_deeply [map { $_->{bytes} } @{$c->{frames}}], [("\x89\x00") x 2], "$c->{name}: two Pings, empty, then the end without a word";
     ok $taken_for_dead{$c->{port}}, "$c->{name}: and the log says why";
+    my ($other) = grep { $_->{scheme} eq $c->{scheme} } clients('is pinged as often');
+    my @second = map { (grep { $_->{opcode} == PING } @{$_->{frames}})[1] } $c, $other;
+    ok $second[0] && $second[1] && $second[0]{order} < $second[1]{order},
+        "$c->{name}: the second comes before one that answers has its second: after half an interval";
     cmp_ok $c->{ended} - $c->{since}, '>=', 2, "$c->{name}: not before two intervals have passed";
 }
 for my $name ('vanishes', 'vanishes while it is written to') {
