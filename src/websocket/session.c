@@ -436,10 +436,9 @@ static void feed(clowntalk_session *s, uint8_t *data, size_t length)
             on_data(s, &event);
             break;
         case WS_EVENT_PING:
-            if (s->state == WS_STATE_OPEN) {
-                /* Conflated like a publication: section 5.5.3 lets us answer the latest ping only. */
-                enqueue_frame(s, WS_PONG, event.data, event.length, "\npong");
-            }
+            /* Also behind our Close, until the peer's has come (section 5.5.2). Conflated like a publication: section
+             * 5.5.3 lets us answer the latest ping only. */
+            enqueue_frame(s, WS_PONG, event.data, event.length, "\npong");
             break;
         case WS_EVENT_PONG:
             break;
