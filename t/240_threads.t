@@ -89,15 +89,16 @@ sub talker {
     return $client;
 }
 
-# Each says something, which all are told by a thread of its own. Those that were told everything, in each speaker's
-# order, are counted.
+# Each says something, which all are told by a thread of its own; meanwhile something else is done. Those that were
+# told everything, in each speaker's order, are counted.
 sub chat {
-    my ($round, @guests) = @_;
+    my ($round, $meanwhile, @guests) = @_;
     my $told = 0;
 
     for my $part (1 .. 3) {
         $_->send_text("$_->{name} $round $part") for @guests;
     }
+    $meanwhile->();
     for my $guest (@guests) {
         my %next = map { $_->{name} => 1 } @guests;
         my $wanted = 3 * @guests;
@@ -144,9 +145,14 @@ for my $generation (1 .. 2) {
         my $id = $guests[1]->send_text('/id')->read_message(PATIENCE)->{payload};
         $guests[2]->send_text("/tell $_ hello") for $id + 1 .. $id + 10;
         kill KILL => $hub if $round % 3 == 0;
-        change(\@guests,  \&guest);
-        change(\@talkers, \&talker);
-        is chat($round, @guests), @guests, "generation $generation, round $round: everybody is told everything";
+        change(\@guests, \&guest);
+        my @passing = map { guest() } 1 .. $GUESTS / 4;
+        my $meanwhile = sub {
+            $_->reset for @passing;    # while they are posted to
+            change(\@talkers, \&talker);
+        };
+        is chat($round, $meanwhile, @guests), @guests,
+            "generation $generation, round $round: everybody is told everything";
     }
     my $answer = eval { (my $client = talker())->request('relay/i2c0-3b/get', {}, PATIENCE) };
     is $answer && $answer->{topic}, 'relay/i2c0-3b', 'the hub answers' or diag $@;
