@@ -24,8 +24,10 @@ my $event     = $mpm eq 'event';
 my $sanitized = ClownTalk::Settings->get('sanitizers');
 
 # With the event MPM hundreds are there at a time. With the others each session takes a thread or a process, of which
-# there are 25, until the MPM has closed its connection: fewer at a time, and fewer of them.
-my ($ROUNDS, $PER_ROUND, $AT_ONCE) = $event ? (5, 2000, 200) : (3, 200, 20);
+# there are 25, until the MPM has closed its connection: fewer at a time, and fewer of them. ThreadSanitizer takes
+# its time, and what it looks for it finds among some hundreds.
+my ($ROUNDS, $PER_ROUND, $AT_ONCE) =
+    !$event ? (3, 200, 20) : $sanitized =~ /\bthread\b/ ? (2, 1000, 200) : (5, 2000, 200);
 use constant {
     HALF_HANDSHAKES => 10,      # at a time: each holds one of the 25 threads
     PATIENCE        => 30,      # seconds

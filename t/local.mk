@@ -16,6 +16,13 @@ list-unit-tests:
 	@echo $(UNIT_TESTS)
 .PHONY: check-programs list-unit-tests
 
+# For httpd under ThreadSanitizer: t/lib/ClownTalk/Httpd.pm loads it.
+t/modules/apr_atomics.so: $(srcdir)/t/modules/apr_atomics.c
+	@$(MKDIR_P) t/modules
+	$(AM_V_CC)$(CC) $(DEFS) $(CPPFLAGS) $(APR_CFLAGS) $(AM_CFLAGS) -fvisibility=default $(CFLAGS) -fPIC -shared \
+	    $(srcdir)/t/modules/apr_atomics.c -o $@
+CLEANFILES += t/modules/apr_atomics.so
+
 # Whole directories, but not what npm may have put there.
 dist-hook:
 	cp -p $(srcdir)/t/*.t $(distdir)/t
