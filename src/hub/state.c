@@ -7,10 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STATE_MAX_FILE 1048576 /* bytes: more cannot be ours */
 #define STATE_VERSION  1
+
+/*
+ * A change is written so much later: the publication goes out before the disk is busy, and what several
+ * relays do at once is written once. Nothing is lost by it: a moving relay is on record.
+ */
+#define GATHER_NS 2000000
 
 struct state_store {
     state_store *next;
@@ -156,17 +163,30 @@ static void write_pending(state_writer *writer)
     }
 }
 
+/* Waits for something to write. Releases the mutex meanwhile. */
+static void wait_for_change(state_writer *writer)
+{
+    const struct timespec gathering = {.tv_nsec = GATHER_NS};
+
+    while (!writer->stopping && !next_pending(writer))
+        pthread_cond_wait(&writer->cond, &writer->mutex);
+    if (writer->stopping)
+        return;
+    pthread_mutex_unlock(&writer->mutex);
+    nanosleep(&gathering, NULL);
+    pthread_mutex_lock(&writer->mutex);
+}
+
 static void *writer_main(void *data)
 {
     state_writer *writer = data;
 
     pthread_mutex_lock(&writer->mutex);
     while (true) {
+        wait_for_change(writer);
         write_pending(writer);
         if (writer->stopping)
             break;
-        if (!next_pending(writer))
-            pthread_cond_wait(&writer->cond, &writer->mutex);
     }
     pthread_mutex_unlock(&writer->mutex);
     return NULL;
