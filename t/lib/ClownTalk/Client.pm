@@ -329,6 +329,8 @@ sub barrier {
         if ($message->{opcode} == PING) {
             $self->{pings}++;
             $self->send_frame(opcode => PONG, payload => $message->{payload});
+        } elsif ($message->{opcode} == CLOSE) {
+            last;    # a Pong may follow it, which would say nothing of the session
         } else {
             push @messages, $message;
         }
