@@ -26,8 +26,8 @@ use constant {
     PINGS    => 4,        # of two seconds each, that those who live see
     WHOLE    => 16_000,   # bytes of a message of which many fill a socket
     MANY     => 400,      # so many: more than a socket holds
-    FEW      => 60,       # fewer: what it holds, and takes twelve seconds to read at the
-    RATE     => 80_000,   # of bytes that a slow client reads in a second
+    FEW      => 16,       # fewer: what it holds, and takes twelve seconds to read at the
+    RATE     => 20_000,   # of bytes that a slow client reads in a second
 };
 
 # Limits of one second wherever httpd has some. Who has to die is pinged every second, who has to live every other, so
@@ -37,6 +37,7 @@ Timeout           1
 KeepAliveTimeout  1
 RequestReadTimeout handshake=1 header=1 body=1
 ReceiveBufferSize 65536
+SendBufferSize    212992
 <IfModule mpm_prefork_module>
     StartServers    40
     MaxSpareServers 40
@@ -152,7 +153,7 @@ sub add {
         for my $try (1 .. 5) {
             last if $client = eval {
                 ClownTalk::Client->connect($server->url($scheme, $path), auto_pong => 0,
-                    receive_buffer => 65536, send_buffer => 65536)
+                    receive_buffer => 65536, send_buffer => 65536, %{$does{socket} || {}})
             };
         }
         die $@ unless $client;
@@ -166,15 +167,15 @@ sub add {
 sub next_frame {
     my ($connection) = @_;
 
-    my $in = $connection->{in};
-    return if length $in < 2;
-    my ($first, $size, $head) = (unpack('C2', $in), 2);
+    my $in = \$connection->{in};
+    return if length $$in < 2;
+    my ($first, $size, $head) = (unpack('C2', substr $$in, 0, 2), 2);
     if ($size == 126) {
-        return if length $in < 4;
-        ($size, $head) = (unpack('x2 n', $in), 4);
+        return if length $$in < 4;
+        ($size, $head) = (unpack('n', substr $$in, 2, 2), 4);
     }
-    return if length $in < $head + $size;
-    my $bytes = substr $connection->{in}, 0, $head + $size, '';
+    return if length $$in < $head + $size;
+    my $bytes = substr $$in, 0, $head + $size, '';
     return {opcode => $first & 0xF, payload => substr($bytes, $head), bytes => $bytes};
 }
 
@@ -315,9 +316,12 @@ sub read_slowly {
     $c->{read_at} //= time;
     if (grep { !$has_lived->($_) } clients('answers pings only')) {
         my $most = int((time - $c->{read_at}) * RATE);
-        return if $most < 8192;
-        $c->{connection}->read_some($most);
+        return if $most < 1024;
         $c->{read_at} = time;
+        while ($most > 0) {    # with TLS it comes in records
+            my $read = $c->{connection}->read_some($most) or last;
+            $most -= $read;
+        }
         $c->{ended} ||= time if $c->{connection}{eof};
         return;
     }
@@ -337,8 +341,15 @@ sub read_slowly {
         if !length $c->{rest} && $answered == $c->{sent} && !$c->{closing}++;
 }
 
-add 'reads slowly', '/lives', mute => 1, messages => MANY, tick => \&read_slowly, over => $is_ended;
-add 'reads slowly what is sent', '/lives', mute => 1, messages => FEW, tick => \&read_slowly, over => $is_ended;
+# Segments as a network has them. Those of the loopback interface fill a socket's buffer, and the kernel takes seconds
+# over the next one when there was no room for one. And what has been read shows soon where the buffer is small.
+my %network = (max_segment => 1400, receive_buffer => 16_384);
+
+my $between = sub { answer_ping(@_) if !length $_[0]{rest} };    # not within a message
+add 'reads slowly', '/lives', mute => 1, socket => \%network, messages => MANY, frame => $between, tick => \&read_slowly,
+    over => $is_ended;
+add 'reads slowly what is sent', '/lives', mute => 1, socket => \%network, messages => FEW, frame => $between, tick => \&read_slowly,
+    over => $is_ended;
 
 # ---- those whose time is up ----
 

@@ -12,7 +12,10 @@ use Errno qw(EAGAIN EINTR EWOULDBLOCK);
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::SSL;
-use Socket qw(IPPROTO_TCP SO_LINGER SO_RCVBUF SO_SNDBUF SOL_SOCKET TCP_NODELAY);
+use Socket qw(
+    IPPROTO_TCP PF_INET SO_LINGER SO_RCVBUF SO_SNDBUF SOCK_STREAM SOL_SOCKET TCP_MAXSEG TCP_NODELAY
+    inet_aton pack_sockaddr_in
+);
 use Time::HiRes qw(time);
 
 use ClownTalk::Httpd;
@@ -22,7 +25,7 @@ use constant {SO_ATTACH_FILTER => 26, BPF_RET => 0x06};    # socket(7), linux/fi
 use constant TIMEOUT => 15;    # seconds, unless the caller says otherwise
 
 # new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS,
-#     receive_buffer => BYTES, send_buffer => BYTES, tls_options => {SSL_...})
+#     receive_buffer => BYTES, send_buffer => BYTES, max_segment => BYTES, tls_options => {SSL_...})
 # new(socket => SOCKET): one that is connected already
 sub new {
     my ($class, %arg) = @_;
@@ -37,12 +40,14 @@ sub new {
         return $self;
     }
     my $host = $arg{host} || 'localhost';
-    $self->{socket} = IO::Socket::INET->new(
-        PeerAddr => $host eq 'localhost' ? '127.0.0.1' : $host,
-        PeerPort => $arg{port},
-        Proto    => 'tcp',
-        Timeout  => $self->{timeout},
-    ) or croak "cannot connect to $host:$arg{port}: $@";
+    $self->{socket} = IO::Socket::INET->new;
+    $self->{socket}->timeout($self->{timeout});
+    $self->{socket}->socket(PF_INET, SOCK_STREAM, IPPROTO_TCP) or croak "socket: $!";
+    # Part of the handshake; the buffers' sizes, which follow, are not meant to be.
+    setsockopt $self->{socket}, IPPROTO_TCP, TCP_MAXSEG, $arg{max_segment} if $arg{max_segment};
+    my $address = inet_aton($host eq 'localhost' ? '127.0.0.1' : $host) or croak "no such host: $host";
+    $self->{socket}->connect(pack_sockaddr_in($arg{port}, $address))
+        or croak "cannot connect to $host:$arg{port}: $!";
     setsockopt $self->{socket}, IPPROTO_TCP, TCP_NODELAY, 1;
     setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{receive_buffer} if $arg{receive_buffer};
     setsockopt $self->{socket}, SOL_SOCKET, SO_SNDBUF, $arg{send_buffer} if $arg{send_buffer};
