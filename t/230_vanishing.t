@@ -30,11 +30,12 @@ my ($ROUNDS, $PER_ROUND, $AT_ONCE) =
     !$event ? (3, 200, 20) : $sanitized =~ /\bthread\b/ ? (2, 1000, 200) : (5, 2000, 200);
 use constant {
     HALF_HANDSHAKES => 10,      # at a time: each holds one of the 25 threads
+    LIMIT           => 800,     # sessions, in the end
     PATIENCE        => 30,      # seconds
     KIB_PER_SESSION => 4,       # that memory may grow by; a session's pool has 14 and more
 };
 
-my $server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<'END')->start;
+my $config = ClownTalk::Process::ONE_CHILD . <<'END';
 <IfModule !mpm_prefork_module>
     ServerLimit 4
 </IfModule>
@@ -62,6 +63,7 @@ ClownTalkPublishInterval thermometer 0.1
     SetHandler server-status
 </Location>
 END
+my $server = ClownTalk::Server->new(config => $config)->start;
 
 # ---- what they say before they vanish ----
 
@@ -337,6 +339,7 @@ for my $time (1 .. 2) {
     my $witness = witness('ws');
     my @all     = arrive($event ? 2 * $AT_ONCE : $AT_ONCE);
 
+    $server->configure(config => "$config\nClownTalkMaxConnections ${\LIMIT}") if $event;
     $server->graceful;
     vanish(@$_[0, 1]) for splice @all, 0, @all / 3;
     is +($witness->wait_close(PATIENCE))[0], 1012, 'a graceful restart: one that stays is told';
@@ -356,12 +359,12 @@ for my $time (1 .. 2) {
     my $child  = child();
     my $before = descriptors();
     for my $time (1 .. 5) {
-        my @all = arrive($AT_ONCE);
+        my @all = arrive($AT_ONCE / 2);
         my ($hub) = $server->hub;
 
         kill KILL => $hub;
         vanish(@$_[0, 1]) for splice @all, 0, @all / 2;
-        push @all, arrive($AT_ONCE / 2);    # who wait for the next hub
+        push @all, arrive($AT_ONCE / 4);    # who wait for the next hub
         vanish(@$_[0, 1]) for @all;
         is_served("after hub $time");
         ok !kill(0 => $hub), 'by another hub';
@@ -375,6 +378,18 @@ for my $time (1 .. 2) {
         $before->{$hub} = delete $before->{$old};
         no_descriptors_left($before);
     }
+}
+
+# ---- and the module's own count ----
+
+if ($event) {
+    my @all = map { connection({}) } 1 .. LIMIT;
+    $_->write($echo) for @all;
+    my @heads = map { $_->read_until("\r\n\r\n", PATIENCE, 'the answer to a handshake') } @all;
+    is scalar(grep { m{^HTTP/1\.1 101 } } @heads), LIMIT, 'as many sessions can begin as ClownTalkMaxConnections allows';
+    is(ClownTalk::Client->new($server->url('ws', '/echo'))->status, 503, 'and not one more');
+    $_->reset for @all;
+    all_gone('after these');
 }
 is $server->stop, 0, "the server ends, after $count";
 done_testing;
