@@ -341,9 +341,9 @@ sub read_slowly {
         if !length $c->{rest} && $answered == $c->{sent} && !$c->{closing}++;
 }
 
-# Segments as a network has them. Those of the loopback interface fill a socket's buffer, and the kernel takes seconds
-# over the next one when there was no room for one. And what has been read shows soon where the buffer is small.
-my %network = (max_segment => 1400, receive_buffer => 16_384);
+# Segments as a network has them, and few of them on their way: what has been read shows soon then. Those of the loopback
+# interface fill a socket's buffer, and the kernel takes seconds over the next try when there was no room for one.
+my %network = (max_segment => 1400, window => 4096, receive_buffer => undef);
 
 my $between = sub { answer_ping(@_) if !length $_[0]{rest} };    # not within a message
 add 'reads slowly', '/lives', mute => 1, socket => \%network, messages => MANY, frame => $between, tick => \&read_slowly,

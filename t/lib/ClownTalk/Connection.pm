@@ -25,7 +25,8 @@ use constant {SO_ATTACH_FILTER => 26, BPF_RET => 0x06};    # socket(7), linux/fi
 use constant TIMEOUT => 15;    # seconds, unless the caller says otherwise
 
 # new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS,
-#     receive_buffer => BYTES, send_buffer => BYTES, max_segment => BYTES, tls_options => {SSL_...})
+#     receive_buffer => BYTES, send_buffer => BYTES, max_segment => BYTES, window => BYTES,
+#     tls_options => {SSL_...})
 # new(socket => SOCKET): one that is connected already
 sub new {
     my ($class, %arg) = @_;
@@ -43,7 +44,8 @@ sub new {
     $self->{socket} = IO::Socket::INET->new;
     $self->{socket}->timeout($self->{timeout});
     $self->{socket}->socket(PF_INET, SOCK_STREAM, IPPROTO_TCP) or croak "socket: $!";
-    # Part of the handshake; the buffers' sizes, which follow, are not meant to be.
+    # What the handshake tells the server: how large segments may be, and how many bytes may be on their way.
+    setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{window} if $arg{window};
     setsockopt $self->{socket}, IPPROTO_TCP, TCP_MAXSEG, $arg{max_segment} if $arg{max_segment};
     my $address = inet_aton($host eq 'localhost' ? '127.0.0.1' : $host) or croak "no such host: $host";
     $self->{socket}->connect(pack_sockaddr_in($arg{port}, $address))
