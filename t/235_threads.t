@@ -9,6 +9,7 @@ use File::Path qw(remove_tree);
 use MIME::Base64 qw(encode_base64);
 use Test::More;
 
+use ClownTalk::Apxs;
 use ClownTalk::Client;
 use ClownTalk::Process;
 use ClownTalk::Server;
@@ -35,18 +36,14 @@ END { remove_tree($dir) if defined $dir }
 
 mkdir "$dir/clowntalk" or die "$dir/clowntalk: $!";
 copy("$srcdir/src/websocket/mod_clowntalk.h", "$dir/clowntalk") or die "mod_clowntalk.h: $!";
-copy("$srcdir/t/modules/mod_ctchat.c", $dir) or die "mod_ctchat.c: $!";
-my $output = ClownTalk::Httpd::run_quietly(ClownTalk::Settings->get('apxs'), '-c',
-    '-S', 'CC=' . ClownTalk::Settings->get('cc'), "-I$dir", '-Wc,-g',
-    ($sanitized ? ("-Wc,-fsanitize=$sanitized", "-Wl,-fsanitize=$sanitized") : ()),
-    '-o', "$dir/mod_ctchat.la", "$dir/mod_ctchat.c");
-is $?, 0, 'another module is built' or diag $output;
+my $chat = ClownTalk::Apxs::build($dir, 'mod_ctchat', '-S', 'CC=' . ClownTalk::Settings->get('cc'), "-I$dir", '-Wc,-g',
+    $sanitized ? ("-Wc,-fsanitize=$sanitized", "-Wl,-fsanitize=$sanitized") : ());
 
 my $server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<"END")->start;
 <IfModule !mpm_prefork_module>
     ServerLimit 4
 </IfModule>
-LoadModule ctchat_module "$dir/.libs/mod_ctchat.so"
+LoadModule ctchat_module "$chat"
 ClownTalkBus 0 sim
 ClownTalkRate 1000000/s 1000000
 <Location "/chat">
