@@ -148,8 +148,13 @@ my @stages = (
     {name => 'a violation', says => "\xff\xff"},
     {name => 'a violation that was answered', says => "\xff\xff", until => "\x88"},
 );
-my @half  = grep { $_->{half} } @stages;
-my @whole = grep { !$_->{half} } @stages;
+use constant {RESET => 0, FIN => 1, GOODBYE => 2};
+
+# [stage, over TLS or not, how it vanishes]: each in each way, a third of them over TLS.
+my @visits = map {
+    my $stage = $_;
+    map { my $tls = $_; map { [$stage, $tls, $_] } RESET, FIN, GOODBYE } 0, 0, 1;
+} @stages;
 
 # ---- connections ----
 
@@ -167,45 +172,39 @@ sub connection {
         receive_buffer => $stage->{receive_buffer}, tls_options => {SSL_reuse_ctx => $context});
 }
 
-# As the number wants it: a reset, a FIN, or (for TLS) a goodbye and a FIN.
+# A reset, a FIN, or (over TLS) a goodbye and a FIN.
 sub vanish {
-    my ($connection, $n) = @_;
+    my ($connection, $how) = @_;
 
-    return $connection->reset if $n % 3 == 0;
-    eval { $connection->shutdown_write } if $n % 3 == 1;
+    return $connection->reset if $how == RESET;
+    eval { $connection->shutdown_write } if $how == FIN;
     $connection->close;
 }
 
-# Brings so many connections to stages of all sorts; returns functions that have them vanish, a few of which
-# hold a thread of the server.
+# Brings so many connections to stages of all sorts: [connection, how it will vanish, stage, number]. A few of those
+# with half a handshake are there yet, the others have vanished.
 sub arrive {
     my ($wanted) = @_;
     my $holding = 0;
     my @arrived;
 
     while (@arrived < $wanted) {
-        my $n = $count++;
-        # Every third over TLS. The stages go by in turn, each time with another beginning.
-        my $tls   = $n % 3 == 2;
-        my $stage = $n % 4 == 0 ? $half[$n / 4 % @half] : $whole[$n * 7 / 5 % @whole];
+        my $which = 7 * $count % @visits;    # a step without a common divisor: all in turn, well mixed
+        my $n     = int($count++ / @visits) + $which;
+        my ($stage, $tls, $how) = @{$visits[$which]};
         my $connection = connection($stage, $tls || $stage->{tls});
         $seen{$stage->{name}}++;
-        if ($stage->{half}) {
-            $connection->write(text($stage->{half}, $n));
-            push @arrived, [$connection, $n];
-            vanish(@{$arrived[-1]}) unless $holding++ < HALF_HANDSHAKES;
-        } else {
-            $connection->write($stage->{request} || $talk);
-            push @arrived, [$connection, $n, $stage];
-        }
+        $connection->write($stage->{half} ? text($stage->{half}, $n) : $stage->{request} || $talk);
+        push @arrived, [$connection, $how, $stage, $n];
+        vanish($connection, $how) if $stage->{half} && $holding++ >= HALF_HANDSHAKES;
     }
-    $_->[2] && go_on(@$_) for @arrived;
+    go_on(@$_[0, 2, 3]) for grep { !$_->[2]{half} } @arrived;
     return @arrived;
 }
 
 # What follows the request.
 sub go_on {
-    my ($connection, $n, $stage) = @_;
+    my ($connection, $stage, $n) = @_;
 
     unless ($stage->{blind}) {
         my $head = $connection->read_until("\r\n\r\n", PATIENCE, "the answer to $stage->{name}");
@@ -345,11 +344,11 @@ for my $time (1 .. 2) {
     is +($witness->wait_close(PATIENCE))[0], 1012, 'a graceful restart: one that stays is told';
     vanish(@$_[0, 1]) for splice @all, 0, @all / 2;
     # Of those that stay, half a handshake is the MPM's business: it waits for the rest until its Timeout.
-    vanish(@$_[0, 1]) for grep { !$_->[2] } @all;
+    vanish(@$_[0, 1]) for grep { $_->[2]{half} } @all;
     ok eval {
         $server->wait_until('the old processes to end', sub { !grep { kill 0 => $_ } @old }, PATIENCE);
     }, 'the old processes end, whoever is there yet' or diag $@;
-    vanish(@$_[0, 1]) for grep { $_->[2] } @all;
+    vanish(@$_[0, 1]) for grep { !$_->[2]{half} } @all;
     is_served("after restart $time");
 }
 
