@@ -34,6 +34,7 @@ export class NodeView {
   #refused = false; // whether the last attempt failed before there was a connection
   #cause = null; // what diagnose() found of that
   #readOnly = null; // why this user may not switch
+  #lock = null; // the notice that says so
   #hasHistory = true;
   #loaded = new Set(); // cards whose last hour was asked for on this connection
   #loading = false;
@@ -94,6 +95,8 @@ export class NodeView {
     this.#lost = null;
     if (server.control === false) {
       this.#forbid('');
+    } else {
+      this.#permit();
     }
     announce('Connected');
   }
@@ -196,11 +199,21 @@ export class NodeView {
   #forbid(message) {
     if (this.#readOnly === null) {
       this.#readOnly = 'You may look, but not switch';
-      this.#notices.append(h('div', { class: 'notice' }, icon('lock'), h('p', {},
-        h('strong', {}, `${this.#readOnly}. `), h('span', {}, message))));
+      this.#lock = h('div', { class: 'notice' }, icon('lock'), h('p', {},
+        h('strong', {}, `${this.#readOnly}. `), h('span', {}, message)));
+      this.#notices.append(this.#lock);
       announce(this.#readOnly);
     }
     this.#changed();
+  }
+
+  /* A new connection may have other rights: the configuration was changed, or somebody else signed in. */
+  #permit() {
+    if (this.#readOnly !== null) {
+      this.#readOnly = null;
+      this.#lock.remove();
+      this.#changed();
+    }
   }
 
   async #request(topic, payload = {}) {
