@@ -135,15 +135,15 @@ export class SensorCard extends Card {
   }
 
   tick(now) {
-    if (this.#parts.size === 0) {
-      setText(this.#extremes, 'Waiting for the first value');
-      return;
-    }
-    setText(this.age, this.time === null ? 'last known' : formatAge(now - this.time));
-    if (this.#isNew) {
+    if (this.#parts.size > 0 && this.#isNew) {
       this.#isNew = false;
       this.#sparkline.draw(now / 1000);
       this.#summarize(now / 1000);
+    }
+    if (this.payload !== null) {
+      setText(this.age, this.time === null ? 'last known' : formatAge(now - this.time));
+    } else if (this.#summary === null) {
+      setText(this.#extremes, 'Waiting for the first value');
     }
   }
 

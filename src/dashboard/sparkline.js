@@ -33,7 +33,7 @@ export class Sparkline {
   draw(now) {
     const { times, mean, min, max } = this.series.at(now);
     let [line, area] = ['', ''];
-    if (times.length > 1) {
+    if (times.length > 0) {
       const [from, to] = this.series.range(now);
       const y = this.#vertical(min, max);
       for (const [first, last] of runs(mean)) {

@@ -139,6 +139,24 @@ test('a value that cannot be read is no value', () =>
     await screenshot(page, 'no-reading');
   }));
 
+test('a sensor that has not measured yet says so', () =>
+  on({}, async (page, mock) => {
+    const topic = 'co2-sensor/i2c0-39';
+    mock.node().plug(topic);
+    const device = mock.node().devices.get(topic);
+    device.interval = null;
+    device.history = () => ({ seconds: 3600, step: 12, end: Math.round(Date.now() / 1000),
+      concentration: { min: [null], mean: [null], max: [null] } });
+    await text(card(page, topic).locator('.range'), 'Waiting for the first value');
+    await eventually(() => [...mock.node().clients][0].received.some((line) =>
+      line.includes(`${topic}/history`)), 'the question for its history');
+    assert.equal(await card(page, topic).locator('.age').textContent(), '');
+    mock.node().publish(topic, '{"concentration": [700, "ppm"]}');
+    await text(card(page, topic).locator('.reading'), /^700\sppm$/);
+    await text(card(page, topic).locator('.range'), /^700 to 700 since/);
+    await card(page, topic).locator('.line[d^=M]').waitFor({ state: 'attached' });
+  }));
+
 test('the last device takes its section along; a node may be empty', () =>
   on({ nodes: { 'nodes/bridge/0': [relay] } }, async (page, mock) => {
     await page.getByRole('heading', { name: 'Switches' }).waitFor();
