@@ -40,7 +40,7 @@ test('name and password in the URL: values appear, and move', async () => {
   await text(reading, /^[\u2212\d]+\.\d\d\s°C$/);
   const first = await reading.textContent();
   await eventually(async () => await reading.textContent() !== first, 'another temperature');
-  await text(card(page, thermometer).locator('.age'), 'now');
+  await text(card(page, thermometer).locator('.age'), /^now$/);
   assert.equal(await page.locator('#connection-text').textContent(), 'Live');
   assert.deepEqual(errors, []);
   await screenshot(page, 'light', { fullPage: true });

@@ -57,7 +57,7 @@ async function picture(name, { viewport, colorScheme = 'light', scale = 1.5 }, a
   await button(page, topics.fan, 'Off').click();
   await page.locator('.status[data-state=done]').nth(1).waitFor();
   await page.locator('.range').filter({ hasText: 'to' }).nth(2).waitFor();
-  await page.locator('.age').filter({ hasText: 'now' }).nth(5).waitFor();
+  await page.locator('.age').filter({ hasText: /^now$/ }).nth(1).waitFor();
   await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
   await page.mouse.move(0, 0);
   await act(page);
