@@ -83,7 +83,8 @@ for my $case (
     my $client = ClownTalk::Client->connect($server->url($scheme, "$path/clown-talk-server_nodes_bridge_0",
         $user && "$user:$password{$user}"));
     my $name = "$scheme $path, " . ($user // 'nobody');
-    $client->open_talk;
+    is_deeply $client->open_talk->{control}, $may{control} ? undef : $false,
+        "$name: the opening says who may only look";
     for my $kind (qw(look control raw)) {
         for my $request (@{$request{$kind}}) {
             my ($topic, $payload) = @$request;

@@ -1,6 +1,7 @@
 /* The page: which nodes there are, which one is shown, and what surrounds it. */
 import { Details } from './details.js';
 import { h, setAttribute, setText } from './dom.js';
+import { soon } from './frames.js';
 import { NodeView } from './node.js';
 
 const byId = (id) => document.getElementById(id);
@@ -60,7 +61,7 @@ class Page {
 
   #tick() {
     this.#view.tick();
-    this.details.tick();
+    soon(this.details.tickNow);
   }
 }
 

@@ -67,6 +67,8 @@ function page(esbuild, modules, out) {
     outdir: out,
     bundle: true,
     external: ['./plot.js'], // app.js fetches it when the first plot is opened
+    inject: [join(source, 'plain_intl.js')],
+    define: { Intl: 'PlainIntl' },
     format: 'esm',
     minify: true,
     charset: 'utf8',

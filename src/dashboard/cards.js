@@ -1,11 +1,13 @@
 /*
  * A card per device. Every card has the same life: show(payload, message) whenever the node publishes,
- * render() when there is something new and it is on screen, tick() once a second, enable() when
- * switching becomes possible or impossible, destroy() when the device has left the list.
+ * which takes notice and draws nothing; render() when there is something new and it is on screen; tick()
+ * once a second, on screen too; enable() when switching becomes possible or impossible; destroy() when
+ * the device has left the list.
  */
 import { Choice } from './choice.js';
 import { h, icon, setAttribute, setText } from './dom.js';
 import { formatAge, formatNumber, formatTime, formatUnit } from './format.js';
+import { never } from './frames.js';
 import { kindOf, quantitiesIn, quantityOf } from './kinds.js';
 import { showScreen } from './oled.js';
 import { Series } from './series.js';
@@ -16,7 +18,9 @@ export const POINTS = 300; // steps of it
 
 class Card {
   isVisible = true; // kept by the page's IntersectionObserver
-  renderedAt = -Infinity; // when the page last called render(), in ms of its own clock
+  /* The two as jobs for frames.js. */
+  renderNow = () => this.render();
+  tickNow = () => this.tick(Date.now());
 
   /* context: { talk, name (chosen in nodes.json, or undefined), openDetails(card) } */
   constructor(topic, context) {
@@ -52,7 +56,11 @@ class Card {
   tick() {}
   render() {}
   enable() {}
-  destroy() {}
+
+  destroy() {
+    never(this.renderNow);
+    never(this.tickNow);
+  }
 }
 
 /* One quantity's value: the decimals are smaller than what counts. */
@@ -123,42 +131,50 @@ export class SensorCard extends Card {
         reading.show(value, unit, about);
       }
     }
-    const [first] = this.#parts.values();
-    if (first?.value < this.#summary?.min || first?.value > this.#summary?.max) {
-      this.#summarize(Date.now() / 1000);
-    }
+    this.#stretch();
   }
 
   tick(now) {
-    if (this.#parts.size === 0) {
-      setText(this.#extremes, 'Waiting for the first value');
-      return;
-    }
-    setText(this.age, this.time === null ? 'last known' : formatAge(now - this.time));
-    if (this.#isNew && this.isVisible) {
+    if (this.#parts.size > 0 && this.#isNew) {
       this.#isNew = false;
       this.#sparkline.draw(now / 1000);
       this.#summarize(now / 1000);
     }
-  }
-
-  #summarize(now) {
-    const [{ about, series }] = this.#parts.values();
-    this.#summary = series.summary(now);
-    if (this.#summary) {
-      const { min, max } = this.#summary;
-      const from = series.begin(now);
-      const isWhole = now - from > 0.95 * HOUR;
-      setText(this.#extremes, `${formatNumber(min, about)} to ${formatNumber(max, about)}`);
-      setText(this.#span, isWhole ? ' in the last hour' : ` since ${formatTime(from * 1000, { seconds: false })}`);
-    } else {
-      setText(this.#extremes, '');
-      setText(this.#span, '');
+    if (this.payload !== null) {
+      setText(this.age, this.time === null ? 'last known' : formatAge(now - this.time));
+    } else if (this.#summary === null) {
+      setText(this.#extremes, 'Waiting for the first value');
     }
   }
 
-  destroy() {
-    this.#sparkline?.destroy();
+  #summarize(now) {
+    const [{ series }] = this.#parts.values();
+    this.#summary = series.summary(now);
+    const from = series.begin(now);
+    this.#showExtremes();
+    if (this.#summary === null) {
+      setText(this.#span, '');
+    } else {
+      setText(this.#span, now - from > 0.95 * HOUR
+        ? ' in the last hour' : ` since ${formatTime(from * 1000, { seconds: false })}`);
+    }
+  }
+
+  /* A value outside of the extremes is one of them from now on, and not only from the next tick on. */
+  #stretch() {
+    const [first] = this.#parts.values();
+    if (this.#summary && typeof first.value === 'number'
+      && (first.value < this.#summary.min || first.value > this.#summary.max)) {
+      this.#summary.min = Math.min(first.value, this.#summary.min);
+      this.#summary.max = Math.max(first.value, this.#summary.max);
+      this.#showExtremes();
+    }
+  }
+
+  #showExtremes() {
+    const [{ about }] = this.#parts.values();
+    setText(this.#extremes, this.#summary === null ? ''
+      : `${formatNumber(this.#summary.min, about)} to ${formatNumber(this.#summary.max, about)}`);
   }
 
   /* The first quantity is the one that the card is about. */
@@ -169,7 +185,7 @@ export class SensorCard extends Card {
     this.#readings.append(part.reading.element);
     if (this.#parts.size === 1) {
       this.#sparkline = new Sparkline(part.series, about.span);
-      this.element.append(this.#sparkline.canvas);
+      this.element.append(this.#sparkline.element);
     }
     return part;
   }
@@ -207,6 +223,10 @@ export class SwitchCard extends Card {
     this.choice.published(payload.state ?? null, message.initial);
   }
 
+  render() {
+    this.choice.render();
+  }
+
   enable(enabled, reason) {
     this.choice.enable(enabled, reason);
   }
@@ -220,9 +240,10 @@ export class DisplayCard extends Card {
     this.element.append(this.#screen);
   }
 
-  show(payload, message) {
-    super.show(payload, message);
-    showScreen(this.#screen, payload);
+  render() {
+    if (this.payload !== null) {
+      showScreen(this.#screen, this.payload);
+    }
   }
 
   tick(now) {

@@ -13,8 +13,11 @@ export class Choice {
   #asked = null; // { value, at }: the newest request that is under way
   #buttons;
   #thumb = h('span', { class: 'thumb', 'aria-hidden': 'true' });
+  #mark = h('span', { class: 'mark', 'aria-hidden': 'true' });
   #note = h('span', {});
-  #status = h('p', { class: 'status' }, h('span', { class: 'mark', 'aria-hidden': 'true' }), this.#note);
+  #said = { state: '', text: '' }; // beside the choice
+  #marked = ''; // the state that the mark shows
+  #status = h('p', { class: 'status' }, this.#mark, this.#note);
 
   /*
    * options: [{ value, label, title }]. request(value): a promise of the published value.
@@ -43,7 +46,7 @@ export class Choice {
     setAttribute(this.group, 'title', enabled ? null : reason);
   }
 
-  /** A state that the node published. `initial`: it is from the node's memory, not new. */
+  /** A state that the node published, for render() to show. `initial`: it is from the node's memory. */
   published(value, initial) {
     const isNews = value !== this.current;
     this.current = value;
@@ -53,7 +56,6 @@ export class Choice {
       this.#say('', value === null
         ? 'Position not known' : `${this.#title(value)} since ${formatTime(Date.now())}`);
     }
-    this.#show();
   }
 
   async #choose({ value, title }) {
@@ -63,7 +65,7 @@ export class Choice {
     const asked = { value, at: performance.now() };
     this.#asked = asked;
     this.#say('asked', `Asked for ${title.toLowerCase()} …`);
-    this.#show();
+    this.render();
     try {
       const done = await this.request(value);
       if (this.#asked === asked) {
@@ -76,7 +78,7 @@ export class Choice {
         this.#failed(error);
       }
     }
-    this.#show();
+    this.render();
   }
 
   #done(value, took) {
@@ -96,13 +98,10 @@ export class Choice {
   }
 
   #say(state, text) {
-    setAttribute(this.#status, 'data-state', state);
-    const marks = { asked: h('span', { class: 'spinner' }), done: icon('check'), failed: icon('alert') };
-    this.#status.firstChild.replaceChildren(...(marks[state] ? [marks[state]] : []));
-    setText(this.#note, text);
+    this.#said = { state, text };
   }
 
-  #show() {
+  render() {
     const index = this.options.findIndex((option) => option.value === this.current);
     this.group.style.setProperty('--index', Math.max(0, index));
     setAttribute(this.group, 'data-known', String(index >= 0));
@@ -112,5 +111,17 @@ export class Choice {
       setAttribute(button, 'aria-pressed', String(i === index));
       setAttribute(button, 'data-asked', this.#asked && this.#asked.value === value ? '' : null);
     });
+    this.#renderStatus();
+  }
+
+  #renderStatus() {
+    const { state, text } = this.#said;
+    if (state !== this.#marked) {
+      const marks = { asked: () => h('span', { class: 'spinner' }), done: () => icon('check'), failed: () => icon('alert') };
+      this.#marked = state;
+      setAttribute(this.#status, 'data-state', state);
+      this.#mark.replaceChildren(...(state in marks ? [marks[state]()] : []));
+    }
+    setText(this.#note, text);
   }
 }

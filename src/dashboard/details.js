@@ -215,6 +215,8 @@ export class Details {
   #topic = h('p', { class: 'address' });
   #body = h('div', { class: 'body' });
   #enabled = [true, ''];
+  /** What there is to do once a second, as a job for frames.js. */
+  tickNow = () => this.#plot?.tick();
 
   constructor() {
     this.dialog = h('dialog', {
@@ -250,10 +252,6 @@ export class Details {
     if (card === this.#card) {
       this.#plot?.show(payload);
     }
-  }
-
-  tick() {
-    this.#plot?.tick();
   }
 
   /** A card whose device has left the list takes its dialog along. */

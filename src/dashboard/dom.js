@@ -14,15 +14,19 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/** An element of SVG: s('path', { d: 'M0 0h9' }, child). */
+export function s(tag, attributes, ...children) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
 /** One of the symbols in index.html. */
 export function icon(name) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `#i-${name}`);
-  svg.setAttribute('class', 'icon');
-  svg.setAttribute('aria-hidden', 'true');
-  svg.append(use);
-  return svg;
+  return s('svg', { class: 'icon', 'aria-hidden': 'true' }, s('use', { href: `#i-${name}` }));
 }
 
 /** Sets an element's text, and touches nothing where it is the same already. */

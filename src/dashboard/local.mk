@@ -6,9 +6,9 @@ EXTRA_DIST += \
     src/dashboard/index.html src/dashboard/style.css src/dashboard/icon.svg \
     src/dashboard/manifest.webmanifest src/dashboard/nodes.json \
     src/dashboard/app.js src/dashboard/cards.js src/dashboard/choice.js src/dashboard/details.js \
-    src/dashboard/diagnose.js src/dashboard/dom.js src/dashboard/format.js src/dashboard/kinds.js \
-    src/dashboard/node.js src/dashboard/oled.js src/dashboard/plot.js src/dashboard/series.js \
-    src/dashboard/sparkline.js src/dashboard/theme.js
+    src/dashboard/diagnose.js src/dashboard/dom.js src/dashboard/format.js src/dashboard/frames.js \
+    src/dashboard/kinds.js src/dashboard/node.js src/dashboard/oled.js src/dashboard/plain_intl.js \
+    src/dashboard/plot.js src/dashboard/series.js src/dashboard/sparkline.js src/dashboard/theme.js
 
 EXTRA_DIST += \
     t/dashboard/package.json t/dashboard/package-lock.json t/dashboard/modules.js \

@@ -8,9 +8,9 @@ import { ClownTalk, nodePath } from './clowntalk.js';
 import { diagnose } from './diagnose.js';
 import { announce, h, icon, setText } from './dom.js';
 import { formatTime } from './format.js';
+import { never, soon } from './frames.js';
 
-const RENDER_EVERY = 100; // ms, per card: nobody reads faster than that
-const CARDS_PER_FRAME = 10;
+const RENDER_EVERY = 100; // ms: nobody reads faster than that
 const HISTORY_AT_ONCE = 3; // requests under way
 const NEWS_STAYS = 20_000; // ms
 const PATIENCE = 400; // ms before a page without values says that it is connecting
@@ -19,9 +19,11 @@ const groups = [['sensor', 'Sensors'], ['switch', 'Switches'], ['display', 'Disp
 
 export class NodeView {
   #cards = new Map(); // topic → card
+  #expected = new Map(); // topic → { payload, message } or null, of the cards that are still to be made
+  #isComplete = false; // whether every device of the first list has had its card
   #dirty = new Set(); // cards with something new to render
-  #frame = null;
-  #ticking = []; // cards whose tick is still to come
+  #rendering = null; // the timer of their next turn
+  #renderedAt = -Infinity; // of their last one, in ms
   #sections = new Map(); // group → { element, list }
   #panel = h('div', { class: 'panel', hidden: true });
   #notices = h('div', { class: 'notices' });
@@ -32,6 +34,7 @@ export class NodeView {
   #refused = false; // whether the last attempt failed before there was a connection
   #cause = null; // what diagnose() found of that
   #readOnly = null; // why this user may not switch
+  #lock = null; // the notice that says so
   #hasHistory = true;
   #loaded = new Set(); // cards whose last hour was asked for on this connection
   #loading = false;
@@ -66,7 +69,8 @@ export class NodeView {
 
   destroy() {
     this.talk.close();
-    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#rendering);
+    never(this.#make);
     this.#sight.disconnect();
     this.#cards.forEach((card) => card.destroy());
     this.element.remove();
@@ -74,9 +78,10 @@ export class NodeView {
 
   /** Called once a second. */
   tick() {
-    if (this.#ticking.length === 0) {
-      this.#ticking = [...this.#cards.values()];
-      this.#schedule();
+    for (const card of this.#cards.values()) {
+      if (card.isVisible) {
+        soon(card.tickNow);
+      }
     }
     this.#say();
   }
@@ -90,6 +95,8 @@ export class NodeView {
     this.#lost = null;
     if (server.control === false) {
       this.#forbid('');
+    } else {
+      this.#permit();
     }
     announce('Connected');
   }
@@ -148,7 +155,7 @@ export class NodeView {
       waiting: navigator.onLine ? `Again in ${wait} s` : 'Offline',
     };
     this.page.connection(state, texts[state]);
-    if (this.#cards.size > 0) {
+    if (this.#cards.size + this.#expected.size > 0) {
       this.#showPanel(null);
     } else if (state === 'ready') {
       this.#showPanel(this.talk.devices ? 'empty' : null);
@@ -192,11 +199,21 @@ export class NodeView {
   #forbid(message) {
     if (this.#readOnly === null) {
       this.#readOnly = 'You may look, but not switch';
-      this.#notices.append(h('div', { class: 'notice' }, icon('lock'), h('p', {},
-        h('strong', {}, `${this.#readOnly}. `), h('span', {}, message))));
+      this.#lock = h('div', { class: 'notice' }, icon('lock'), h('p', {},
+        h('strong', {}, `${this.#readOnly}. `), h('span', {}, message)));
+      this.#notices.append(this.#lock);
       announce(this.#readOnly);
     }
     this.#changed();
+  }
+
+  /* A new connection may have other rights: the configuration was changed, or somebody else signed in. */
+  #permit() {
+    if (this.#readOnly !== null) {
+      this.#readOnly = null;
+      this.#lock.remove();
+      this.#changed();
+    }
   }
 
   async #request(topic, payload = {}) {
@@ -217,11 +234,14 @@ export class NodeView {
       return; // no value of a device
     }
     this.#lastHeard = Date.now();
-    const card = this.#cards.get(topic) ?? this.#add(topic);
-    card.show(payload, message);
-    this.page.details.show(card, payload);
-    this.#dirty.add(card);
-    this.#schedule();
+    const card = this.#cards.get(topic);
+    if (card) {
+      card.show(payload, message);
+      this.page.details.show(card, payload);
+      this.#renderSoon(card);
+    } else {
+      this.#expect(topic, { payload, message });
+    }
   }
 
   #listed({ sensors, actuators }) {
@@ -231,14 +251,43 @@ export class NodeView {
         this.#remove(topic, card);
       }
     }
+    for (const topic of this.#expected.keys()) {
+      if (!present.has(topic)) {
+        this.#expected.delete(topic);
+      }
+    }
     for (const topic of present) {
-      if (!this.#cards.has(topic)) {
-        this.#add(topic);
+      if (!this.#cards.has(topic) && !this.#expected.has(topic)) {
+        this.#expect(topic, null);
       }
     }
     this.#say();
-    this.#loadHistories();
+    soon(this.#make);
   }
+
+  /* A card is made in one of the next frames: a house full of them at once would hold everything up. */
+  #expect(topic, news) {
+    this.#expected.set(topic, news);
+    soon(this.#make);
+  }
+
+  /* Makes one card, the first on the page that is missing, and goes on with the next. */
+  #make = () => {
+    const [topic] = [...this.#expected.keys()].sort(compareTopics);
+    if (topic !== undefined) {
+      const news = this.#expected.get(topic);
+      this.#expected.delete(topic);
+      const card = this.#add(topic);
+      if (news) {
+        card.show(news.payload, news.message);
+        card.render();
+      }
+      soon(this.#make);
+    } else if (this.talk.devices) {
+      this.#isComplete = true;
+      this.#loadHistories();
+    }
+  };
 
   #add(topic) {
     const card = createCard(topic, {
@@ -255,7 +304,7 @@ export class NodeView {
     element.hidden = false;
     this.#cards.set(topic, card);
     this.#sight.observe(card.element);
-    if (this.talk.state === 'ready' && this.talk.devices) {
+    if (this.#isComplete) {
       announce(`${card.label} was added`);
     }
     card.enable(this.talk.state === 'ready' && this.#readOnly === null, this.#readOnly ?? '');
@@ -280,11 +329,12 @@ export class NodeView {
       const card = this.#cards.get(target.dataset.topic);
       if (card) {
         card.isVisible = isIntersecting;
-        this.#dirty.add(card);
-        this.#ticking.push(card);
+        if (isIntersecting) {
+          soon(card.renderNow);
+          soon(card.tickNow);
+        }
       }
     }
-    this.#schedule();
   }
 
   /* ---- history ---- */
@@ -314,6 +364,9 @@ export class NodeView {
     try {
       const history = await this.#history(card.topic, HOUR, POINTS);
       card.load(history, history.ahead);
+      if (card.isVisible) {
+        soon(card.tickNow);
+      }
     } catch (error) {
       if (error.code === 'rate-limited') {
         await new Promise((done) => { setTimeout(done, 1000); });
@@ -338,30 +391,18 @@ export class NodeView {
 
   /* ---- drawing ---- */
 
-  #schedule() {
-    this.#frame ??= requestAnimationFrame((now) => this.#draw(now));
-  }
-
-  /* A few cards at a time, so that no frame has much to do. */
-  #draw(now) {
-    this.#frame = null;
-    let count = 0;
-    for (const card of this.#dirty) {
-      if (card.isVisible && now - card.renderedAt >= RENDER_EVERY) {
-        card.render();
-        card.renderedAt = now;
-        this.#dirty.delete(card);
-        count += 1;
+  /* All that is new at once, and not more often than it can be read: each frame has its price. */
+  #renderSoon(card) {
+    this.#dirty.add(card);
+    this.#rendering ??= setTimeout(() => {
+      this.#rendering = null;
+      this.#renderedAt = performance.now();
+      for (const changed of this.#dirty) {
+        if (changed.isVisible) {
+          soon(changed.renderNow);
+        }
       }
-      if (count === CARDS_PER_FRAME) {
-        break;
-      }
-    }
-    for (const card of this.#ticking.splice(0, CARDS_PER_FRAME)) {
-      card.tick(Date.now());
-    }
-    if (this.#ticking.length > 0 || [...this.#dirty].some((card) => card.isVisible)) {
-      this.#schedule();
-    }
+      this.#dirty.clear();
+    }, Math.max(0, this.#renderedAt + RENDER_EVERY - performance.now()));
   }
 }

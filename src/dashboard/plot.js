@@ -12,8 +12,9 @@ export class Plot {
   #plot = null;
   #index = null;
   #readout = h('p', { class: 'readout' });
-  #sizes = new ResizeObserver(() => this.#resize());
-  #rebuild = () => this.#build();
+  #width = 0;
+  #sizes = new ResizeObserver(([{ contentRect }]) => this.#resize(contentRect.width));
+  #rebuild = () => this.#plot && this.#build();
 
   /* about: see kinds.js */
   constructor({ series, about, unit }) {
@@ -37,16 +38,19 @@ export class Plot {
     if (this.#plot) {
       this.#plot.setData(this.#data());
       this.#describe();
-    } else if (this.area.clientWidth > 0) {
-      this.#build();
     }
   }
 
-  #resize() {
+  /* Also the beginning: the first size comes with the first frame that has the area in it. */
+  #resize(width) {
+    if (width === 0) {
+      return;
+    }
+    this.#width = width;
     if (this.#plot) {
-      this.#plot.setSize({ width: this.area.clientWidth, height: HEIGHT });
+      this.#plot.setSize({ width, height: HEIGHT });
     } else {
-      this.draw();
+      this.#build();
     }
   }
 
@@ -70,7 +74,7 @@ export class Plot {
     const axis = { stroke: colour('--muted'), font, ticks: { show: false }, gap: 8 };
     const grid = { stroke: colour('--line'), width: 1 };
     return {
-      width: this.area.clientWidth,
+      width: this.#width,
       height: HEIGHT,
       padding: [12, 20, 0, 0],
       legend: { show: false },

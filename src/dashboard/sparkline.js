@@ -1,126 +1,62 @@
-/* A small line of the last hour behind a card's value: a canvas, drawn when there is something new. */
+/*
+ * A small line of the last hour behind a card's value. SVG that stretches with its card: the browser
+ * paints it off the main thread, and colour and size are the style sheet's business alone.
+ */
+import { s } from './dom.js';
 
-const DRAWN_PER_FRAME = 8; // so that many new cards, or a change of theme, make no long task
+const WIDTH = 300; // of the view box: about a unit per pixel
+const HEIGHT = 100;
+const FILLED = 0.72; // share of the height that the line's extent takes
 
-const sparklines = new Map(); // canvas → Sparkline
-const outdated = new Set(); // those whose size or colour has changed
-
-const sizes = new ResizeObserver((entries) => {
-  for (const { target, contentRect } of entries) {
-    sparklines.get(target)?.resize(contentRect);
-  }
-});
-
-addEventListener('theme', () => sparklines.forEach((sparkline) => sparkline.recolour()));
-
-function outdate(sparkline) {
-  if (outdated.size === 0) {
-    requestAnimationFrame(drawOutdated);
-  }
-  outdated.add(sparkline);
-}
-
-function drawOutdated() {
-  for (const sparkline of [...outdated].slice(0, DRAWN_PER_FRAME)) {
-    sparkline.draw(Date.now() / 1000);
-    outdated.delete(sparkline);
-  }
-  if (outdated.size > 0) {
-    requestAnimationFrame(drawOutdated);
-  }
-}
+let count = 0;
 
 export class Sparkline {
-  #width = 0;
-  #height = 0;
-  #colour = null; // the canvas element's own, from the style sheet; null: to be asked for
+  #line = s('path', { class: 'line', 'vector-effect': 'non-scaling-stroke' });
+  #area;
 
   /** `span`: the least extent of the vertical axis. */
   constructor(series, span) {
     this.series = series;
     this.span = span;
-    this.canvas = document.createElement('canvas');
-    this.canvas.className = 'spark';
-    this.canvas.setAttribute('aria-hidden', 'true');
-    sparklines.set(this.canvas, this);
-    sizes.observe(this.canvas);
-  }
-
-  destroy() {
-    sizes.unobserve(this.canvas);
-    sparklines.delete(this.canvas);
-    outdated.delete(this);
-  }
-
-  resize({ width, height }) {
-    this.#width = width;
-    this.#height = height;
-    outdate(this);
-  }
-
-  recolour() {
-    this.#colour = null;
-    outdate(this);
+    count += 1;
+    const fade = `fade-${count}`;
+    this.#area = s('path', { fill: `url(#${fade})` });
+    this.element = s('svg', {
+      class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true',
+    },
+    s('linearGradient', { id: fade, gradientUnits: 'userSpaceOnUse', x2: 0, y2: HEIGHT },
+      s('stop', { 'stop-color': 'currentColor', 'stop-opacity': 0.2 }),
+      s('stop', { offset: 1, 'stop-color': 'currentColor', 'stop-opacity': 0 })),
+    this.#area, this.#line);
   }
 
   draw(now) {
     const { times, mean, min, max } = this.series.at(now);
-    const [width, height] = [this.#width, this.#height];
-    if (width === 0) {
-      return;
+    let [line, area] = ['', ''];
+    if (times.length > 0) {
+      const [from, to] = this.series.range(now);
+      const y = this.#vertical(min, max);
+      for (const [first, last] of runs(mean)) {
+        const x = (i) => ((WIDTH * (times[i] - from)) / (to - from)).toFixed(1);
+        let path = '';
+        for (let i = first; i <= last; i += 1) {
+          path += `${i === first ? '' : 'L'}${x(i)} ${y(mean[i])}`;
+        }
+        line += `M${path}h0`; // a lone value is a dot
+        area += `M${x(first)} ${HEIGHT}L${path}V${HEIGHT}Z`;
+      }
     }
-    const context = this.#context();
-    if (times.length < 2) {
-      return;
-    }
+    this.#line.setAttribute('d', line);
+    this.#area.setAttribute('d', area);
+  }
+
+  /* What makes a value a height: the least and the greatest are a little off the edges. */
+  #vertical(min, max) {
     const low = Math.min(...min.filter((value) => !Number.isNaN(value)));
     const high = Math.max(...max.filter((value) => !Number.isNaN(value)));
     const extent = Math.max(high - low, this.span) || 1;
     const middle = (high + low) / 2;
-    const [from, to] = this.series.range(now);
-    const x = (i) => (width * (times[i] - from)) / (to - from);
-    const y = (value) => height * (0.5 - (0.72 * (value - middle)) / extent);
-    context.strokeStyle = this.#colour;
-    context.fillStyle = this.#fade(context, height);
-    context.lineWidth = 1.75;
-    context.lineJoin = 'round';
-    context.lineCap = 'round';
-    for (const [first, last] of runs(mean)) {
-      this.#run(context, first, last, (i) => [Math.min(x(i), width - 1), y(mean[i])], height);
-    }
-  }
-
-  /* An empty canvas of the right size, in CSS pixels. */
-  #context() {
-    const scale = devicePixelRatio;
-    const [width, height] = [Math.round(this.#width * scale), Math.round(this.#height * scale)];
-    const context = this.canvas.getContext('2d');
-    this.#colour ??= getComputedStyle(this.canvas).color;
-    if (this.canvas.width !== width || this.canvas.height !== height) {
-      Object.assign(this.canvas, { width, height });
-    }
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, this.#width, this.#height);
-    return context;
-  }
-
-  #run(context, from, to, point, height) {
-    context.beginPath();
-    for (let i = from; i <= to; i += 1) {
-      context.lineTo(...point(i));
-    }
-    context.stroke();
-    context.lineTo(point(to)[0], height);
-    context.lineTo(point(from)[0], height);
-    context.fill();
-  }
-
-  #fade(context, height) {
-    const gradient = context.createLinearGradient(0, 0, 0, height);
-    const [red, green, blue] = this.#colour.match(/[\d.]+/g);
-    gradient.addColorStop(0, `rgb(${red} ${green} ${blue} / 0.2)`);
-    gradient.addColorStop(1, `rgb(${red} ${green} ${blue} / 0)`);
-    return gradient;
+    return (value) => (HEIGHT * (0.5 - (FILLED * (value - middle)) / extent)).toFixed(1);
   }
 }
 

@@ -31,6 +31,8 @@ typedef struct slot {
     uint32_t count; /* 0: nothing was measured */
 } slot;
 
+_Static_assert(sizeof(slot) * SLOTS == 28800, "bytes per quantity, which docs/protocol.md states");
+
 struct history {
     int64_t newest; /* number of the slot that is being filled, in slots of the monotonic clock */
     slot slots[SLOTS];

@@ -213,6 +213,9 @@ static void answer_opening(const incoming *in)
     json_object_object_add(payload, "firmware-datetime",
                            json_object_new_string(node->hub->datetime));
     json_object_object_add(payload, "firmware-release", json_object_new_string(node->hub->release));
+    /* Said to those only who may not: the page shows them no switches that seem to work. */
+    if (!(in->rights & HUB_MAY_CONTROL))
+        json_object_object_add(payload, "control", json_object_new_boolean(false));
     send_reply(in, "clown.talk/-/config/ok", payload, n_values == 0);
     json_object_put(payload);
     for (size_t i = 0; i < node->n_devices && n_values > 0; i++) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatAge, formatDuration, formatNumber, formatUnit } from '../../src/dashboard/format.js';
+import { never, soon } from '../../src/dashboard/frames.js';
 import { compareTopics, kindOf, quantitiesIn, quantityOf } from '../../src/dashboard/kinds.js';
 import { Series } from '../../src/dashboard/series.js';
 
@@ -148,4 +149,72 @@ test('a history that came twice changes nothing', () => {
   const once = series.at(start + 59);
   series.load({ step: 12, end: start + 60 }, history);
   assert.deepEqual(series.at(start + 59), once);
+});
+
+/* ---- frames ---- */
+
+/* Frames that come when frame() is called, and a clock that moves when a job says so. */
+function screen(t) {
+  const asked = [];
+  const clock = { now: 0 };
+  t.mock.method(performance, 'now', () => clock.now);
+  globalThis.requestAnimationFrame = (callback) => asked.push(callback);
+  t.after(() => { delete globalThis.requestAnimationFrame; });
+  return {
+    clock,
+    get asked() { return asked.length; },
+    frame: () => asked.splice(0).forEach((callback) => callback()),
+  };
+}
+
+test('jobs wait for the next frame, are done once and in their order, and can be taken back', (t) => {
+  const page = screen(t);
+  const done = [];
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => () => done.push(name));
+  [a, b, a, c].forEach(soon);
+  never(b);
+  assert.deepEqual(done, []);
+  assert.equal(page.asked, 1);
+  page.frame();
+  assert.deepEqual(done, ['a', 'c']);
+  assert.equal(page.asked, 0);
+  soon(b);
+  page.frame();
+  assert.deepEqual(done, ['a', 'c', 'b']);
+});
+
+test('a frame takes on a few milliseconds of jobs, the next one goes on', (t) => {
+  const page = screen(t);
+  const done = [];
+  for (let i = 0; i < 10; i += 1) {
+    soon(() => { done.push(i); page.clock.now += 2; });
+  }
+  page.frame();
+  assert.deepEqual(done, [0, 1, 2]); // of 2 ms each
+  assert.equal(page.asked, 1);
+  page.frame();
+  page.frame();
+  page.frame();
+  assert.deepEqual(done, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.equal(page.asked, 0);
+});
+
+test('a job that adds another asks for no second frame: there would be two of everything', (t) => {
+  const page = screen(t);
+  let count = 0;
+  const job = () => {
+    count += 1;
+    page.clock.now += 4;
+    if (count < 5) {
+      soon(job);
+    }
+  };
+  soon(job);
+  page.frame();
+  assert.equal(count, 2);
+  assert.equal(page.asked, 1);
+  page.frame();
+  page.frame();
+  assert.equal(count, 5);
+  assert.equal(page.asked, 0);
 });

@@ -91,22 +91,27 @@ test('a connection that is lost in between leaves the outcome open', () =>
     visitor.errors.length = 0;
   }));
 
-test('a server that announces the rights spares the first try', async () => {
-  const target = await openTarget({ mock: { announceRights: true } });
-  const { page, errors, close } = await visit(target, { user: 'guest:guest' });
-  await text(page.locator('.notice'), /^You may look, but not switch/);
-  assert.equal(await button(page, relay, 'On').getAttribute('aria-disabled'), 'true');
-  await button(page, relay, 'On').click({ force: true });
-  await card(page, thermometer).getByRole('button').click();
-  const save = page.getByRole('dialog').getByRole('button', { name: 'Save' });
-  assert.equal(await save.getAttribute('aria-disabled'), 'true');
-  await text(page.getByRole('dialog').getByRole('status'), 'You may look, but not switch');
-  const [client] = target.mock.node().clients;
-  assert.equal(client.received.filter((line) => line.includes('/set') && !line.includes('clown.talk')).length, 0);
-  assert.deepEqual(errors, []);
-  await close();
-  await target.close();
-});
+test('an older server tells who may only look at the first try', () =>
+  on({ announceRights: false }, async (page) => {
+    await button(page, relay, 'On').click();
+    await text(page.locator('.notice'), /^You may look, but not switch/);
+    for (const name of ['On', 'Off']) {
+      assert.equal(await button(page, relay, name).getAttribute('aria-disabled'), 'true');
+    }
+    await text(card(page, relay).locator('.status'), /^Failed: /);
+  }, { user: 'guest:guest' }));
+
+test('rights that were given while the page is open are there with the next connection', () =>
+  on({ controllers: ['clown'] }, async (page, mock, visitor) => {
+    await text(page.locator('.notice'), /^You may look, but not switch/);
+    mock.options.controllers.push('guest');
+    await mock.stop({ code: 1012 });
+    await mock.start();
+    await page.locator('.notice').first().waitFor({ state: 'detached' });
+    await button(page, relay, 'On').click();
+    await pressed(page, relay, 'On');
+    visitor.errors.length = 0;
+  }, { user: 'guest:guest' }));
 
 /* ---- devices come and go ---- */
 
@@ -134,6 +139,24 @@ test('a value that cannot be read is no value', () =>
     await screenshot(page, 'no-reading');
   }));
 
+test('a sensor that has not measured yet says so', () =>
+  on({}, async (page, mock) => {
+    const topic = 'co2-sensor/i2c0-39';
+    mock.node().plug(topic);
+    const device = mock.node().devices.get(topic);
+    device.interval = null;
+    device.history = () => ({ seconds: 3600, step: 12, end: Math.round(Date.now() / 1000),
+      concentration: { min: [null], mean: [null], max: [null] } });
+    await text(card(page, topic).locator('.range'), 'Waiting for the first value');
+    await eventually(() => [...mock.node().clients][0].received.some((line) =>
+      line.includes(`${topic}/history`)), 'the question for its history');
+    assert.equal(await card(page, topic).locator('.age').textContent(), '');
+    mock.node().publish(topic, '{"concentration": [700, "ppm"]}');
+    await text(card(page, topic).locator('.reading'), /^700\sppm$/);
+    await text(card(page, topic).locator('.range'), /^700 to 700 since/);
+    await card(page, topic).locator('.line[d^=M]').waitFor({ state: 'attached' });
+  }));
+
 test('the last device takes its section along; a node may be empty', () =>
   on({ nodes: { 'nodes/bridge/0': [relay] } }, async (page, mock) => {
     await page.getByRole('heading', { name: 'Switches' }).waitFor();
@@ -158,6 +181,52 @@ test('a device of a type that the page has never heard of is shown all the same'
     await card(page, 'wind-meter/i2c1-10').getByRole('button', { name: 'Wind meter' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Gust' }).click();
     await text(page.getByRole('dialog').locator('.readout'), /m\/s/);
+  }));
+
+/* ---- a house full of devices ---- */
+
+const many = Array.from({ length: 60 }, (_, i) =>
+  `${['thermometer', 'relay', 'lux-meter'][i % 3]}/i2c${i / 10 | 0}-${(0x20 + i).toString(16)}`);
+
+test('sixty devices: a card for each, in their order, with the values of all', () =>
+  on({ nodes: { 'nodes/bridge/0': many }, interval: 0.1, tick: 20 }, async (page) => {
+    await page.locator('.card').nth(59).waitFor();
+    const shown = await page.locator('.card').evaluateAll((cards) => cards.map((element) => element.dataset.topic));
+    const order = ['thermometer', 'lux-meter', 'relay'];
+    assert.deepEqual(shown, many.slice().sort((a, b) =>
+      order.indexOf(a.split('/')[0]) - order.indexOf(b.split('/')[0]) || (a < b ? -1 : 1)));
+    await eventually(() => page.locator('.reading .integer').evaluateAll((values) =>
+      values.length === 40 && values.every(({ textContent }) => /\d/.test(textContent))), 'forty values');
+    await eventually(async () => await page.locator('.spark .line[d^=M]').count() > 10, 'the plots that are seen');
+  }));
+
+test('a card out of sight rests, and is up to date when it is seen', () =>
+  on({ nodes: { 'nodes/bridge/0': many }, interval: 0.1, tick: 20 }, async (page, mock) => {
+    const topic = 'thermometer/i2c5-59'; // the last row of the sensors on top, far below the first screen
+    mock.node().devices.get(topic).interval = null;
+    await page.setViewportSize({ width: 500, height: 400 });
+    await card(page, topic).locator('.integer').filter({ hasText: /\d/ }).waitFor({ state: 'attached' });
+    await page.waitForFunction((name) => {
+      const { top } = document.querySelector(`[data-topic="${name}"]`).getBoundingClientRect();
+      return top > 2 * innerHeight;
+    }, topic);
+    const value = () => card(page, topic).locator('.integer').textContent();
+    const before = await value();
+    mock.node().publish(topic, '{"temperature": [-123.00, "℃"]}');
+    // When three later values of another device have been drawn, this one has had every opportunity.
+    await page.evaluate(() => new Promise((done) => {
+      let drawn = 0;
+      new MutationObserver((_, observer) => {
+        drawn += 1;
+        if (drawn === 3) {
+          observer.disconnect();
+          done();
+        }
+      }).observe(document.querySelector('.card .reading'), { subtree: true, characterData: true });
+    }));
+    assert.equal(await value(), before);
+    await card(page, topic).scrollIntoViewIfNeeded();
+    await text(card(page, topic).locator('.integer'), '\u2212123');
   }));
 
 /* ---- history ---- */

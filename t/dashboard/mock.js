@@ -233,7 +233,7 @@ class Node {
 
   opening(client, id) {
     client.initialized = true;
-    const rights = this.options.announceRights ? { control: client.mayControl } : {};
+    const rights = this.options.announceRights && !client.mayControl ? { control: false } : {};
     this.reply(client, 'clown.talk/-/config/ok', {
       ack: false, device: 'bridge', capabilities: 1,
       'firmware-datetime': '2026-11-01T00:00:00Z', 'firmware-release': '0.1.0', ...rights,
@@ -339,12 +339,13 @@ function userOf(request) {
 export class Mock {
   /*
    * Options: folder, files ({ path: body }, before the folder's), port, nodes ({ name: [topics] }),
-   * interval (s), tick (ms), history, age (s of history that there are), announceRights, fault (a
-   * topic whose set fails), hold (an array that takes what would finish a set).
+   * interval (s), tick (ms), history, age (s of history that there are), announceRights, controllers
+   * (users who may do everything), fault (a topic whose set fails), hold (an array that takes what
+   * would finish a set).
    */
   constructor(options = {}) {
     this.options = {
-      port: 0, files: {}, interval: 1, tick: 50, history: true, announceRights: false,
+      port: 0, files: {}, interval: 1, tick: 50, history: true, announceRights: true, controllers: ['clown'],
       nodes: { 'nodes/bridge/0': house }, ...options,
     };
     this.certificate = selfSignedCertificate();
@@ -440,7 +441,7 @@ export class Mock {
     }
     this.webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const client = {
-        socket: webSocket, initialized: false, mayControl: user === 'clown', received: [],
+        socket: webSocket, initialized: false, mayControl: this.options.controllers.includes(user), received: [],
       };
       node.clients.add(client);
       webSocket.on('message', (data) => node.receive(client, data.toString()));

@@ -57,6 +57,7 @@ async function picture(name, { viewport, colorScheme = 'light', scale = 1.5 }, a
   await button(page, topics.fan, 'Off').click();
   await page.locator('.status[data-state=done]').nth(1).waitFor();
   await page.locator('.range').filter({ hasText: 'to' }).nth(2).waitFor();
+  await page.locator('.age').filter({ hasText: /^now$/ }).nth(1).waitFor();
   await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
   await page.mouse.move(0, 0);
   await act(page);
@@ -80,7 +81,7 @@ await picture('dark', { viewport: desk, colorScheme: 'dark' }, async (page) => {
   await page.mouse.move(area.x + area.width * 0.62, area.y + area.height / 2);
 });
 await picture('phone', { viewport: phone, scale: 2 });
-await picture('error', { viewport: desk }, async (page) => {
+await picture('error', { viewport: { ...desk, height: 920 } }, async (page) => {
   target.mock.options.fault = topics.fan;
   await button(page, topics.fan, 'On').click();
   await page.locator('.status[data-state=failed]').waitFor();

@@ -30,7 +30,7 @@ static void the_boot_is_notified(void **state)
 static void the_opening_is_answered_with_the_last_values(void **state)
 {
     bench *b = ready(state);
-    uint64_t asker = bench_request(b, 0, OPENING);
+    uint64_t asker = bench_request(b, HUB_MAY_CONTROL, OPENING);
 
     assert_int_equal(bench_replies(b, asker), 3);
     assert_string_equal(bench_reply(b, asker, 0),
@@ -46,6 +46,14 @@ static void the_opening_is_answered_with_the_last_values(void **state)
     assert_true(b->lines[b->n_lines - 1].last);
     assert_false(b->lines[b->n_lines - 2].last);
     assert_false(b->lines[b->n_lines - 3].last);
+}
+
+static void the_opening_says_who_may_only_look(void **state)
+{
+    bench *b = ready(state);
+    uint64_t asker = bench_request(b, HUB_MAY_RAW_I2C, OPENING);
+
+    assert_contains(bench_reply(b, asker, 0), "\"control\": false}");
 }
 
 static void an_opening_without_devices_is_answered_alone(void **state)
@@ -389,6 +397,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(the_boot_is_notified),
         BENCH_TEST(the_opening_is_answered_with_the_last_values),
+        BENCH_TEST(the_opening_says_who_may_only_look),
         BENCH_TEST(an_opening_without_devices_is_answered_alone),
         BENCH_TEST(the_list_names_every_device),
         BENCH_TEST(a_get_measures_now_for_the_asker_alone),
