@@ -469,6 +469,134 @@ static void a_list_of_tasks_may_become_empty_and_fill_again(void **state)
     assert_true(strncmp(work_through(&o, *state, cancelled_and_deferred_anew), ".ac.", 4) == 0);
 }
 
+#define CROWD 300
+
+typedef struct crowd {
+    job jobs[CROWD];
+    job prompt;
+    unsigned ran, rounds, most_in_round, in_round, prompt_ran;
+    ws_loop *loop;
+} crowd;
+
+static void work_late(ws_task *task)
+{
+    job *j = OWNER_OF(task, job, task);
+    crowd *c = (crowd *)j->diary;
+
+    assert_ptr_equal(j, &c->jobs[c->ran % CROWD]); /* in the order in which they came */
+    c->ran++;
+    c->in_round++;
+    if (j->again) {
+        j->again--;
+        ws_loop_defer_late(c->loop, task);
+    }
+}
+
+static void work_promptly(ws_task *task)
+{
+    ((crowd *)OWNER_OF(task, job, task)->diary)->prompt_ran++;
+}
+
+static void look_at_crowd(void *baton)
+{
+    crowd *c = baton;
+
+    if (c->rounds++ == 0) {
+        for (int i = 0; i < CROWD; i++)
+            ws_loop_defer_late(c->loop, &c->jobs[i].task);
+    }
+    if (c->in_round > c->most_in_round)
+        c->most_in_round = c->in_round;
+    c->in_round = 0;
+    if (c->ran < 2 * CROWD)
+        ws_loop_defer(c->loop, &c->prompt.task);
+}
+
+/* So that a crowd of them holds up nobody: some in each round, and the others of the round before
+ * them. */
+static void late_tasks_take_turns(void **state)
+{
+    crowd *c = calloc(1, sizeof *c);
+    const int64_t before = own_us;
+
+    assert_non_null(c);
+    c->loop = *state;
+    c->prompt = (job){.task.run = work_promptly, .diary = (char *)c};
+    for (int i = 0; i < CROWD; i++)
+        c->jobs[i] = (job){.task.run = work_late, .diary = (char *)c, .again = 1};
+    run_for(*state, 1000, look_at_crowd, c);
+    assert_int_equal(c->ran, 2 * CROWD);
+    assert_true(c->most_in_round > 0 && c->most_in_round < CROWD / 2);
+    assert_true(c->prompt_ran >= 2 * CROWD / c->most_in_round);
+    assert_true(own_us - before < 2000000); /* and the loop has not slept while there was one */
+    free(c);
+}
+
+static void late_and_delayed(office *o)
+{
+    ws_loop *loop = o->jobs[0].loop;
+
+    ws_loop_defer_late(loop, &o->jobs[0].task);
+    ws_loop_delay(loop, &o->jobs[1].task, 500);
+    ws_loop_delay(loop, &o->jobs[2].task, 500);
+    ws_loop_defer_late(loop, &o->jobs[3].task);
+    ws_loop_delay(loop, &o->jobs[4].task, 500);
+    ws_loop_defer(loop, &o->jobs[3].task);      /* forward, before a */
+    ws_loop_defer(loop, &o->jobs[1].task);      /* forward, and not again */
+    ws_loop_defer_late(loop, &o->jobs[1].task); /* stays where it is */
+    ws_loop_delay(loop, &o->jobs[1].task, 100);
+    ws_loop_cancel(loop, &o->jobs[4].task);
+}
+
+static void tasks_move_forward_and_never_back(void **state)
+{
+    office o;
+
+    work_through(&o, *state, late_and_delayed);
+    assert_true(strncmp(o.diary, ".dba.", 5) == 0);
+    assert_non_null(strstr(o.diary + 5, ".c."));
+    assert_null(strpbrk(o.diary + 5, "abde"));
+}
+
+typedef struct errand {
+    ws_task task;
+    ws_loop *loop;
+    int64_t set_at, milliseconds;
+    unsigned done;
+    bool quits;
+} errand;
+
+static void run_errand(ws_task *task)
+{
+    errand *e = OWNER_OF(task, errand, task);
+    const int64_t passed = own_us - e->set_at;
+
+    assert_true(passed >= e->milliseconds * 1000 && passed <= e->milliseconds * 1000 + 1000);
+    e->done++;
+    if (e->quits)
+        ws_loop_quit(e->loop);
+}
+
+/* Without a timer that would wake the loop. */
+static void a_delayed_task_is_on_time(void **state)
+{
+    static const int64_t times[] = {0, 1, 2, 3, 40, 99, 100, 101, 249, 250, 251, 1000, 5000};
+    enum { N = sizeof times / sizeof *times };
+    errand errands[N];
+
+    for (int i = N; i-- > 0;) {
+        errands[i] = (errand){.task.run = run_errand,
+                              .loop = *state,
+                              .set_at = own_us,
+                              .milliseconds = times[i],
+                              .quits = i == N - 1};
+        ws_loop_delay(*state, &errands[i].task, (int)times[i]);
+    }
+    ws_loop_run(*state, NULL, NULL);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(errands[i].done, 1);
+}
+
 /* ---- watches ---- */
 
 typedef struct pipe_end {
@@ -826,6 +954,9 @@ int main(void)
         ON_OWN_CLOCK(tasks_run_in_order_and_again_in_the_next_round),
         ON_OWN_CLOCK(cancelled_tasks_do_not_run),
         ON_OWN_CLOCK(a_list_of_tasks_may_become_empty_and_fill_again),
+        ON_OWN_CLOCK(late_tasks_take_turns),
+        ON_OWN_CLOCK(tasks_move_forward_and_never_back),
+        ON_OWN_CLOCK(a_delayed_task_is_on_time),
         ON_OWN_CLOCK(a_watch_that_was_removed_hears_nothing_more),
         ON_OWN_CLOCK(a_watch_hears_what_it_asked_for),
         ON_REAL_CLOCK(each_senders_mail_comes_once_and_in_order),
