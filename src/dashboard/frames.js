@@ -3,7 +3,7 @@
  * on more of it than a few milliseconds: a finger on the glass is not kept waiting, however many
  * devices publish. A hidden page has no frames, and draws nothing until it is seen again.
  */
-const BUDGET = 6; // ms per frame; the browser's own work for what has changed comes on top of it
+const BUDGET = 4; // ms per frame; the browser's own work for what has changed comes on top of it
 
 const jobs = new Set(); // in the order in which they came
 let frame = null; // the one that was asked for; a job that adds jobs asks for no second one

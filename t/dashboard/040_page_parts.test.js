@@ -187,10 +187,10 @@ test('a frame takes on a few milliseconds of jobs, the next one goes on', (t) =>
   const page = screen(t);
   const done = [];
   for (let i = 0; i < 10; i += 1) {
-    soon(() => { done.push(i); page.clock.now += 2; });
+    soon(() => { done.push(i); page.clock.now += 1.5; });
   }
   page.frame();
-  assert.deepEqual(done, [0, 1, 2]); // of 2 ms each
+  assert.deepEqual(done, [0, 1, 2]); // of 1.5 ms each
   assert.equal(page.asked, 1);
   page.frame();
   page.frame();
@@ -204,7 +204,7 @@ test('a job that adds another asks for no second frame: there would be two of ev
   let count = 0;
   const job = () => {
     count += 1;
-    page.clock.now += 4;
+    page.clock.now += 3;
     if (count < 5) {
       soon(job);
     }
