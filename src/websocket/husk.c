@@ -20,8 +20,8 @@ typedef struct husk {
 
 /*
  * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of its own. Only when
- * the first was seen, and two timers have run out since, may the connection be freed. Two, since a process
- * that was stopped and goes on finds one of them expired at once, before the MPM's thread has done anything.
+ * the first was seen, and two timers have run out since, may the connection be freed. Two, since a process that was
+ * stopped in between finds one of them expired when it goes on, before the MPM's thread has done anything.
  */
 static void free_when_released(ws_timer *timer)
 {
