@@ -875,15 +875,31 @@ static void clowntalk_child_status(server_rec *server, pid_t pid, ap_generation_
 
 /* ---- optional functions for other modules' handlers: mod_clowntalk.h ---- */
 
+static clowntalk_message *clowntalk_prepare(clowntalk_kind kind, const char *bytes,
+                                            apr_size_t length, const char *topic)
+{
+    return (clowntalk_message *)ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY,
+                                                   bytes, length, topic, topic ? strlen(topic) : 0);
+}
+
+static apr_status_t clowntalk_send_prepared(clowntalk_session *session, clowntalk_message *message)
+{
+    return ws_session_send(session, (ws_outgoing *)message) ? APR_SUCCESS : APR_ECONNABORTED;
+}
+
+static void clowntalk_discard(clowntalk_message *message)
+{
+    ws_outgoing_release((ws_outgoing *)message);
+}
+
 static apr_status_t clowntalk_send(clowntalk_session *session, clowntalk_kind kind,
                                    const char *bytes, apr_size_t length)
 {
-    ws_outgoing *outgoing = ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY, bytes,
-                                               length, NULL, 0);
-    const bool sent = ws_session_send(session, outgoing);
+    clowntalk_message *message = clowntalk_prepare(kind, bytes, length, NULL);
+    const apr_status_t status = clowntalk_send_prepared(session, message);
 
-    ws_outgoing_release(outgoing);
-    return sent ? APR_SUCCESS : APR_ECONNABORTED;
+    clowntalk_discard(message);
+    return status;
 }
 
 static void clowntalk_close(clowntalk_session *session, int code, const char *reason)
@@ -943,6 +959,9 @@ static void register_hooks(apr_pool_t *pool)
                          &ct_echo_handler);
     ws_wire_register();
     APR_REGISTER_OPTIONAL_FN(clowntalk_send);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_prepare);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_send_prepared);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_discard);
     APR_REGISTER_OPTIONAL_FN(clowntalk_close);
     APR_REGISTER_OPTIONAL_FN(clowntalk_client_ip);
     APR_REGISTER_OPTIONAL_FN(clowntalk_server);

@@ -18,7 +18,10 @@ typedef struct member {
 } member;
 
 static member everybody = {NULL, &everybody, &everybody};
-static APR_OPTIONAL_FN_TYPE(clowntalk_send) * send_message;
+static APR_OPTIONAL_FN_TYPE(clowntalk_send) *send_message;
+static APR_OPTIONAL_FN_TYPE(clowntalk_prepare) *prepare;
+static APR_OPTIONAL_FN_TYPE(clowntalk_send_prepared) *send_prepared;
+static APR_OPTIONAL_FN_TYPE(clowntalk_discard) *discard;
 
 static int on_accept(request_rec *r, void **data, const char **why)
 {
@@ -50,15 +53,19 @@ static void on_close(clowntalk_session *session, void *data)
 static void on_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
                        apr_size_t length)
 {
+    clowntalk_message *message;
+
     (void)data;
     if (length == 0 || bytes[0] != '!') {
         send_message(session, kind, bytes, length);
         return;
     }
+    message = prepare(kind, bytes, length, NULL);
     for (member *m = everybody.next, *next; m != &everybody; m = next) {
         next = m->next; /* a session that cannot take it may end */
-        send_message(m->session, kind, bytes, length);
+        send_prepared(m->session, message);
     }
+    discard(message);
 }
 
 static const clowntalk_handler broadcast = {
@@ -67,6 +74,9 @@ static const clowntalk_handler broadcast = {
 static void retrieve_functions(void)
 {
     send_message = APR_RETRIEVE_OPTIONAL_FN(clowntalk_send);
+    prepare = APR_RETRIEVE_OPTIONAL_FN(clowntalk_prepare);
+    send_prepared = APR_RETRIEVE_OPTIONAL_FN(clowntalk_send_prepared);
+    discard = APR_RETRIEVE_OPTIONAL_FN(clowntalk_discard);
 }
 
 static void register_hooks(apr_pool_t *pool)

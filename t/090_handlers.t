@@ -8,6 +8,7 @@ use Test::More;
 
 use ClownTalk::Apxs;
 use ClownTalk::Client;
+use ClownTalk::Deflate;
 use ClownTalk::Server;
 use ClownTalk::Settings;
 use ClownTalk::Suite;
@@ -121,6 +122,17 @@ ok $id_one > 0 && $id_two > 0, 'clowntalk_id() is not 0';
 is $one->send_binary("\x00\xff\x0f")->read_message->{payload}, "\xff\x00\xf0", "a message's bytes may be changed";
 is $two->send_frame(fin => 0, payload => '/us')->send_frame(opcode => 0, payload => 'er')->read_message->{payload},
     'two is nobody from 127.0.0.1 at localhost', 'a message in fragments comes whole';
+
+# clowntalk_prepare(), clowntalk_send_prepared(), clowntalk_discard()
+is ask($one, '/twice as nice'), 'as nice', 'a message that was prepared';
+is $one->read_message->{payload}, 'as nice', 'goes out as often as it is sent';
+{
+    my $client = guest('squeezed', path => '/squeezed', extensions => 'permessage-deflate');
+    my $text = 'so much of the same ' x 20;
+    $client->send_text("/twice $text");
+    is ClownTalk::Deflate::read_inflated($client)->{text}, $text, "compressed too, $_" for 'once', 'and again';
+    $client->close(1000);
+}
 
 # clowntalk_post()
 $one->send_text('hello, everybody');

@@ -65,6 +65,20 @@ APR_DECLARE_OPTIONAL_FN(apr_status_t, clowntalk_send,
                         (clowntalk_session *session, clowntalk_kind kind, const char *bytes,
                          apr_size_t length));
 /*
+ * A message for many sessions of one thread, those of a process with the event MPM: framed once, and compressed once,
+ * however many it goes to. With a topic, which is copied, it takes the place of an older one of the same topic where a
+ * client that does not keep up has not been sent that yet; NULL: each must arrive. All on that thread.
+ */
+typedef struct clowntalk_message clowntalk_message;
+APR_DECLARE_OPTIONAL_FN(clowntalk_message *, clowntalk_prepare,
+                        (clowntalk_kind kind, const char *bytes, apr_size_t length,
+                         const char *topic));
+/* As clowntalk_send(). */
+APR_DECLARE_OPTIONAL_FN(apr_status_t, clowntalk_send_prepared,
+                        (clowntalk_session *session, clowntalk_message *message));
+/* After the last clowntalk_send_prepared(), whether all have arrived or not. */
+APR_DECLARE_OPTIONAL_FN(void, clowntalk_discard, (clowntalk_message *message));
+/*
  * Begins the closing handshake: code 1000 to 1003, 1007 to 1014 or 3000 to 4999 (anything else becomes 1011), and a
  * reason of at most 123 bytes of UTF-8, or NULL. message() is not called again.
  */

@@ -33,21 +33,21 @@ typedef enum ws_transport_kind {
 } ws_transport_kind;
 
 typedef struct ws_transport {
-    conn_rec *c;                  /* NULL: left */
-    apr_socket_t *socket;         /* NULL: a stream, or left */
     int fd;                       /* readable when there is input, and where there is a socket writable: for epoll */
     ws_transport_kind kind;
+    bool blocked;                 /* the peer does not take more: wait until `fd` is writable ... */
     bool input_direct;            /* SOCKET: the filters have given all that they held */
+    bool stream_begun;            /* STREAM: the request's own end has been read */
+    bool behind;                  /* when last asked: bytes waited for the peer to make room for them */
+    int push_ms;                  /* ... or push after so many milliseconds, where this is not 0 */
+    int64_t written;              /* SOCKET: bytes that the socket has taken */
+    conn_rec *c;                  /* NULL: left */
+    apr_socket_t *socket;         /* NULL: a stream, or left */
     size_t got;                   /* bytes that the last read through the filters has brought */
     ws_wire wire;                 /* FILTERS, TLS: the network end */
     ws_tls tls;                   /* FILTERS, TLS: mod_ssl's object, where that can do without the filters */
-    bool stream_begun;            /* STREAM: the request's own end has been read */
-    int64_t written;              /* SOCKET: bytes that the socket has taken */
-    int64_t acknowledged;         /* when last asked: bytes of them that have arrived */
-    bool behind;                  /* when last asked: bytes waited for the peer to make room for them */
+    int64_t acknowledged;         /* when last asked: bytes of `written` that have arrived */
     apr_bucket_brigade *held;     /* STREAM: copies of the buckets that mod_http2 has not sent yet */
-    bool blocked;                 /* the peer does not take more: wait until `fd` is writable ... */
-    int push_ms;                  /* ... or push after so many milliseconds, where this is not 0 */
     apr_bucket_brigade *in, *out;
     apr_interval_time_t timeout;  /* the MPM's, of the socket */
 } ws_transport;

@@ -44,6 +44,9 @@ typedef struct news {
 } news;
 
 static APR_OPTIONAL_FN_TYPE(clowntalk_send) *ct_send;
+static APR_OPTIONAL_FN_TYPE(clowntalk_prepare) *ct_prepare;
+static APR_OPTIONAL_FN_TYPE(clowntalk_send_prepared) *ct_send_prepared;
+static APR_OPTIONAL_FN_TYPE(clowntalk_discard) *ct_discard;
 static APR_OPTIONAL_FN_TYPE(clowntalk_close) *ct_close;
 static APR_OPTIONAL_FN_TYPE(clowntalk_client_ip) *ct_client_ip;
 static APR_OPTIONAL_FN_TYPE(clowntalk_server) *ct_server;
@@ -183,6 +186,18 @@ static void say_guests(clowntalk_session *session, guest *g, const char *argumen
 }
 
 /* "/tell ID TEXT": to one session, by the thread. */
+/* One message, sent twice. */
+static void say_twice(clowntalk_session *session, guest *g, const char *argument)
+{
+    clowntalk_message *message =
+        ct_prepare(CLOWNTALK_TEXT, argument, strlen(argument), "/twice");
+
+    (void)g;
+    ct_send_prepared(session, message);
+    ct_send_prepared(session, message);
+    ct_discard(message);
+}
+
 static void tell_one(clowntalk_session *session, guest *g, const char *argument)
 {
     char *text;
@@ -231,6 +246,7 @@ static const struct {
 } commands[] = {
     {"/user", say_user}, {"/id", say_id},      {"/guests", say_guests},
     {"/tell", tell_one}, {"/close", leave},    {"/flood", flood},
+    {"/twice", say_twice},
 };
 
 /* ---- the handler ---- */
@@ -366,6 +382,9 @@ static void ctchat_child_init(apr_pool_t *pchild, server_rec *server)
 static void fetch_functions(void)
 {
     ct_send = APR_RETRIEVE_OPTIONAL_FN(clowntalk_send);
+    ct_prepare = APR_RETRIEVE_OPTIONAL_FN(clowntalk_prepare);
+    ct_send_prepared = APR_RETRIEVE_OPTIONAL_FN(clowntalk_send_prepared);
+    ct_discard = APR_RETRIEVE_OPTIONAL_FN(clowntalk_discard);
     ct_close = APR_RETRIEVE_OPTIONAL_FN(clowntalk_close);
     ct_client_ip = APR_RETRIEVE_OPTIONAL_FN(clowntalk_client_ip);
     ct_server = APR_RETRIEVE_OPTIONAL_FN(clowntalk_server);
