@@ -720,7 +720,7 @@ static void clowntalk_suspend(conn_rec *c, request_rec *r)
     ap_process_request_after_handler(r);
     c->cs->state = CONN_STATE_SUSPENDED; /* or the MPM's counters go wrong at the end */
     apr_pool_cleanup_kill(c->pool, notes->session, discard_session);
-    ws_reactor_adopt(notes->session);
+    ws_reactor_adopt(notes->session, c);
 }
 
 /* ---- processes ---- */

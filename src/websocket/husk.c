@@ -18,6 +18,13 @@ typedef struct husk {
     unsigned released; /* how often the MPM was seen to have let go of c */
 } husk;
 
+static bool abandoned;
+
+void ws_husks_abandon(void)
+{
+    __atomic_store_n(&abandoned, true, __ATOMIC_RELEASE);
+}
+
 /*
  * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of its own. Only when
  * the first was seen, and two timers have run out since, may the connection be freed. Two, since a process that was
@@ -27,6 +34,9 @@ static void free_when_released(ws_timer *timer)
 {
     husk *h = (husk *)((char *)timer - offsetof(husk, timer));
 
+    if (__atomic_load_n(&abandoned, __ATOMIC_ACQUIRE)) {
+        return;
+    }
     if (__atomic_load_n((void *volatile *)&h->c->sbh, __ATOMIC_ACQUIRE) == NULL) {
         h->released++;
     }

@@ -1,5 +1,7 @@
 #include "session_private.h"
 
+#include "husk.h"
+
 #include <http_log.h>
 
 #include <errno.h>
@@ -23,6 +25,8 @@ static int process_stop_code; /* under the mutex: for reactors that come later *
 /* The process's own, in an asynchronous MPM. */
 static ws_reactor *own_reactor;
 static pthread_t own_thread;
+static pthread_mutex_t join_mutex = PTHREAD_MUTEX_INITIALIZER;
+static bool joined; /* under join_mutex, which is held until the thread has ended */
 
 void ws_reactors_init(void)
 {
@@ -204,7 +208,11 @@ apr_status_t ws_reactor_start(void)
     if (!own_reactor) {
         return errno;
     }
-    sigfillset(&all); /* signals are the MPM's */
+    sigfillset(&all); /* signals are the MPM's, but for those that say that this thread has crashed */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&own_thread, NULL, run_own_reactor, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -220,8 +228,19 @@ static void adopt(void *baton)
     ws_session_begin(baton, own_reactor, true);
 }
 
-void ws_reactor_adopt(clowntalk_session *session)
+/* The MPM frees a connection that is the reactor's: it does so when the process ends, before it frees pchild. */
+static apr_status_t end_own_reactor(void *unused)
 {
+    (void)unused;
+    if (!pthread_equal(pthread_self(), own_thread)) {
+        ws_reactor_join(process_stop_code);
+    }
+    return APR_SUCCESS;
+}
+
+void ws_reactor_adopt(clowntalk_session *session, conn_rec *c)
+{
+    apr_pool_pre_cleanup_register(c->pool, NULL, end_own_reactor);
     ws_loop_post(own_reactor->loop, adopt, session);
 }
 
@@ -240,8 +259,14 @@ void ws_reactor_join(int code)
     if (!own_reactor) {
         return;
     }
-    ws_loop_post(own_reactor->loop, drain_own_reactor, (void *)(intptr_t)code);
-    pthread_join(own_thread, NULL);
+    pthread_mutex_lock(&join_mutex);
+    if (!joined) {
+        ws_husks_abandon();
+        ws_loop_post(own_reactor->loop, drain_own_reactor, (void *)(intptr_t)code);
+        pthread_join(own_thread, NULL);
+        joined = true;
+    }
+    pthread_mutex_unlock(&join_mutex);
     /* Not destroyed: connections that the MPM has not let go of are its, and the process ends. */
 }
 

@@ -33,8 +33,8 @@ struct ws_reactor {
 void ws_reactors_init(void);
 /* Starts the process's own reactor on a thread. For asynchronous MPMs; APR_SUCCESS or why not. */
 apr_status_t ws_reactor_start(void);
-/* Hands a session to the process's own reactor. */
-void ws_reactor_adopt(clowntalk_session *session);
+/* Hands a session to the process's own reactor, and its connection: who frees that waits for the reactor's end. */
+void ws_reactor_adopt(clowntalk_session *session, conn_rec *c);
 /* Ends every session of the process with a Close of this code. Does not wait. */
 void ws_reactors_stop(int code);
 /*
