@@ -20,9 +20,9 @@ typedef struct husk {
 
 static bool abandoned;
 
-void ws_husks_abandon(void)
+void ws_husks_abandon(bool abandon)
 {
-    __atomic_store_n(&abandoned, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&abandoned, abandon, __ATOMIC_RELEASE);
 }
 
 /*

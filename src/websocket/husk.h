@@ -13,7 +13,7 @@
  * hook has returned, the MPM still writes to it. Its pool's cleanups then correct the MPM's counters.
  */
 void ws_husk_bury(ws_loop *loop, conn_rec *c);
-/* From any thread: from now on the MPM frees them, since the process ends. */
-void ws_husks_abandon(void);
+/* From any thread: whether the MPM frees them from now on, since the process ends. */
+void ws_husks_abandon(bool abandon);
 
 #endif

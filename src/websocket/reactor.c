@@ -31,8 +31,11 @@ static bool joined; /* under join_mutex, which is held until the thread has ende
 void ws_reactors_init(void)
 {
     pthread_mutex_init(&reactors_mutex, NULL);
+    pthread_mutex_init(&join_mutex, NULL);
     reactors = own_reactor = NULL;
     process_stop_code = 0;
+    joined = false;
+    ws_husks_abandon(false);
 }
 
 /* ---- the table of sessions ---- */
@@ -261,7 +264,7 @@ void ws_reactor_join(int code)
     }
     pthread_mutex_lock(&join_mutex);
     if (!joined) {
-        ws_husks_abandon();
+        ws_husks_abandon(true);
         ws_loop_post(own_reactor->loop, drain_own_reactor, (void *)(intptr_t)code);
         pthread_join(own_thread, NULL);
         joined = true;
