@@ -826,7 +826,7 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
 static apr_status_t end_child(void *unused)
 {
     (void)unused;
-    ws_reactor_join(WS_CLOSE_GOING_AWAY);
+    ws_reactor_join();
     return APR_SUCCESS;
 }
 

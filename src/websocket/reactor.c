@@ -236,7 +236,7 @@ static apr_status_t end_own_reactor(void *unused)
 {
     (void)unused;
     if (!pthread_equal(pthread_self(), own_thread)) {
-        ws_reactor_join(process_stop_code);
+        ws_reactor_join();
     }
     return APR_SUCCESS;
 }
@@ -247,17 +247,18 @@ void ws_reactor_adopt(clowntalk_session *session, conn_rec *c)
     ws_loop_post(own_reactor->loop, adopt, session);
 }
 
-static void drain_own_reactor(void *code)
+static void drain_own_reactor(void *unused)
 {
+    (void)unused;
     own_reactor->draining = true;
     if (own_reactor->sessions == 0) {
         ws_loop_quit(own_reactor->loop);
     } else if (!own_reactor->stop_code) {
-        close_all(own_reactor, (int)(intptr_t)code);
+        close_all(own_reactor, WS_CLOSE_GOING_AWAY);
     }
 }
 
-void ws_reactor_join(int code)
+void ws_reactor_join(void)
 {
     if (!own_reactor) {
         return;
@@ -265,7 +266,7 @@ void ws_reactor_join(int code)
     pthread_mutex_lock(&join_mutex);
     if (!joined) {
         ws_husks_abandon(true);
-        ws_loop_post(own_reactor->loop, drain_own_reactor, (void *)(intptr_t)code);
+        ws_loop_post(own_reactor->loop, drain_own_reactor, NULL);
         pthread_join(own_thread, NULL);
         joined = true;
     }

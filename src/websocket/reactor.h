@@ -39,9 +39,9 @@ void ws_reactor_adopt(clowntalk_session *session, conn_rec *c);
 void ws_reactors_stop(int code);
 /*
  * Ends the process's own reactor, and waits for that: for every session to say goodbye, which takes seconds at most.
- * Nobody may hand it any more. `code` is the Close code for sessions that have not been told of one.
+ * Nobody may hand it any more. Sessions that have not been told why are going away (1001).
  */
-void ws_reactor_join(int code);
+void ws_reactor_join(void);
 /* clowntalk_post() of mod_clowntalk.h. */
 apr_status_t ws_reactor_post(apr_uint64_t id, void (*run)(clowntalk_session *, void *),
                              void *baton);

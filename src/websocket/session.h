@@ -32,7 +32,7 @@ typedef enum ws_state {
     WS_STATE_OPEN = 0, /* messages go both ways */
     WS_STATE_CLOSING,  /* our Close is on its way, the peer's has not come */
     WS_STATE_LINGER,   /* nothing more to say: the rest is written, then the peer's FIN awaited */
-    WS_STATE_DEAD,     /* the socket is closed; the MPM may not have let go of the connection yet */
+    WS_STATE_DEAD,     /* the socket is closed; freed at the end of the round, or by the MPM's thread */
 } ws_state;
 
 /*
