@@ -3,17 +3,15 @@
 use strict;
 use warnings;
 
-use IO::Select;
-use IPC::Open3;
 use Test::More;
 
 use ClownTalk::Client;
 use ClownTalk::Process;
+use ClownTalk::SClient;
 use ClownTalk::Server;
-use ClownTalk::Settings;
 use ClownTalk::Suite;
 
-use constant {MIB => 1 << 20, PATIENCE => 15};
+use constant MIB => 1 << 20;
 
 my $server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<'END')->start;
 LogLevel clowntalk:debug
@@ -88,65 +86,41 @@ for my $version (qw(TLSv1_2 TLSv1_3)) {
     subtest $version => sub { test_version($version) };
 }
 
-# ---- what IO::Socket::SSL cannot do, openssl's own client can: it takes a line K for a command ----
-
-# Starts it and opens a WebSocket with it; returns ($write, $read): a function that has it send something, or
-# do something, and one that reads what it says until a pattern fits.
-sub s_client {
-    my (@options) = @_;
-    my $pid = open3(my $in, my $out, undef, ClownTalk::Settings->get('openssl'), 's_client', '-connect',
-        "127.0.0.1:$server->{tls_port}", @options);
-    my $said = '';
-    my $read = sub {
-        my ($pattern, $what) = @_;
-        my $select = IO::Select->new($out);
-
-        while ($said !~ $pattern) {
-            unless ($select->can_read(PATIENCE) && sysread $out, $said, 65536, length $said) {
-                fail $what;
-                diag $said;
-                return;
-            }
-        }
-        $said =~ s/.*?$pattern//s;
-        pass $what;
-    };
-    my $write = sub { syswrite $in, $_[0] };
-
-    $read->(qr/---\n.*---\n/s, 'openssl has shaken hands');
-    $write->(join "\r\n", 'GET / HTTP/1.1', 'Host: localhost', 'Upgrade: websocket', 'Connection: Upgrade',
-        'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', '');
-    $read->(qr/101 Switching Protocols.*?\r\n\r\n/s, 'and opened a WebSocket');
-    return ($write, $read, sub { kill TERM => $pid; close $_ for $in, $out; waitpid $pid, 0 });
-}
+# ---- what IO::Socket::SSL cannot do, openssl's own client can ----
 
 subtest 'TLS 1.3: keys are changed in the middle (RFC 8446 section 4.6.3)' => sub {
-    my ($write, $read, $end) = s_client('-tls1_3');
+    my $client = ClownTalk::SClient->new($server->{tls_port}, '-tls1_3');
 
     for my $round (1 .. 3) {
-        $write->(frame(payload => "before $round"));
-        $read->(qr/before $round/, "round $round: a message comes back");
-        $write->("K\n");
-        $read->(qr/KEYUPDATE/, 'the client changes its key and asks the server to');
-        $write->(frame(payload => "after $round"));
-        $read->(qr/after $round/, 'and messages come back as before');
+        $client->tell(frame(payload => "before $round"));
+        $client->wait_for(qr/before $round/, "round $round: a message comes back");
+        $client->tell("K\n");
+        $client->wait_for(qr/KEYUPDATE/, 'the client changes its key and asks the server to');
+        $client->tell(frame(payload => "after $round"));
+        $client->wait_for(qr/after $round/, 'and messages come back as before');
+        $client->keep;
+        $client->tell("K\n");
+        $client->wait_for(qr/KEYUPDATE/, 'the same again, but');
+        $client->tell(frame(payload => "behind $round"));
+        $client->let_go(2);
+        $client->wait_for(qr/behind $round/, 'the message comes with the change in one piece');
     }
-    $end->();
+    $client->end;
 };
 
 subtest 'TLS 1.2: a client that renegotiates is refused, and harms nobody' => sub {
-    my ($write, $read, $end) = s_client('-tls1_2');
+    my $client = ClownTalk::SClient->new($server->{tls_port}, '-tls1_2');
     my $other = ClownTalk::Client->connect($server->url('wss', '/'));
 
-    $write->(frame(payload => 'before'));
-    $read->(qr/before/, 'a message comes back');
-    $write->("R\n");
-    $read->(qr/RENEGOTIATING/, 'the client wants to negotiate anew');
-    $read->(qr/no renegotiation/i, 'and is told that there is none');
+    $client->tell(frame(payload => 'before'));
+    $client->wait_for(qr/before/, 'a message comes back');
+    $client->tell("R\n");
+    $client->wait_for(qr/RENEGOTIATING/, 'the client wants to negotiate anew');
+    $client->wait_for(qr/no renegotiation/i, 'and is told that there is none');
     $other->send_text('here');
     echoes($other, 'another session', 'here');
     $other->close(1000);
-    $end->();
+    $client->end;
 };
 
 is $server->stop, 0, 'the server ends';

@@ -223,19 +223,27 @@ static ws_read read_wire(ws_transport *t, uint8_t *scratch,
     return WS_READ_ALL;
 }
 
-/* Reads once from the socket, and decrypts what came: OpenSSL asks until nothing is left. */
+/*
+ * Reads once from the socket, and decrypts what came. OpenSSL is asked until it has taken everything: mod_ssl has it return
+ * behind a record without data (a key update) even if more lies there.
+ */
 static ws_read read_tls(ws_transport *t, uint8_t *scratch,
                         void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
 {
     uint8_t raw[WS_SCRATCH_BYTES];
+    size_t before;
     int n;
 
     if (!ws_wire_receive(&t->wire, raw, sizeof raw)) {
         return WS_READ_ALL;
     }
-    while ((n = ws_tls_read(&t->tls, scratch, WS_SCRATCH_BYTES)) > 0) {
-        feed(baton, scratch, (size_t)n);
-    }
+    do {
+        before = t->wire.received_length;
+        n = ws_tls_read(&t->tls, scratch, WS_SCRATCH_BYTES);
+        if (n > 0) {
+            feed(baton, scratch, (size_t)n);
+        }
+    } while (n > 0 || (n == 0 && t->wire.received_length < before));
     ws_wire_forget(&t->wire);
     return n < 0 ? WS_READ_ENDED : WS_READ_ALL;
 }
