@@ -1,17 +1,22 @@
 # Runs TAP programs, shows them as prove does, and keeps count.
 #
 # Counts go into the file that CLOWNTALK_TALLY names, a line per run, so that t/run can add up what
-# several processes have run: "NAME<tab>PASSED<tab>FAILED<tab>SKIPPED".
+# several processes have run: "NAME<tab>PASSED<tab>FAILED<tab>SKIPPED". Behind it, and beginning with a
+# tab, stand lines that tell of the failures.
 package ClownTalk::Harness;
 
 use strict;
 use warnings;
 
 use Fcntl qw(:flock);
+use File::Temp ();
 use TAP::Harness;
 
-# How many lines of what a program said are printed where it fails.
-use constant NOTES => 100;
+# How many lines of what a program said are printed where it fails, and how many the sum repeats.
+use constant {
+    NOTES    => 100,
+    REPEATED => 15,
+};
 
 # run(name, tests => [FILE ...], exec => [COMMAND ...], timeout => SECONDS, verbose => 0|1)
 # returns {passed, failed, skipped}. A program that ends badly without a failed test counts as one.
@@ -19,11 +24,14 @@ sub run {
     my (%arg) = @_;
 
     print "\n# $arg{name}\n";
+    # What a program says on standard error belongs to its notes; it is shown when the program ends.
+    my $stderr = File::Temp->new;
+    my @keep = $arg{verbose} ? () : ('sh', '-c', 'exec "$@" 2>"$0"', "$stderr");
     my $harness = TAP::Harness->new({
         verbosity => $arg{verbose} ? 1 : 0,
         merge     => 0,
         failures  => 1,
-        exec      => ['timeout', '--kill-after=10', $arg{timeout}, @{$arg{exec} || []}],
+        exec      => [@keep, 'timeout', '--kill-after=10', $arg{timeout}, @{$arg{exec} || []}],
     });
     my %said;
     $harness->callback(made_parser => sub {
@@ -31,29 +39,68 @@ sub run {
         my $notes = $said{$parser} = [];
         $parser->callback($_ => sub { note($notes, $_[0]) }) for qw(test comment yaml unknown);
     });
+    $harness->callback(after_test => sub {
+        my (undef, $parser) = @_;
+        my @lines = take_lines("$stderr");
+        print STDERR @lines;
+        add_notes($said{$parser}, @lines);
+    });
     my $cut = common_prefix(@{$arg{tests}});
     my $aggregator = $harness->runtests(map { [$_, substr $_, $cut] } @{$arg{tests}});
 
     my %count = (passed => 0, failed => 0, skipped => 0);
+    my @failures;
     for my $name ($aggregator->descriptions) {
         my ($parser) = $aggregator->parsers($name);
-        print "\n# $name said last:\n", map { "    $_\n" } @{$said{$parser}}
-            if $parser->has_problems && !$arg{verbose};
         my $skipped = $parser->skipped;
         my $failed  = $parser->failed;
+        if ($parser->has_problems) {
+            my @notes = @{$said{$parser}};
+            print "\n# $name said last:\n", map { "    $_\n" } @notes unless $arg{verbose};
+            splice @notes, 0, @notes - REPEATED if @notes > REPEATED;
+            push @failures, join ', ', $name, problems($parser);
+            push @failures, map { "    $_" } @notes;
+        }
         $count{skipped} += $skipped || ($parser->skip_all ? 1 : 0);
         $count{passed}  += $parser->passed - $skipped;
         $count{failed}  += $failed || ($parser->has_problems && !$failed ? 1 : 0);
     }
-    return tally($arg{name}, \%count);
+    return tally($arg{name}, \%count, @failures);
+}
+
+# What a program's end, its plan and its results have against it.
+sub problems {
+    my ($parser) = @_;
+    my @failed = $parser->failed;
+
+    return (
+        @failed ? "failed: @failed" : (),
+        $parser->wait ? $parser->exit ? 'exit status ' . $parser->exit : 'signal ' . ($parser->wait & 127) : (),
+        $parser->parse_errors,
+    );
+}
+
+# The lines of a file, which is emptied.
+sub take_lines {
+    my ($file) = @_;
+
+    open my $fh, '+<', $file or die "$file: $!";
+    my @lines = <$fh>;
+    truncate $fh, 0 or die "$file: $!";
+    return @lines;
 }
 
 # Keeps what a program says beside its results: for one that fails, it is printed.
 sub note {
     my ($notes, $result) = @_;
 
-    return if $result->is_test && $result->is_ok;
-    push @$notes, split /\n/, $result->raw;
+    add_notes($notes, $result->raw) unless $result->is_test && $result->is_ok;
+}
+
+sub add_notes {
+    my ($notes, @text) = @_;
+
+    push @$notes, map { split /\n/ } @text;
     splice @$notes, 0, @$notes - NOTES if @$notes > NOTES;
 }
 
@@ -61,23 +108,26 @@ sub note {
 sub report {
     my ($name, @checks) = @_;
     my %count = (passed => 0, failed => 0, skipped => 0);
+    my @failures;
 
     print "\n# $name\n";
     for my $check (@checks) {
         my ($what, $wrong) = @$check;
         $count{defined $wrong ? 'failed' : 'passed'}++;
         print defined $wrong ? "not ok - $what: $wrong\n" : "ok - $what\n";
+        push @failures, "$what: $wrong" if defined $wrong;
     }
-    return tally($name, \%count);
+    return tally($name, \%count, @failures);
 }
 
 sub tally {
-    my ($name, $count) = @_;
+    my ($name, $count, @failures) = @_;
 
     if (my $file = $ENV{CLOWNTALK_TALLY}) {
         open my $fh, '>>', $file or die "$file: $!";
         flock $fh, LOCK_EX or die "$file: $!";
-        print $fh join("\t", $name, @$count{qw(passed failed skipped)}), "\n";
+        print $fh join("\t", $name, @$count{qw(passed failed skipped)}), "\n",
+            map { "\t$_\n" } map { split /\n/ } @failures;
         close $fh or die "$file: $!";
     }
     return $count;
