@@ -362,7 +362,7 @@ for my $time (1 .. 2) {
     my $before = descriptors();
     for my $time (1 .. 5) {
         my @all = arrive($AT_ONCE / 2);
-        my ($hub) = $server->hub;
+        my $hub = $server->wait_for_hub;
 
         kill KILL => $hub;
         vanish(@$_[0, 1]) for splice @all, 0, @all / 2;
@@ -375,7 +375,7 @@ for my $time (1 .. 2) {
     SKIP: {
         skip 'after a restart processes come and go', 2 if $mpm eq 'prefork';
         is child(), $child, 'the processes are the same';
-        my ($hub) = $server->hub;
+        my $hub = $server->wait_for_hub;
         my ($old) = grep { !kill 0 => $_ } keys %$before;
         $before->{$hub} = delete $before->{$old};
         no_descriptors_left($before);

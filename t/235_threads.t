@@ -136,7 +136,7 @@ for my $generation (1 .. 2) {
     my @talkers = map { talker() } 1 .. $TALKERS;
 
     for my $round (1 .. ROUNDS) {
-        my ($hub) = $server->hub;
+        my $hub = $server->wait_for_hub;
         show($round, @talkers);
         # Posts to some who have left, and to some who were never there.
         my $id = $guests[1]->send_text('/id')->read_message(PATIENCE)->{payload};

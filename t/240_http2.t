@@ -367,7 +367,7 @@ for my $how (qw(end reset lose)) {
 
 {
     my $client = talker(http2('https'));
-    my ($hub) = $server->hub;
+    my $hub = $server->wait_for_hub;
     kill KILL => $hub;
     is_deeply $client->wait_topic('boot')->{payload}, {'reason-for-reset' => 'crash'}, 'the hub is killed: the session lives, and hears of it';
     my $answer;

@@ -303,6 +303,15 @@ sub wait_until {
     return 1;
 }
 
+# The hub, when there is one and no other: a killed one's successor takes a moment.
+sub wait_for_hub {
+    my ($self) = @_;
+    my @hubs;
+
+    $self->wait_until('a hub', sub { (@hubs = $self->hub) == 1 });
+    return $hubs[0];
+}
+
 # Ends all of it at once and removes the directory. A crash in the log is a failed test, and keeps it.
 sub destroy {
     my ($self) = @_;
