@@ -875,31 +875,51 @@ static void clowntalk_child_status(server_rec *server, pid_t pid, ap_generation_
 
 /* ---- optional functions for other modules' handlers: mod_clowntalk.h ---- */
 
-static clowntalk_message *clowntalk_prepare(clowntalk_kind kind, const char *bytes,
-                                            apr_size_t length, const char *topic)
+static ws_outgoing *outgoing_of(clowntalk_kind kind, const char *bytes, apr_size_t length,
+                                const char *topic)
 {
-    return (clowntalk_message *)ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY,
-                                                   bytes, length, topic, topic ? strlen(topic) : 0);
-}
-
-static apr_status_t clowntalk_send_prepared(clowntalk_session *session, clowntalk_message *message)
-{
-    return ws_session_send(session, (ws_outgoing *)message) ? APR_SUCCESS : APR_ECONNABORTED;
-}
-
-static void clowntalk_discard(clowntalk_message *message)
-{
-    ws_outgoing_release((ws_outgoing *)message);
+    return ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY, bytes, length, topic,
+                              topic ? strlen(topic) : 0);
 }
 
 static apr_status_t clowntalk_send(clowntalk_session *session, clowntalk_kind kind,
                                    const char *bytes, apr_size_t length)
 {
-    clowntalk_message *message = clowntalk_prepare(kind, bytes, length, NULL);
-    const apr_status_t status = clowntalk_send_prepared(session, message);
+    ws_outgoing *outgoing = outgoing_of(kind, bytes, length, NULL);
+    const bool taken = ws_session_send(session, outgoing);
 
-    clowntalk_discard(message);
-    return status;
+    ws_outgoing_release(outgoing);
+    return taken ? APR_SUCCESS : APR_ECONNABORTED;
+}
+
+static clowntalk_audience *clowntalk_audience_create(clowntalk_session *session)
+{
+    return (clowntalk_audience *)ws_session_audience(session);
+}
+
+static void clowntalk_audience_destroy(clowntalk_audience *audience)
+{
+    ws_audience_destroy((ws_audience *)audience);
+}
+
+static apr_status_t clowntalk_join(clowntalk_session *session, clowntalk_audience *audience)
+{
+    return ws_session_join(session, (ws_audience *)audience);
+}
+
+static void clowntalk_leave(clowntalk_session *session)
+{
+    ws_session_leave(session);
+}
+
+static void clowntalk_publish(clowntalk_audience *audience, clowntalk_session *except,
+                              clowntalk_kind kind, const char *bytes, apr_size_t length,
+                              const char *topic)
+{
+    ws_outgoing *outgoing = outgoing_of(kind, bytes, length, topic);
+
+    ws_session_publish((ws_audience *)audience, outgoing, except);
+    ws_outgoing_release(outgoing);
 }
 
 static void clowntalk_close(clowntalk_session *session, int code, const char *reason)
@@ -959,9 +979,11 @@ static void register_hooks(apr_pool_t *pool)
                          &ct_echo_handler);
     ws_wire_register();
     APR_REGISTER_OPTIONAL_FN(clowntalk_send);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_prepare);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_send_prepared);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_discard);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_audience_create);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_audience_destroy);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_join);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_leave);
+    APR_REGISTER_OPTIONAL_FN(clowntalk_publish);
     APR_REGISTER_OPTIONAL_FN(clowntalk_close);
     APR_REGISTER_OPTIONAL_FN(clowntalk_client_ip);
     APR_REGISTER_OPTIONAL_FN(clowntalk_server);

@@ -123,15 +123,35 @@ is $one->send_binary("\x00\xff\x0f")->read_message->{payload}, "\xff\x00\xf0", "
 is $two->send_frame(fin => 0, payload => '/us')->send_frame(opcode => 0, payload => 'er')->read_message->{payload},
     'two is nobody from 127.0.0.1 at localhost', 'a message in fragments comes whole';
 
-# clowntalk_prepare(), clowntalk_send_prepared(), clowntalk_discard()
-is ask($one, '/twice as nice'), 'as nice', 'a message that was prepared';
-is $one->read_message->{payload}, 'as nice', 'goes out as often as it is sent';
+# clowntalk_audience_create(), clowntalk_join(), clowntalk_publish(), clowntalk_leave(), clowntalk_audience_destroy()
 {
-    my $client = guest('squeezed', path => '/squeezed', extensions => 'permessage-deflate');
+    my $speaker  = guest('speaker');
+    my @squeezed = map { guest("squeezed$_", path => '/squeezed', extensions => 'permessage-deflate') } 1, 2;
     my $text = 'so much of the same ' x 20;
-    $client->send_text("/twice $text");
-    is ClownTalk::Deflate::read_inflated($client)->{text}, $text, "compressed too, $_" for 'once', 'and again';
-    $client->close(1000);
+
+    is ask($speaker, '/enter hall'), 'entered', 'clowntalk_join()';
+    is ask($speaker, '/all hello'), 'hello', 'clowntalk_publish() reaches who has joined';
+    is $speaker->read_message->{payload}, 'said', 'and what is sent behind it comes behind it';
+    is ask($speaker, '/others hello'), 'said', 'but not the one that it leaves out';
+    is ask($squeezed[0], '/intrude cellar'), 'there is none', 'an audience is what its maker makes it';
+    if (ClownTalk::Suite->mpm eq 'event') {
+        ask($_, '/enter hall') for @squeezed;
+        $speaker->send_text("/others $text");
+        is $speaker->read_message->{payload}, 'said', 'clowntalk_publish() to others, for whom it is compressed';
+        is ClownTalk::Deflate::read_inflated($_)->{text}, $text, 'they have it' for @squeezed;
+        is ask($squeezed[0], '/exit'), 'left', 'clowntalk_leave()';
+        $squeezed[1]->drop;    # leaves, too
+        $squeezed[0]->send_text('/enter attic');
+        is $squeezed[0]->read_message->{payload}, 'entered', 'and another clowntalk_join()';
+        is ask($speaker, '/all again'), 'again', 'clowntalk_publish() reaches who is left';
+        is $speaker->read_message->{payload}, 'said', 'only';
+        is ask($squeezed[0], '/id') =~ /^\d+$/, 1, 'and nobody else';
+        is ask($speaker, '/intrude attic'), 'joined', 'clowntalk_join() to any audience of the thread';
+    } elsif (!$alone) {
+        is ask($squeezed[0], '/intrude hall'), "another thread's", "clowntalk_join() to another thread's audience: APR_EINVAL";
+    }
+    is_deeply [$speaker->send_text('/close 1000')->wait_close], [1000, ''], 'it closes, and joins no more: APR_ECONNABORTED';
+    $_->drop for @squeezed;
 }
 
 # clowntalk_post()

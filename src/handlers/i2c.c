@@ -24,6 +24,7 @@
 
 typedef struct talker talker;
 typedef struct desk desk;
+typedef struct room room;
 
 /* A request on its way to the hub and back. It outlives a talker that has gone. */
 typedef struct request {
@@ -32,7 +33,7 @@ typedef struct request {
     struct request *next;   /* among the talker's */
     struct request **at;    /* what points here, for taking it out */
     bool opening;
-    char *node;             /* the desk's own: whose clients get the answers; else NULL */
+    room *room;             /* the desk's own: whose clients get the answers; else NULL */
     char topic[TALK_MAX_TOPIC + 1];
     json_object *id;        /* or NULL */
 } request;
@@ -40,7 +41,7 @@ typedef struct request {
 /* A Clown.Talk client: one session. On the heap, as long as that. */
 struct talker {
     clowntalk_session *session;
-    const char *node;
+    const char *node;       /* in pconf, as are all names of nodes */
     unsigned rights;        /* HUB_MAY_... */
     bool require_opening;
     double rate, burst;     /* requests per second; requests */
@@ -50,10 +51,16 @@ struct talker {
     request *requests;
     double tokens;          /* requests that it may make now */
     int64_t tokens_at;      /* microseconds of the loop's clock */
-    bool opened;            /* it has asked for the opening */
-    bool initialized;       /* and the hub has answered: it gets publications */
+    bool opened;            /* it has asked for the opening; when the hub has answered, it enters the room */
     bool opening_waits;     /* for the link */
     json_object *opening_id;
+};
+
+/* Where the talkers of a node are that have got its opening: they get its publications. */
+struct room {
+    room *next;
+    const char *node;
+    ws_audience *audience;
 };
 
 /* What a reactor's talkers share: the link. */
@@ -62,6 +69,7 @@ struct desk {
     hub_link *link;
     bool was_linked; /* the hub has said hello at least once */
     talker *talkers;
+    room *rooms;
     talk_text scratch;
     server_rec *server;
 };
@@ -99,7 +107,6 @@ static void request_free(request *q)
         }
     }
     json_object_put(q->id);
-    free(q->node);
     free(q);
 }
 
@@ -141,19 +148,44 @@ static void refuse_unavailable(talker *t, const char *topic, json_object *id)
     send_error(t, topic, id, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
 }
 
-/* One message for every initialized client of a node, framed once. */
-static void publish(desk *d, const char *node, const talker *except, const char *line, size_t length)
+/* ---- rooms ---- */
+
+/* NULL where no talker has been in it yet. */
+static room *find_room(const desk *d, const char *node)
+{
+    room *at = d->rooms;
+
+    while (at && strcmp(at->node, node) != 0) {
+        at = at->next;
+    }
+    return at;
+}
+
+static void enter_room(talker *t)
+{
+    desk *d = t->desk;
+    room *r = find_room(d, t->node);
+
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (!r) {
+            abort();
+        }
+        r->node = t->node;
+        r->audience = ws_session_audience(t->session);
+        r->next = d->rooms;
+        d->rooms = r;
+    }
+    ws_session_join(t->session, r->audience);
+}
+
+static void publish(const room *r, talker *except, const char *line, size_t length)
 {
     size_t topic_length = 0;
     const char *topic = topic_of(line, length, &topic_length);
     ws_outgoing *outgoing = ws_outgoing_create(WS_TEXT, line, length, topic, topic_length);
 
-    for (talker *t = d->talkers, *next; t; t = next) {
-        next = t->next; /* a client that is too slow leaves */
-        if (t->initialized && t != except && strcmp(t->node, node) == 0) {
-            ws_session_send(t->session, outgoing);
-        }
-    }
+    ws_session_publish(r->audience, outgoing, except ? except->session : NULL);
     ws_outgoing_release(outgoing);
 }
 
@@ -172,15 +204,15 @@ static void on_reply(void *baton, const char *line, size_t length, bool last)
 {
     request *q = baton;
 
-    if (q->node) {
+    if (q->room) {
         /* The desk has asked for the values behind a new hub: they are news for everyone. */
         if (!is_opening_reply(line, length)) {
-            publish(q->desk, q->node, NULL, line, length);
+            publish(q->room, NULL, line, length);
         }
     } else if (q->talker) {
         send_line(q->talker, line, length);
         if (q->talker && q->opening && is_opening_reply(line, length)) {
-            q->talker->initialized = true;
+            enter_room(q->talker);
         }
     }
     if (last) {
@@ -207,34 +239,23 @@ static void on_lost(void *baton)
 static void on_publish(void *baton, const char *node, void *except, const char *line, size_t length)
 {
     const request *q = except;
+    const room *r = find_room(baton, node);
 
-    publish(baton, node, q ? q->talker : NULL, line, length);
+    if (r) {
+        publish(r, q ? q->talker : NULL, line, length);
+    }
 }
 
 /* Asks for all values of a node on behalf of its clients. */
-static void refresh_node(desk *d, const char *node)
+static void refresh(desk *d, room *r)
 {
     static const char opening[] = "[\"clown.talk/-/config/set\", {}]";
     request *q = request_create(d, NULL, "clown.talk/-/config/set", NULL);
 
-    q->node = strdup(node);
-    if (!q->node || !hub_link_ask(d->link, q, node, 0, opening, sizeof opening - 1)) {
+    q->room = r;
+    if (!hub_link_ask(d->link, q, r->node, 0, opening, sizeof opening - 1)) {
         request_free(q);
     }
-}
-
-/* Whether it is the first initialized one of its node. */
-static bool is_first_of_node(const talker *t)
-{
-    const talker *before = t->desk->talkers;
-
-    if (!t->initialized) {
-        return false; /* or gone, and not among the desk's any more */
-    }
-    while (before != t && (!before->initialized || strcmp(before->node, t->node) != 0)) {
-        before = before->next;
-    }
-    return before == t;
 }
 
 /*
@@ -247,16 +268,14 @@ static void catch_up(desk *d, const char *reason_for_reset)
     const int length = apr_snprintf(boot, sizeof boot, "[\"boot\", {\"reason-for-reset\": \"%s\"}]\n",
                                     reason_for_reset ? reason_for_reset : "");
 
-    for (talker *t = d->talkers, *next; t; t = next) {
-        next = t->next;
-        if (is_first_of_node(t)) {
-            const char *node = t->node;
-
-            if (reason_for_reset) {
-                publish(d, node, NULL, boot, (size_t)length);
-            }
-            refresh_node(d, node);
+    for (room *r = d->rooms; r; r = r->next) {
+        if (ws_audience_size(r->audience) == 0) {
+            continue;
         }
+        if (reason_for_reset) {
+            publish(r, NULL, boot, (size_t)length);
+        }
+        refresh(d, r);
     }
 }
 
@@ -296,6 +315,13 @@ static void desk_release(void *baton)
 
     if (d->link) {
         hub_link_destroy(d->link);
+    }
+    while (d->rooms) {
+        room *r = d->rooms;
+
+        d->rooms = r->next;
+        ws_audience_destroy(r->audience);
+        free(r);
     }
     talk_text_free(&d->scratch);
     free(d);
@@ -423,13 +449,16 @@ static void i2c_open(clowntalk_session *session, void *data)
     t->desk = d;
     t->tokens = t->burst;
     t->tokens_at = ws_loop_now(d->loop);
-    t->opened = t->initialized = !t->require_opening;
+    t->opened = !t->require_opening;
     t->next = d->talkers;
     t->at = &d->talkers;
     if (t->next) {
         t->next->at = &t->next;
     }
     d->talkers = t;
+    if (t->opened) {
+        enter_room(t);
+    }
 }
 
 static void i2c_close(clowntalk_session *session, void *data)
@@ -445,7 +474,6 @@ static void i2c_close(clowntalk_session *session, void *data)
         q->talker = NULL;
     }
     t->requests = NULL;
-    t->initialized = false;
     t->session = NULL;
     json_object_put(t->opening_id);
     t->opening_id = NULL;

@@ -6,7 +6,14 @@ libwebsocket_la_SOURCES = src/websocket/deflate.c src/websocket/deflate.h src/we
 libwebsocket_la_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(ZLIB_CFLAGS)
 libwebsocket_la_LIBADD = $(OPENSSL_LIBS) $(ZLIB_LIBS)
 
-UNIT_TESTS += t/unit/deflate t/unit/frame t/unit/handshake t/unit/loop t/unit/outgoing t/unit/utf8
+UNIT_TESTS += t/unit/audience t/unit/deflate t/unit/frame t/unit/handshake t/unit/loop \
+	t/unit/outgoing t/unit/utf8
+
+# The test is the loop itself.
+t_unit_audience_SOURCES = t/unit/audience.c src/websocket/audience.c src/websocket/audience.h \
+	src/websocket/outgoing.c src/websocket/outgoing.h
+t_unit_audience_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
+t_unit_audience_LDADD = libwebsocket.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
 
 # The test counts the zlib streams that the library opens, and has them fail.
 t_unit_deflate_SOURCES = t/unit/deflate.c
@@ -60,6 +67,7 @@ replay-frame replay-deflate: replay-%:
 
 # The session, its loop and the handshake know httpd: part of the module.
 mod_clowntalk_la_SOURCES += \
+	src/websocket/audience.c src/websocket/audience.h \
 	src/websocket/census.c src/websocket/census.h \
 	src/websocket/husk.c src/websocket/husk.h \
 	src/websocket/loop.c src/websocket/loop.h \

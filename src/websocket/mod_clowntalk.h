@@ -65,19 +65,28 @@ APR_DECLARE_OPTIONAL_FN(apr_status_t, clowntalk_send,
                         (clowntalk_session *session, clowntalk_kind kind, const char *bytes,
                          apr_size_t length));
 /*
- * A message for many sessions of one thread, those of a process with the event MPM: framed once, and compressed once,
- * however many it goes to. With a topic, which is copied, it takes the place of an older one of the same topic where a
- * client that does not keep up has not been sent that yet; NULL: each must arrive. All on that thread.
+ * An audience: sessions that get the same publications, in the same order. They are of one thread, `session`'s: with the event
+ * MPM all of a process, with the others that one alone. All of it on that thread; whoever makes an audience destroys it.
  */
-typedef struct clowntalk_message clowntalk_message;
-APR_DECLARE_OPTIONAL_FN(clowntalk_message *, clowntalk_prepare,
-                        (clowntalk_kind kind, const char *bytes, apr_size_t length,
-                         const char *topic));
-/* As clowntalk_send(). */
-APR_DECLARE_OPTIONAL_FN(apr_status_t, clowntalk_send_prepared,
-                        (clowntalk_session *session, clowntalk_message *message));
-/* After the last clowntalk_send_prepared(), whether all have arrived or not. */
-APR_DECLARE_OPTIONAL_FN(void, clowntalk_discard, (clowntalk_message *message));
+typedef struct clowntalk_audience clowntalk_audience;
+APR_DECLARE_OPTIONAL_FN(clowntalk_audience *, clowntalk_audience_create, (clowntalk_session *session));
+APR_DECLARE_OPTIONAL_FN(void, clowntalk_audience_destroy, (clowntalk_audience *audience));
+/*
+ * The session gets what is published from now on. It is in one audience at a time, so it leaves another, and leaves
+ * this one when it closes, or before. APR_EINVAL: the audience is another thread's; APR_ECONNABORTED: the session is closing.
+ */
+APR_DECLARE_OPTIONAL_FN(apr_status_t, clowntalk_join,
+                        (clowntalk_session *session, clowntalk_audience *audience));
+APR_DECLARE_OPTIONAL_FN(void, clowntalk_leave, (clowntalk_session *session));
+/*
+ * A message for an audience, but for the session `except` (or NULL): framed once, and compressed once, however many it goes
+ * to. Answers to clients do not wait until all have it; to each member everything goes in the order in which it was sent and
+ * published. With a topic it takes the place of an older one of the same topic where a client
+ * that does not keep up has not been sent that yet; NULL: each must arrive. `bytes` and `topic` are copied.
+ */
+APR_DECLARE_OPTIONAL_FN(void, clowntalk_publish,
+                        (clowntalk_audience *audience, clowntalk_session *except, clowntalk_kind kind,
+                         const char *bytes, apr_size_t length, const char *topic));
 /*
  * Begins the closing handshake: code 1000 to 1003, 1007 to 1014 or 3000 to 4999 (anything else becomes 1011), and a
  * reason of at most 123 bytes of UTF-8, or NULL. message() is not called again.

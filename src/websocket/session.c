@@ -13,6 +13,8 @@
 
 /* What a message that comes in pieces is given at first, in bytes. It doubles as they arrive. */
 #define FIRST_ROOM 512
+/* What a session begins with lies on as few of these as possible. */
+#define CACHE_LINE 64
 /*
  * How long the peer may take to answer our Close, and then to close its side. With the MPM's own part (a second in
  * which its parent process looks at none of its children, or two in which it drains the socket) a process that is to
@@ -58,12 +60,15 @@ clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings
     const char *client = apr_psprintf(r->pool, "%s:%d", c->client_ip, (int)c->client_addr->port);
     const size_t texts =
         strlen(client) + strlen(c->client_ip) + (r->user ? strlen(r->user) : 0) + 3;
-    clowntalk_session *s = calloc(1, sizeof *s + texts);
-    char *at = s ? s->text : NULL;
+    void *memory = NULL;
+    clowntalk_session *s;
+    char *at;
 
-    if (!s) {
+    if (posix_memalign(&memory, CACHE_LINE, sizeof *s + texts) != 0) {
         abort(); /* as APR's pools do when memory is out */
     }
+    s = memset(memory, 0, sizeof *s + texts);
+    at = s->text;
     s->watch.fd = -1;
     s->watch.ready = on_socket;
     s->timer.expired = on_timer;
@@ -74,6 +79,7 @@ clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings
     s->c = c;
     s->server = r->server;
     s->settings = *settings;
+    s->compresses = settings->deflate.agreed;
     s->handler = handler;
     s->data = data;
     s->client = keep(&at, client);
@@ -133,6 +139,7 @@ static void tell_handler_end(clowntalk_session *s)
 {
     if (s->handler_open) {
         s->handler_open = false;
+        ws_audience_leave(&s->seat);
         if (s->handler->close) {
             s->handler->close(s, s->data);
         }
@@ -257,17 +264,36 @@ static void on_flush(ws_task *task)
     }
 }
 
-static void enqueue(clowntalk_session *s, ws_outgoing *message, bool late)
+/* A message in the form that was agreed. */
+static ws_outgoing *form_of(const clowntalk_session *s, ws_outgoing *message)
 {
-    ws_outgoing *outgoing =
-        ws_outgoing_for(message, &s->settings.deflate, s->reactor->compressor);
+    return s->compresses ? ws_outgoing_for(message, &s->settings.deflate, s->reactor->compressor)
+                         : message;
+}
 
-    if (!is_blocked(s)) {
-        (late ? ws_loop_defer_late : ws_loop_defer)(s->reactor->loop, &s->flush);
-    } else if (outgoing->topic) {
+/* Puts a message behind what waits. */
+static void put(clowntalk_session *s, ws_outgoing *message)
+{
+    ws_outgoing *outgoing = form_of(s, message);
+
+    if (is_blocked(s) && outgoing->topic) {
         ws_queue_drop_topic(&s->queue, outgoing->topic);
     }
     ws_queue_add(&s->queue, outgoing);
+}
+
+/*
+ * The same, and has it written at the end of the round, or when the client takes more. What one client's message sends to
+ * others may go to thousands: answers come first.
+ */
+static void enqueue(clowntalk_session *s, ws_outgoing *message)
+{
+    const clowntalk_session *reading = s->reactor->reading;
+
+    put(s, message);
+    if (!is_blocked(s)) {
+        (reading && reading != s ? ws_loop_defer_late : ws_loop_defer)(s->reactor->loop, &s->flush);
+    }
 }
 
 static void enqueue_frame(clowntalk_session *s, enum ws_opcode opcode, const void *payload,
@@ -276,7 +302,7 @@ static void enqueue_frame(clowntalk_session *s, enum ws_opcode opcode, const voi
     ws_outgoing *outgoing =
         ws_outgoing_create(opcode, payload, length, topic, topic ? strlen(topic) : 0);
 
-    enqueue(s, outgoing, false);
+    enqueue(s, outgoing);
     ws_outgoing_release(outgoing);
 }
 
@@ -290,32 +316,89 @@ static void enqueue_close(clowntalk_session *s, uint16_t code, const char *reaso
     }
 }
 
-/* Publications, and what one client's message sends to others, may go to thousands: answers come first. */
-static bool may_be_late(const clowntalk_session *s, const ws_outgoing *outgoing)
+/* Closes the session of a client that does not read what it asks for. False where it did. */
+static bool is_patient(clowntalk_session *s)
 {
-    return outgoing->topic || (s->reactor->reading && s->reactor->reading != s);
+    if (!ws_transport_is_slow(&s->transport) || s->queue.bytes <= s->settings.backlog) {
+        return true;
+    }
+    LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
+                "the client does not read: more than %" APR_SIZE_T_FMT
+                " bytes (ClownTalkBacklog) wait for it",
+                s->settings.backlog);
+    ws_queue_drop_rest(&s->queue);
+    ws_audience_leave(&s->seat);
+    ws_session_close(s, WS_CLOSE_POLICY, "too slow: replies wait");
+    return false;
 }
 
 bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
 {
+    ws_audience_catch_up(&s->seat);
     if (s->state != WS_STATE_OPEN) {
         return false;
     }
-    enqueue(s, outgoing, may_be_late(s, outgoing));
-    if (ws_transport_is_slow(&s->transport) && s->queue.bytes > s->settings.backlog) {
-        LOG_SESSION(s, APLOG_WARNING, 0, "CT0031",
-                    "the client does not read: more than %" APR_SIZE_T_FMT
-                    " bytes (ClownTalkBacklog) wait for it",
-                    s->settings.backlog);
-        ws_queue_drop_rest(&s->queue);
-        ws_session_close(s, WS_CLOSE_POLICY, "too slow: replies wait");
-        return false;
-    }
-    return true;
+    enqueue(s, outgoing);
+    return is_patient(s);
 }
+
+/* ---- publications ---- */
+
+/* Most clients have taken everything that went before. */
+static void on_publication(ws_seat *seat, ws_outgoing *publication, bool last)
+{
+    clowntalk_session *s = SESSION_OF(seat, seat);
+    ws_outgoing *outgoing = form_of(s, publication);
+    const size_t sent = last && !s->queue.first && !is_blocked(s)
+                            ? ws_transport_send(&s->transport, outgoing)
+                            : 0;
+
+    if (sent == outgoing->length) {
+        if (is_blocked(s)) {
+            wait_for_room(s);
+        }
+        return;
+    }
+    put(s, publication);
+    ws_queue_advance(&s->queue, sent);
+    if (is_patient(s) && last && !is_blocked(s)) {
+        ws_loop_cancel(s->reactor->loop, &s->flush);
+        on_flush(&s->flush);
+    }
+}
+
+ws_audience *ws_session_audience(clowntalk_session *s)
+{
+    return ws_audience_create(s->reactor->loop, on_publication);
+}
+
+apr_status_t ws_session_join(clowntalk_session *s, ws_audience *audience)
+{
+    if (!ws_audience_is_of(audience, s->reactor->loop)) {
+        return APR_EINVAL;
+    }
+    if (s->state != WS_STATE_OPEN) {
+        return APR_ECONNABORTED;
+    }
+    ws_audience_join(audience, &s->seat);
+    return APR_SUCCESS;
+}
+
+void ws_session_leave(clowntalk_session *s)
+{
+    ws_audience_leave(&s->seat);
+}
+
+void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clowntalk_session *except)
+{
+    ws_audience_publish(audience, publication, except ? &except->seat : NULL);
+}
+
+/* ---- closing ---- */
 
 void ws_session_close(clowntalk_session *s, int code, const char *reason)
 {
+    ws_audience_catch_up(&s->seat);
     if (s->state != WS_STATE_OPEN) {
         return;
     }

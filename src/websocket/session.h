@@ -8,6 +8,7 @@
 #ifndef WS_SESSION_H
 #define WS_SESSION_H
 
+#include "audience.h"
 #include "deflate.h"
 #include "frame.h"
 #include "loop.h"
@@ -50,11 +51,25 @@ void ws_session_free(clowntalk_session *session);
  */
 void ws_session_begin(clowntalk_session *session, ws_reactor *reactor, bool owns_connection);
 
-/*
- * Queues a message; written at the end of the loop's round. A publication (one with a topic) that a slow client
- * has not been sent yet is replaced by a newer one of the same topic. False where the session takes no more.
- */
+/* Queues a message; written at the end of the loop's round. False where the session takes no more. */
 bool ws_session_send(clowntalk_session *session, ws_outgoing *outgoing);
+
+/* ---- publications ---- */
+
+/* An audience for sessions of this one's thread: audience.h. */
+ws_audience *ws_session_audience(clowntalk_session *session);
+/* clowntalk_join() of mod_clowntalk.h, whose errors it returns. */
+apr_status_t ws_session_join(clowntalk_session *session, ws_audience *audience);
+/* As it does by itself when it closes. */
+void ws_session_leave(clowntalk_session *session);
+/*
+ * For all that have joined, but for `except` (or NULL). A publication (one with a topic) that a slow client has not been
+ * sent yet is replaced by a newer one of the same topic.
+ */
+void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clowntalk_session *except);
+
+/* ---- the rest ---- */
+
 /* Begins the closing handshake. */
 void ws_session_close(clowntalk_session *session, int code, const char *reason);
 

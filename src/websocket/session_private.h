@@ -2,27 +2,30 @@
 #ifndef WS_SESSION_PRIVATE_H
 #define WS_SESSION_PRIVATE_H
 
+#include "audience.h"
 #include "queue.h"
 #include "reactor.h"
 #include "transport.h"
 
 struct clowntalk_session {
     /* What a publication to thousands touches of each comes first, on as few cache lines as it takes. */
-    ws_watch watch;       /* the transport's descriptor */
-    ws_task flush;        /* queued while something is to be written */
+    ws_seat seat;         /* in the audience whose publications it gets */
     ws_reactor *reactor;
+    ws_queue queue;       /* what the transport has not taken */
     ws_state state;
+    bool compresses;      /* settings.deflate.agreed */
     bool owns_connection; /* the reactor ends the connection, not the MPM */
     bool stays;           /* on its connection, since it could not leave it */
     bool handler_open;    /* open() was called and close() was not */
+    ws_transport transport;
+
+    ws_settings settings;
     bool close_sent;
     bool hung_up;         /* LINGER: our FIN is sent */
     bool mid_interval;    /* at ping_at only an unanswered ping is repeated */
     unsigned pings;       /* sent and not answered by anything */
-    ws_queue queue;       /* what the transport has not taken */
-    ws_settings settings;
-    ws_transport transport;
-
+    ws_watch watch;       /* the transport's descriptor */
+    ws_task flush;        /* queued while something is to be written */
     ws_timer timer;       /* OPEN: pings; CLOSING, LINGER: patience */
     ws_task push;         /* delayed while no descriptor tells that the peer takes more */
     ws_task read_again;   /* queued while input filters may hold more than the socket shows */

@@ -510,6 +510,23 @@ bool ws_transport_write(ws_transport *t, ws_queue *queue)
     return true;
 }
 
+size_t ws_transport_send(ws_transport *t, const ws_outgoing *outgoing)
+{
+    if (t->kind == WS_TRANSPORT_SOCKET) {
+        const ssize_t n =
+            send(t->fd, outgoing->frame, outgoing->length, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        t->written += n > 0 ? n : 0;
+        return n > 0 ? (size_t)n : 0;
+    }
+    if (t->kind != WS_TRANSPORT_TLS || outgoing->length > FILTER_BYTES ||
+        !ws_tls_write(&t->tls, outgoing->frame, (int)outgoing->length)) {
+        return 0;
+    }
+    t->blocked = t->wire.unsent != NULL;
+    return outgoing->length;
+}
+
 /* What is unsent, the kernel cannot send: the peer's window is full. What is not, is on its way, or there. */
 bool ws_transport_catches_up(ws_transport *t)
 {

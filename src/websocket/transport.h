@@ -41,11 +41,11 @@ typedef struct ws_transport {
     bool behind;                  /* when last asked: bytes waited for the peer to make room for them */
     int push_ms;                  /* ... or push after so many milliseconds, where this is not 0 */
     int64_t written;              /* SOCKET: bytes that the socket has taken */
+    ws_tls tls;                   /* FILTERS, TLS: mod_ssl's object, where that can do without the filters */
     conn_rec *c;                  /* NULL: left */
     apr_socket_t *socket;         /* NULL: a stream, or left */
     size_t got;                   /* bytes that the last read through the filters has brought */
     ws_wire wire;                 /* FILTERS, TLS: the network end */
-    ws_tls tls;                   /* FILTERS, TLS: mod_ssl's object, where that can do without the filters */
     int64_t acknowledged;         /* when last asked: bytes of `written` that have arrived */
     apr_bucket_brigade *held;     /* STREAM: copies of the buckets that mod_http2 has not sent yet */
     apr_bucket_brigade *in, *out;
@@ -74,6 +74,11 @@ ws_read ws_transport_read(ws_transport *transport, uint8_t *scratch,
  * False where the connection broke.
  */
 bool ws_transport_write(ws_transport *transport, ws_queue *queue);
+/*
+ * The short way of one message where no queue waits and nothing is `blocked`: how many of its bytes are on their way. The
+ * rest belongs into the queue; writing that tells what is wrong, if anything is.
+ */
+size_t ws_transport_send(ws_transport *transport, const ws_outgoing *outgoing);
 /* `fd` has become writable, or `push_ms` are over: writes what the filters have kept. False where the connection broke. */
 bool ws_transport_push(ws_transport *transport);
 /* Whether the peer is to blame for what waits: mod_http2 too takes a moment to pass something on. */

@@ -28,8 +28,18 @@
 #define FLOOD_BYTES 8000
 #define MAX_LINE 256
 
+/* A thread's audience with a name. On the heap, as long as somebody is in it. */
+typedef struct room {
+    struct room *next;
+    apr_os_thread_t thread;
+    clowntalk_audience *audience;
+    int guests;
+    char name[32];
+} room;
+
 /* A session, as its own thread sees it. On the heap. */
 typedef struct guest {
+    room *room; /* NULL: in none */
     char *name;
     apr_os_thread_t thread;
     int said; /* messages, to number the answers */
@@ -44,9 +54,11 @@ typedef struct news {
 } news;
 
 static APR_OPTIONAL_FN_TYPE(clowntalk_send) *ct_send;
-static APR_OPTIONAL_FN_TYPE(clowntalk_prepare) *ct_prepare;
-static APR_OPTIONAL_FN_TYPE(clowntalk_send_prepared) *ct_send_prepared;
-static APR_OPTIONAL_FN_TYPE(clowntalk_discard) *ct_discard;
+static APR_OPTIONAL_FN_TYPE(clowntalk_audience_create) *ct_audience_create;
+static APR_OPTIONAL_FN_TYPE(clowntalk_audience_destroy) *ct_audience_destroy;
+static APR_OPTIONAL_FN_TYPE(clowntalk_join) *ct_join;
+static APR_OPTIONAL_FN_TYPE(clowntalk_leave) *ct_leave;
+static APR_OPTIONAL_FN_TYPE(clowntalk_publish) *ct_publish;
 static APR_OPTIONAL_FN_TYPE(clowntalk_close) *ct_close;
 static APR_OPTIONAL_FN_TYPE(clowntalk_client_ip) *ct_client_ip;
 static APR_OPTIONAL_FN_TYPE(clowntalk_server) *ct_server;
@@ -57,6 +69,7 @@ static APR_OPTIONAL_FN_TYPE(clowntalk_post) *ct_post;
 /* The process's sessions, and its thread. */
 static apr_thread_mutex_t *guests_mutex;
 static apr_uint64_t guests[MAX_GUESTS]; /* under guests_mutex; 0: free */
+static room *rooms;                     /* under guests_mutex */
 static apr_queue_t *queue;
 static apr_thread_t *crier;
 
@@ -185,19 +198,104 @@ static void say_guests(clowntalk_session *session, guest *g, const char *argumen
     say(session, text);
 }
 
-/* "/tell ID TEXT": to one session, by the thread. */
-/* One message, sent twice. */
-static void say_twice(clowntalk_session *session, guest *g, const char *argument)
-{
-    clowntalk_message *message =
-        ct_prepare(CLOWNTALK_TEXT, argument, strlen(argument), "/twice");
+/* ---- rooms: those in one hear each other ---- */
 
-    (void)g;
-    ct_send_prepared(session, message);
-    ct_send_prepared(session, message);
-    ct_discard(message);
+static void leave_room(clowntalk_session *session, guest *g)
+{
+    room *r = g->room;
+
+    if (!r) {
+        return;
+    }
+    ct_leave(session);
+    g->room = NULL;
+    apr_thread_mutex_lock(guests_mutex);
+    if (--r->guests == 0) {
+        room **at = &rooms;
+
+        while (*at != r) {
+            at = &(*at)->next;
+        }
+        *at = r->next;
+        ct_audience_destroy(r->audience);
+        free(r);
+    }
+    apr_thread_mutex_unlock(guests_mutex);
 }
 
+/* One of this name, of the session's thread if that matters; NULL: there is none. Under guests_mutex. */
+static room *find_room(const guest *g, const char *name, int of_any_thread)
+{
+    room *r = rooms;
+
+    while (r && (strcmp(r->name, name) != 0 ||
+                 (!of_any_thread && !apr_os_thread_equal(r->thread, g->thread)))) {
+        r = r->next;
+    }
+    return r;
+}
+
+/* "/enter NAME" */
+static void enter_room(clowntalk_session *session, guest *g, const char *argument)
+{
+    room *r;
+
+    leave_room(session, g);
+    apr_thread_mutex_lock(guests_mutex);
+    r = find_room(g, argument, 0);
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (!r) {
+            abort();
+        }
+        apr_cpystrn(r->name, argument, sizeof r->name);
+        r->thread = g->thread;
+        r->audience = ct_audience_create(session);
+        r->next = rooms;
+        rooms = r;
+    }
+    r->guests++;
+    apr_thread_mutex_unlock(guests_mutex);
+    g->room = r;
+    say(session, ct_join(session, r->audience) == APR_SUCCESS ? "entered" : "refused");
+}
+
+/* "/intrude NAME": also into another thread's. */
+static void intrude(clowntalk_session *session, guest *g, const char *argument)
+{
+    room *r;
+
+    apr_thread_mutex_lock(guests_mutex);
+    r = find_room(g, argument, 1);
+    say(session, !r                                              ? "there is none"
+                 : ct_join(session, r->audience) == APR_SUCCESS ? "joined"
+                                                                 : "another thread's");
+    apr_thread_mutex_unlock(guests_mutex);
+}
+
+static void exit_room(clowntalk_session *session, guest *g, const char *argument)
+{
+    (void)argument;
+    leave_room(session, g);
+    say(session, "left");
+}
+
+/* "/all TEXT", "/others TEXT": to the room, with the speaker and without; and an answer behind it. */
+static void say_to_all(clowntalk_session *session, guest *g, const char *argument)
+{
+    ct_publish(g->room->audience, NULL, CLOWNTALK_TEXT, argument, strlen(argument), "/all");
+    say(session, "said");
+}
+
+static void say_to_others(clowntalk_session *session, guest *g, const char *argument)
+{
+    ct_publish(g->room->audience, session, CLOWNTALK_TEXT, argument, strlen(argument), NULL);
+    say(session, "said");
+}
+
+/* ---- more commands ---- */
+
+/* "/tell ID TEXT": to one session, by the thread. */
 static void tell_one(clowntalk_session *session, guest *g, const char *argument)
 {
     char *text;
@@ -215,7 +313,8 @@ static void leave(clowntalk_session *session, guest *g, const char *argument)
 
     g->leaving = 1;
     ct_close(session, code, *reason ? reason + 1 : NULL);
-    if (ct_send(session, CLOWNTALK_TEXT, "too late", 8) != APR_ECONNABORTED) {
+    if (ct_send(session, CLOWNTALK_TEXT, "too late", 8) != APR_ECONNABORTED ||
+        (g->room && ct_join(session, g->room->audience) != APR_ECONNABORTED)) {
         abort();
     }
 }
@@ -246,7 +345,8 @@ static const struct {
 } commands[] = {
     {"/user", say_user}, {"/id", say_id},      {"/guests", say_guests},
     {"/tell", tell_one}, {"/close", leave},    {"/flood", flood},
-    {"/twice", say_twice},
+    {"/enter", enter_room}, {"/exit", exit_room}, {"/intrude", intrude},
+    {"/all", say_to_all}, {"/others", say_to_others},
 };
 
 /* ---- the handler ---- */
@@ -338,6 +438,7 @@ static void chat_close(clowntalk_session *session, void *data)
         ct_send(session, CLOWNTALK_TEXT, "too late", 8) != APR_ECONNABORTED) {
         abort();
     }
+    leave_room(session, g);
     apr_thread_mutex_lock(guests_mutex);
     for (int i = 0; i < MAX_GUESTS; i++) {
         if (guests[i] == ct_id(session)) {
@@ -382,9 +483,11 @@ static void ctchat_child_init(apr_pool_t *pchild, server_rec *server)
 static void fetch_functions(void)
 {
     ct_send = APR_RETRIEVE_OPTIONAL_FN(clowntalk_send);
-    ct_prepare = APR_RETRIEVE_OPTIONAL_FN(clowntalk_prepare);
-    ct_send_prepared = APR_RETRIEVE_OPTIONAL_FN(clowntalk_send_prepared);
-    ct_discard = APR_RETRIEVE_OPTIONAL_FN(clowntalk_discard);
+    ct_audience_create = APR_RETRIEVE_OPTIONAL_FN(clowntalk_audience_create);
+    ct_audience_destroy = APR_RETRIEVE_OPTIONAL_FN(clowntalk_audience_destroy);
+    ct_join = APR_RETRIEVE_OPTIONAL_FN(clowntalk_join);
+    ct_leave = APR_RETRIEVE_OPTIONAL_FN(clowntalk_leave);
+    ct_publish = APR_RETRIEVE_OPTIONAL_FN(clowntalk_publish);
     ct_close = APR_RETRIEVE_OPTIONAL_FN(clowntalk_close);
     ct_client_ip = APR_RETRIEVE_OPTIONAL_FN(clowntalk_client_ip);
     ct_server = APR_RETRIEVE_OPTIONAL_FN(clowntalk_server);
