@@ -26,6 +26,8 @@ typedef struct member {
 struct ws_audience {
     ws_loop *loop;
     ws_deliver *deliver;
+    void (*pause)(void *baton);
+    void *baton;
     member *members; /* while nothing waits, without gaps */
     unsigned seats, capacity, size;
     /* What has not reached everybody yet, in order. While there is some the task goes round the members. */
@@ -40,7 +42,8 @@ struct ws_audience {
 
 static void on_round(ws_task *task);
 
-ws_audience *ws_audience_create(ws_loop *loop, ws_deliver *deliver)
+ws_audience *ws_audience_create(ws_loop *loop, ws_deliver *deliver, void (*pause)(void *baton),
+                                void *baton)
 {
     ws_audience *a = calloc(1, sizeof *a);
 
@@ -49,6 +52,8 @@ ws_audience *ws_audience_create(ws_loop *loop, ws_deliver *deliver)
     }
     a->loop = loop;
     a->deliver = deliver;
+    a->pause = pause;
+    a->baton = baton;
     a->last = &a->first;
     a->round.run = on_round;
     return a;
@@ -207,9 +212,9 @@ static bool end_round(ws_audience *a)
     return a->first != NULL;
 }
 
-static void on_round(ws_task *task)
+/* True where there are others who have not seen everything. */
+static bool go_round(ws_audience *a)
 {
-    ws_audience *a = (ws_audience *)((char *)task - offsetof(ws_audience, round));
     unsigned given = 0;
 
     while (given < MEMBERS_PER_ROUND) {
@@ -217,7 +222,7 @@ static void on_round(ws_task *task)
 
         if (a->at == a->seats) {
             if (!end_round(a)) {
-                return;
+                return false;
             }
             continue;
         }
@@ -233,7 +238,18 @@ static void on_round(ws_task *task)
             given++;
         }
     }
-    ws_loop_defer_late(a->loop, &a->round);
+    return true;
+}
+
+static void on_round(ws_task *task)
+{
+    ws_audience *a = (ws_audience *)((char *)task - offsetof(ws_audience, round));
+    const bool more = go_round(a);
+
+    a->pause(a->baton);
+    if (more) {
+        ws_loop_defer_late(a->loop, &a->round);
+    }
 }
 
 void ws_audience_catch_up(ws_seat *seat)
@@ -242,6 +258,7 @@ void ws_audience_catch_up(ws_seat *seat)
 
     if (a && a->members[seat->number].seen < a->newest) {
         bring_up_to_date(a, seat->number);
+        a->pause(a->baton);
     }
 }
 

@@ -28,7 +28,9 @@ typedef struct ws_seat {
  */
 typedef void ws_deliver(ws_seat *seat, ws_outgoing *publication, bool last);
 
-ws_audience *ws_audience_create(ws_loop *loop, ws_deliver *deliver);
+/* `pause` is called with its baton when some members were given something, and the loop goes on with something else. */
+ws_audience *ws_audience_create(ws_loop *loop, ws_deliver *deliver, void (*pause)(void *baton),
+                                void *baton);
 /* Its members are in no audience then. */
 void ws_audience_destroy(ws_audience *audience);
 

@@ -15,6 +15,16 @@ t_unit_audience_SOURCES = t/unit/audience.c src/websocket/audience.c src/websock
 t_unit_audience_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
 t_unit_audience_LDADD = libwebsocket.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
 
+# The test has the kernel refuse.
+if HAVE_LIBURING
+UNIT_TESTS += t/unit/batch
+endif
+t_unit_batch_SOURCES = t/unit/batch.c src/websocket/batch.c src/websocket/batch.h \
+	src/websocket/outgoing.c src/websocket/outgoing.h
+t_unit_batch_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS) -D_GNU_SOURCE
+t_unit_batch_LDFLAGS = -Wl,--wrap=io_uring_queue_init -Wl,--wrap=io_uring_submit_and_wait
+t_unit_batch_LDADD = libwebsocket.la $(APR_LIBS) $(LIBURING_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+
 # The test counts the zlib streams that the library opens, and has them fail.
 t_unit_deflate_SOURCES = t/unit/deflate.c
 t_unit_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
@@ -68,6 +78,7 @@ replay-frame replay-deflate: replay-%:
 # The session, its loop and the handshake know httpd: part of the module.
 mod_clowntalk_la_SOURCES += \
 	src/websocket/audience.c src/websocket/audience.h \
+	src/websocket/batch.c src/websocket/batch.h \
 	src/websocket/census.c src/websocket/census.h \
 	src/websocket/husk.c src/websocket/husk.h \
 	src/websocket/loop.c src/websocket/loop.h \
@@ -79,5 +90,5 @@ mod_clowntalk_la_SOURCES += \
 	src/websocket/transport.c src/websocket/transport.h \
 	src/websocket/upgrade.c src/websocket/upgrade.h \
 	src/websocket/wire.c src/websocket/wire.h
-mod_clowntalk_la_LIBADD += $(LIBSSL_LIBS)
+mod_clowntalk_la_LIBADD += $(LIBSSL_LIBS) $(LIBURING_LIBS)
 clowntalkinclude_HEADERS += src/websocket/mod_clowntalk.h

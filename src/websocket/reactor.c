@@ -146,6 +146,7 @@ static void reactor_destroy(ws_reactor *reactor)
         reactor->release_attachment(reactor->attachment);
     }
     ws_loop_destroy(reactor->loop);
+    ws_batch_destroy(reactor->batch);
     ws_deflate_destroy(reactor->compressor);
     free(reactor->table);
     free(reactor);

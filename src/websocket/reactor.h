@@ -20,6 +20,8 @@ struct ws_reactor {
     uint8_t scratch[WS_SCRATCH_BYTES]; /* for reading */
     const clowntalk_session *reading;  /* whose messages are being handled; NULL: nobody's */
     ws_deflate *compressor; /* for all its sessions; made when the first one begins */
+    ws_batch *batch; /* for publications to many; NULL: there is none, or none was needed */
+    bool batch_tried;
     unsigned number; /* among the process's reactors: the upper bits of session ids */
     /* What a handler keeps per reactor: the link to the hub. Freed with the reactor. */
     void *attachment;

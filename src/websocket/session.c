@@ -13,6 +13,8 @@
 
 /* What a message that comes in pieces is given at first, in bytes. It doubles as they arrive. */
 #define FIRST_ROOM 512
+/* An audience of so many is sent to in batches: a house does not need them. */
+#define BATCH_MEMBERS 16
 /* What a session begins with lies on as few of these as possible. */
 #define CACHE_LINE 64
 /*
@@ -165,11 +167,19 @@ static void bury_connection(clowntalk_session *s)
     }
 }
 
+static void send_batched(clowntalk_session *s)
+{
+    if (s->batched) {
+        ws_batch_send(s->reactor->batch);
+    }
+}
+
 /* Ends the session now. In the MPM's ownership the loop quits and the MPM closes the connection. */
 static void end_session(clowntalk_session *s)
 {
     ws_loop *loop = s->reactor->loop;
 
+    send_batched(s);
     if (s->state == WS_STATE_DEAD) {
         return;
     }
@@ -290,6 +300,10 @@ static void enqueue(clowntalk_session *s, ws_outgoing *message)
 {
     const clowntalk_session *reading = s->reactor->reading;
 
+    send_batched(s);
+    if (s->state == WS_STATE_DEAD) {
+        return;
+    }
     put(s, message);
     if (!is_blocked(s)) {
         (reading && reading != s ? ws_loop_defer_late : ws_loop_defer)(s->reactor->loop, &s->flush);
@@ -344,32 +358,97 @@ bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
 
 /* ---- publications ---- */
 
-/* Most clients have taken everything that went before. */
-static void on_publication(ws_seat *seat, ws_outgoing *publication, bool last)
+/* Writes at once what waits, unless that is too much. */
+static void flush_now(clowntalk_session *s)
 {
-    clowntalk_session *s = SESSION_OF(seat, seat);
-    ws_outgoing *outgoing = form_of(s, publication);
-    const size_t sent = last && !s->queue.first && !is_blocked(s)
-                            ? ws_transport_send(&s->transport, outgoing)
-                            : 0;
-
-    if (sent == outgoing->length) {
-        if (is_blocked(s)) {
-            wait_for_room(s);
-        }
-        return;
-    }
-    put(s, publication);
-    ws_queue_advance(&s->queue, sent);
-    if (is_patient(s) && last && !is_blocked(s)) {
+    if (is_patient(s) && !is_blocked(s)) {
         ws_loop_cancel(s->reactor->loop, &s->flush);
         on_flush(&s->flush);
     }
 }
 
+/* So many bytes of a message are on their way: the rest waits for what the socket takes. */
+static void put_rest(clowntalk_session *s, ws_outgoing *outgoing, size_t sent)
+{
+    ws_queue_add(&s->queue, outgoing);
+    ws_queue_advance(&s->queue, sent);
+    flush_now(s);
+}
+
+static void on_sent(const ws_parcel *parcel)
+{
+    clowntalk_session *s = parcel->owner;
+    size_t sent;
+
+    s->batched = false;
+    if (s->state == WS_STATE_DEAD) {
+        return; /* it broke while it was put into the batch */
+    }
+    sent = ws_transport_posted(&s->transport, parcel);
+    if (sent < parcel->length) {
+        put_rest(s, parcel->outgoing, sent);
+    } else if (is_blocked(s)) {
+        wait_for_room(s);
+    }
+}
+
+/* The reactor's batch, where it is worth while for so many. */
+static ws_batch *batch_for(ws_reactor *reactor, unsigned members)
+{
+    if (members < BATCH_MEMBERS) {
+        return NULL;
+    }
+    if (!reactor->batch_tried) {
+        reactor->batch_tried = true;
+        reactor->batch = ws_batch_create(on_sent);
+    }
+    return reactor->batch;
+}
+
+/* Most clients have taken everything that went before. */
+static void on_publication(ws_seat *seat, ws_outgoing *publication, bool last)
+{
+    clowntalk_session *s = SESSION_OF(seat, seat);
+    ws_batch *batch = batch_for(s->reactor, ws_audience_size(seat->audience));
+    ws_outgoing *outgoing = form_of(s, publication);
+    size_t sent;
+
+    send_batched(s);
+    if (s->state != WS_STATE_OPEN) {
+        return;
+    }
+    if (!last || s->queue.first || is_blocked(s)) {
+        put(s, publication);
+        if (last) {
+            flush_now(s);
+        }
+        return;
+    }
+    if (batch && ws_transport_post(&s->transport, batch, s, outgoing)) {
+        s->batched = true;
+        return;
+    }
+    sent = ws_transport_send(&s->transport, outgoing);
+    if (sent < outgoing->length) {
+        put_rest(s, outgoing, sent);
+    } else if (is_blocked(s)) {
+        wait_for_room(s);
+    }
+}
+
+/* The members of an audience have had their turn. */
+static void on_pause(void *baton)
+{
+    ws_reactor *reactor = baton;
+
+    if (reactor->batch) {
+        ws_batch_send(reactor->batch);
+    }
+}
+
 ws_audience *ws_session_audience(clowntalk_session *s)
 {
-    return ws_audience_create(s->reactor->loop, on_publication);
+    return ws_audience_create(s->reactor->loop, on_publication, on_pause, s->reactor);
 }
 
 apr_status_t ws_session_join(clowntalk_session *s, ws_audience *audience)

@@ -15,11 +15,12 @@ struct clowntalk_session {
     ws_state state;
     bool compresses;      /* settings.deflate.agreed */
     bool owns_connection; /* the reactor ends the connection, not the MPM */
-    bool stays;           /* on its connection, since it could not leave it */
+    bool batched;         /* bytes of it are in the reactor's batch: they go before anything else happens to it */
     bool handler_open;    /* open() was called and close() was not */
     ws_transport transport;
 
     ws_settings settings;
+    bool stays;           /* on its connection, since it could not leave it */
     bool close_sent;
     bool hung_up;         /* LINGER: our FIN is sent */
     bool mid_interval;    /* at ping_at only an unanswered ping is repeated */

@@ -37,6 +37,9 @@
  * last. */
 #define STREAM_ASK_FIRST 1
 #define STREAM_ASK_LAST  64
+/* Over TLS, the longest message that is worth a copy into a batch; and what a few records add to it. */
+#define POSTED_BYTES 4096
+#define TLS_OVERHEAD 1024
 /* Messages in one system call. */
 #define VECTORS 64
 
@@ -525,6 +528,36 @@ size_t ws_transport_send(ws_transport *t, const ws_outgoing *outgoing)
     }
     t->blocked = t->wire.unsent != NULL;
     return outgoing->length;
+}
+
+bool ws_transport_post(ws_transport *t, ws_batch *batch, void *owner, ws_outgoing *outgoing)
+{
+    bool good;
+
+    if (t->kind == WS_TRANSPORT_SOCKET && ws_batch_has_room(batch, 0)) {
+        ws_batch_add(batch, owner, t->fd, outgoing);
+        return true;
+    }
+    if (t->kind != WS_TRANSPORT_TLS || outgoing->length > POSTED_BYTES ||
+        !ws_batch_has_room(batch, POSTED_BYTES + TLS_OVERHEAD)) {
+        return false;
+    }
+    t->wire.batch = batch;
+    t->wire.owner = owner;
+    good = ws_tls_write(&t->tls, outgoing->frame, (int)outgoing->length);
+    t->wire.batch = NULL;
+    return good;
+}
+
+size_t ws_transport_posted(ws_transport *t, const ws_parcel *parcel)
+{
+    if (t->kind == WS_TRANSPORT_TLS) {
+        ws_wire_sent(&t->wire, parcel);
+        t->blocked = t->wire.unsent != NULL;
+        return parcel->length;
+    }
+    t->written += parcel->sent > 0 ? parcel->sent : 0;
+    return parcel->sent > 0 ? (size_t)parcel->sent : 0;
 }
 
 /* What is unsent, the kernel cannot send: the peer's window is full. What is not, is on its way, or there. */

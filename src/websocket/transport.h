@@ -15,6 +15,7 @@
 #ifndef WS_TRANSPORT_H
 #define WS_TRANSPORT_H
 
+#include "batch.h"
 #include "queue.h"
 #include "tls.h"
 #include "wire.h"
@@ -79,6 +80,12 @@ bool ws_transport_write(ws_transport *transport, ws_queue *queue);
  * rest belongs into the queue; writing that tells what is wrong, if anything is.
  */
 size_t ws_transport_send(ws_transport *transport, const ws_outgoing *outgoing);
+/*
+ * The same through a batch, whose parcel has this owner. False where the message does not go that way. What came of it is to be
+ * given to ws_transport_posted() before anything else is written: how many of the message's bytes are on their way.
+ */
+bool ws_transport_post(ws_transport *transport, ws_batch *batch, void *owner, ws_outgoing *outgoing);
+size_t ws_transport_posted(ws_transport *transport, const ws_parcel *parcel);
 /* `fd` has become writable, or `push_ms` are over: writes what the filters have kept. False where the connection broke. */
 bool ws_transport_push(ws_transport *transport);
 /* Whether the peer is to blame for what waits: mod_http2 too takes a moment to pass something on. */

@@ -111,7 +111,21 @@ bool ws_wire_send(ws_wire *wire, const void *data, size_t length)
 {
     const struct iovec piece = {.iov_base = (void *)data, .iov_len = length};
 
+    if (wire->batch && ws_batch_has_room(wire->batch, length)) {
+        ws_batch_add_copy(wire->batch, wire->owner, wire->fd, data, length);
+        return true;
+    }
     return write_or_keep(wire, &piece, 1);
+}
+
+void ws_wire_sent(ws_wire *wire, const ws_parcel *parcel)
+{
+    const size_t sent = parcel->sent > 0 ? (size_t)parcel->sent : 0;
+
+    wire->written += (int64_t)sent;
+    if (sent < parcel->length) {
+        keep(wire, (const char *)parcel->data + sent, parcel->length - sent);
+    }
 }
 
 bool ws_wire_push(ws_wire *wire)

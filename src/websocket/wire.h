@@ -18,6 +18,8 @@
 #include <stddef.h> /* before APR's headers, which make their offsets of it */
 #include <stdint.h>
 
+#include "batch.h"
+
 #include <httpd.h>
 #include <util_filter.h>
 
@@ -31,6 +33,8 @@ typedef struct ws_wire {
     uint8_t *unsent;           /* what the socket has not taken, on the heap; NULL: nothing */
     size_t unsent_length, unsent_at;
     int64_t written;           /* bytes that the socket has taken */
+    ws_batch *batch;           /* takes what is to be sent, with this owner; NULL: the socket */
+    void *owner;
 } ws_wire;
 
 /* When hooks are registered. */
@@ -50,6 +54,8 @@ bool ws_wire_receive(ws_wire *wire, uint8_t *room, size_t size);
 void ws_wire_forget(ws_wire *wire);
 /* Writes at once what the socket takes, and keeps the rest. False where the connection broke. Only where `writes` is true. */
 bool ws_wire_send(ws_wire *wire, const void *data, size_t length);
+/* The socket has taken so many of the bytes that were put into a batch, or none (negative): keeps the rest. */
+void ws_wire_sent(ws_wire *wire, const ws_parcel *parcel);
 /* Writes what is unsent. False where the connection broke. Only where `writes` is true. */
 bool ws_wire_push(ws_wire *wire);
 

@@ -86,6 +86,14 @@ static void deliver(ws_seat *seat, ws_outgoing *publication, bool last)
         r->on_delivery(r);
 }
 
+static unsigned pauses; /* of which one follows each time that something is given */
+
+static void on_pause(void *baton)
+{
+    assert_ptr_equal(baton, &pauses);
+    pauses++;
+}
+
 static void publish(const char *topic, reader *except)
 {
     ws_outgoing *outgoing;
@@ -103,7 +111,8 @@ static int open_audience(void **state)
     memset(readers, 0, sizeof(readers));
     loop.task = NULL;
     given = published = 0;
-    audience = ws_audience_create(&loop, deliver);
+    pauses = 0;
+    audience = ws_audience_create(&loop, deliver, on_pause, &pauses);
     return 0;
 }
 
@@ -144,6 +153,7 @@ static void some_in_each_round_until_all_have_it(void **state)
         assert_true(run_round());
         assert_in_range(given - had, 1, IN_ONE_ROUND);
     }
+    assert_int_equal(pauses, (MANY + IN_ONE_ROUND - 1) / IN_ONE_ROUND);
     run_all();
     expect_all(1, 1);
     publish(NULL, NULL); /* and from a new start */
@@ -250,8 +260,10 @@ static void one_catches_up_before_its_turn(void **state)
     publish(NULL, NULL);
     ws_audience_catch_up(&readers[900].seat);
     assert_int_equal(given, 2);
+    assert_int_equal(pauses, 1);
     ws_audience_catch_up(&readers[900].seat);
     assert_int_equal(given, 2);
+    assert_int_equal(pauses, 1);
     run_all();
     expect_all(2, 1);
 }
@@ -309,7 +321,7 @@ static void a_member_that_is_given_something_may_leave_and_publish(void **state)
 
 static void an_audience_is_of_one_loop(void **state)
 {
-    ws_audience *other = ws_audience_create(&other_loop, deliver);
+    ws_audience *other = ws_audience_create(&other_loop, deliver, on_pause, &pauses);
 
     (void)state;
     assert_true(ws_audience_is_of(audience, &loop));
