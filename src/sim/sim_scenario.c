@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JSON_C_0_18 (18 << 8)
 #define MAX_DEPTH 16
 
 /* Where the reader is, and what was wrong. */
@@ -357,6 +358,17 @@ static bool read_scenario(reader *r, json_object *root, sim_scenario *scenario)
     return read_chips(r, chips, scenario);
 }
 
+/* json-c 0.18, when strict, takes bytes of UTF-8 above 0x7f for control characters. */
+static bool can_be_strict(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length && json_c_version_num() == JSON_C_0_18; i++) {
+        if ((unsigned char)text[i] > 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static json_object *parse_json(const char *text, size_t length, char *why, size_t why_size)
 {
     json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
@@ -364,7 +376,8 @@ static json_object *parse_json(const char *text, size_t length, char *why, size_
         snprintf(why, why_size, "out of memory");
         return NULL;
     }
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8 |
+                                        (can_be_strict(text, length) ? JSON_TOKENER_STRICT : 0));
     while (length > 0 && strchr(" \t\r\n", text[length - 1]))
         length--; /* strict means that nothing may follow */
     json_object *root = json_tokener_parse_ex(tokener, text, (int)length);

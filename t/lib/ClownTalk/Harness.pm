@@ -100,7 +100,10 @@ sub note {
 sub add_notes {
     my ($notes, @text) = @_;
 
-    push @$notes, map { split /\n/ } @text;
+    for my $line (map { split /\n/ } @text) {
+        utf8::encode($line) if utf8::is_utf8($line);    # TAP comes decoded
+        push @$notes, $line;
+    }
     splice @$notes, 0, @$notes - NOTES if @$notes > NOTES;
 }
 
