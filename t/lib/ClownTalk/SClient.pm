@@ -85,8 +85,7 @@ sub keep { $_[0]{keeps} = 1 }
 sub let_go {
     my ($self, $records) = @_;
 
-    while (1) {
-        last if count_records($self->{kept}) >= $records;
+    while (count_records($self->{kept}) < $records) {
         die "openssl has not sent $records records" unless $self->pump;
     }
     syswrite $self->{far}, $self->{kept};
