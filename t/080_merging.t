@@ -72,10 +72,8 @@ my %directives = (
         return $agreed ? $agreed =~ s/;.*//r : 'none';
     }],
     ClownTalkBacklog => [1024, 10000000, 1008, 'all', sub {
-        my $log = $server->log;
-        my $dropped;
-        my $client = ClownTalk::Stalled->new($server, 'ws', $_[0], sub { $dropped ||= $log->fresh(qr/CT0031/) });
-        $dropped || $log->wait_line(qr/CT0031/) if $_[1] eq '1008';
+        my $how = $_[1] eq '1008' ? 'dropped' : 'new';
+        my ($client) = ClownTalk::Stalled->$how($server, 'ws', $_[0]);
         my $last = ClownTalk::Stalled::id(ClownTalk::Stalled::COMMANDS);
         while (my $message = $client->read_message) {
             return $message->{code} if $message->{opcode} == ClownTalk::Client::CLOSE;

@@ -149,8 +149,9 @@ sub add {
     for my $scheme (qw(ws wss)) {
         my $since = time;
         my $client;
-        # The opening has to be fast with these limits; a busy machine may need another try.
+        # The opening has to be fast with these limits; a busy machine may need another try, while the others go on.
         for my $try (1 .. 5) {
+            go_round(0);
             last if $client = eval {
                 ClownTalk::Client->connect($server->url($scheme, $path), auto_pong => 0,
                     receive_buffer => 65536, send_buffer => 65536, %{$does{socket} || {}})
@@ -236,6 +237,17 @@ sub look_at_log {
     }
 }
 
+# What has come, and what each does now; waits so many seconds for something to come.
+sub go_round {
+    my ($seconds) = @_;
+    my @readers = grep { !$_->{mute} && !$_->{connection}{eof} } @all;
+
+    IO::Select->new(map { $_->{connection}->socket } @readers)->can_read($seconds);
+    hear($_) for @readers;
+    $_->{tick}->($_) for grep { $_->{tick} && !$_->{ended} } @all;
+    look_at_log();
+}
+
 sub run_all {
     my $deadline = time + PATIENCE;
 
@@ -244,11 +256,7 @@ sub run_all {
             diag 'these are not as far as they should be: ', join ', ', map { $_->{name} } @waiting;
             last;
         }
-        my @readers = grep { !$_->{mute} && !$_->{connection}{eof} } @all;
-        IO::Select->new(map { $_->{connection}->socket } @readers)->can_read(0.05);
-        hear($_) for @readers;
-        $_->{tick}->($_) for grep { $_->{tick} && !$_->{ended} } @all;
-        look_at_log();
+        go_round(0.05);
     }
 }
 
@@ -343,7 +351,7 @@ sub read_slowly {
 
 # Segments as a network has them, and few of them on their way: what has been read shows soon then. Those of the loopback
 # interface fill a socket's buffer, and the kernel takes seconds over the next try when there was no room for one.
-my %network = (max_segment => 1400, window => 4096, receive_buffer => undef);
+my %network = (max_segment => 1400, receive_buffer => 4096);
 
 my $between = sub { answer_ping(@_) if !length $_[0]{rest} };    # not within a message
 add 'reads slowly', '/lives', mute => 1, socket => \%network, messages => MANY, frame => $between, tick => \&read_slowly,

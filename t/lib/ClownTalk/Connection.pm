@@ -25,7 +25,7 @@ use constant {SO_ATTACH_FILTER => 26, BPF_RET => 0x06};    # socket(7), linux/fi
 use constant TIMEOUT => 15;    # seconds, unless the caller says otherwise
 
 # new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS,
-#     receive_buffer => BYTES, send_buffer => BYTES, max_segment => BYTES, window => BYTES,
+#     receive_buffer => BYTES, send_buffer => BYTES, max_segment => BYTES,
 #     tls_options => {SSL_...})
 # new(socket => SOCKET): one that is connected already
 sub new {
@@ -44,14 +44,15 @@ sub new {
     $self->{socket} = IO::Socket::INET->new;
     $self->{socket}->timeout($self->{timeout});
     $self->{socket}->socket(PF_INET, SOCK_STREAM, IPPROTO_TCP) or croak "socket: $!";
-    # What the handshake tells the server: how large segments may be, and how many bytes may be on their way.
-    setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{window} if $arg{window};
+    # What the handshake tells the server: how large segments may be, and how many bytes may be on their way. A buffer
+    # that is made smaller later has no room for what is on its way: the kernel drops it, and when it comes again the longer
+    # after the first try the longer nobody has read (RFC 6298 section 5.5).
+    setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{receive_buffer} if $arg{receive_buffer};
     setsockopt $self->{socket}, IPPROTO_TCP, TCP_MAXSEG, $arg{max_segment} if $arg{max_segment};
     my $address = inet_aton($host eq 'localhost' ? '127.0.0.1' : $host) or croak "no such host: $host";
     $self->{socket}->connect(pack_sockaddr_in($arg{port}, $address))
         or croak "cannot connect to $host:$arg{port}: $!";
     setsockopt $self->{socket}, IPPROTO_TCP, TCP_NODELAY, 1;
-    setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{receive_buffer} if $arg{receive_buffer};
     setsockopt $self->{socket}, SOL_SOCKET, SO_SNDBUF, $arg{send_buffer} if $arg{send_buffer};
     $self->start_tls($host, $arg{tls_options}) if $arg{tls};
     $self->{socket}->blocking(0);

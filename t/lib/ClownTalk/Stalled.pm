@@ -64,6 +64,16 @@ sub new {
     return $client;
 }
 
+# The same, until the server has had enough of it: (client, what the log says).
+sub dropped {
+    my ($class, $server, $scheme, $path) = @_;
+    my $log = $server->log;
+    my $line;
+
+    my $client = $class->new($server, $scheme, $path, sub { $line ||= ($log->fresh(qr/CT0031/))[0] });
+    return ($client, $line || $log->wait_line(qr/CT0031/));
+}
+
 # The id of the command with this number.
 sub id { return sprintf '%0' . ID . 'd', $_[0] }
 
