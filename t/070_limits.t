@@ -84,13 +84,12 @@ sub connect_to { my ($scheme, $path, @arg) = @_; return ClownTalk::Client->conne
 for my $scheme (qw(ws wss)) {
     my $other = connect_to($scheme, '');
     $other->open_talk;
-    my $log = $server->log;
-    my $line;
-    my $stalled = ClownTalk::Stalled->new($server, $scheme, '/backlog', sub { ($line) = $log->fresh(qr/CT0031/) });
-    $line ||= $log->wait_line(qr/CT0031/);
+    my ($stalled, $line) = ClownTalk::Stalled->dropped($server, $scheme, '/backlog');
     like $line, qr/does not read.*1024.*ClownTalkBacklog/, "$scheme: a client that does not read: the log names the directive";
     is $other->request('relay/i2c0-3b/set', {state => JSON::PP::true})->{payload}{state}, JSON::PP::true,
         "$scheme: another one of the same process is served";
+    # Some seconds, in which a temperature is published each.
+    $other->forget->wait_topic('thermometer/i2c0-48') for 1 .. 4;
     my $close;
     while (my $message = $stalled->read_message) {
         $close = $message if $message->{opcode} == ClownTalk::Client::CLOSE;

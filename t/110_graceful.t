@@ -11,6 +11,7 @@ use ClownTalk::Client;
 use ClownTalk::Connection;
 use ClownTalk::Httpd;
 use ClownTalk::Server;
+use ClownTalk::Stalled;
 use ClownTalk::Suite;
 
 use constant {
@@ -27,17 +28,19 @@ my $mpm = ClownTalk::Suite->mpm;
 my $scenario = <<'END';
 {"trace": "trace",
  "memory": "memory",
- "chips": [{"chip": "relay-module", "address": "3b"},
+ "chips": [{"chip": "relay-module", "address": "3b"}, {"chip": "relay-module", "address": "3f"},
            {"chip": "tmp112", "address": "48", "events": [{"event": "slow", "delay": 0.25}]}]}
 END
 
-my $server = ClownTalk::Server->new(config => <<'END');
+my $server = ClownTalk::Server->new(config => ClownTalk::Stalled::CONFIG . <<'END');
 ClownTalkBus 0 "sim:@t_state@/scenario.json"
 ClownTalkPublishInterval thermometer 86400
-SendBufferSize 8192
 <Location "/talk">
     SetHandler       clowntalk
     ClownTalkControl On
+</Location>
+<Location "/talk/small">
+    ClownTalkBacklog 1024
 </Location>
 <Location "/echo">
     SetHandler       clowntalk
@@ -152,6 +155,8 @@ sub end_with_clients {
             ClownTalk::Client->connect($server->url('ws', '/talk/' . ClownTalk::Suite::NODE)),
         'a client that waits for answers' => busy(),
     );
+    # Its Close is there and cannot reach it; it would have ten seconds for it otherwise.
+    my ($dropped) = ClownTalk::Stalled->dropped($server, 'ws', '/talk/small');
     my @before = grep { $_ != $server->pid } $server->processes;
 
     $most_hubs = 0;
@@ -171,7 +176,7 @@ sub end_with_clients {
         "$signal: a handshake at that moment is served, or closed, or not accepted" if $signal =~ /graceful/;
     my ($got) = eval { $mute->wait_close(PATIENCE) };
     is $got, $code, "$signal: one that did not answer its Close had it" if $code;
-    $_->drop for $stalled, $chatty;
+    $_->drop for $stalled, $dropped, $chatty;
 }
 
 # ---- restarts ----

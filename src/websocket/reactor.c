@@ -164,7 +164,7 @@ static void close_all(ws_reactor *reactor, int code)
     reactor->stop_code = code;
     for (unsigned i = 0; i < reactor->table_size; i++) {
         for (clowntalk_session *s = reactor->table[i]; s; s = s->table_next) {
-            ws_session_close(s, code, "the server ends");
+            ws_session_stop(s, code);
         }
     }
 }

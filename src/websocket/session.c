@@ -24,6 +24,8 @@
  */
 #define CLOSE_PATIENCE_MS 1000
 #define LINGER_PATIENCE_MS 500
+/* The same for one that does not read, while the process does not end: it shall hear why, when it reads again. */
+#define SLOW_PATIENCE_MS 10000
 /*
  * Pings without any sign of life after which a peer is taken for dead. The second follows half an interval after
  * the first and is given as long: so a dead peer is found within two intervals of its last word.
@@ -477,6 +479,8 @@ void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clownta
 
 void ws_session_close(clowntalk_session *s, int code, const char *reason)
 {
+    const bool has_time = ws_transport_is_slow(&s->transport) && !s->reactor->stop_code;
+
     ws_audience_catch_up(&s->seat);
     if (s->state != WS_STATE_OPEN) {
         return;
@@ -489,7 +493,16 @@ void ws_session_close(clowntalk_session *s, int code, const char *reason)
     enqueue_close(s, (uint16_t)code, reason);
     forget_message(s);
     tell_handler_end(s);
-    ws_timer_set(s->reactor->loop, &s->timer, CLOSE_PATIENCE_MS);
+    ws_timer_set(s->reactor->loop, &s->timer, has_time ? SLOW_PATIENCE_MS : CLOSE_PATIENCE_MS);
+}
+
+void ws_session_stop(clowntalk_session *s, int code)
+{
+    if (s->state == WS_STATE_CLOSING) {
+        ws_timer_set(s->reactor->loop, &s->timer, CLOSE_PATIENCE_MS);
+    } else {
+        ws_session_close(s, code, "the server ends");
+    }
 }
 
 /* ---- reading ---- */

@@ -72,6 +72,8 @@ void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clownta
 
 /* Begins the closing handshake. */
 void ws_session_close(clowntalk_session *session, int code, const char *reason);
+/* The same where the process ends: who was given time to take an earlier Close has no more of it than others. */
+void ws_session_stop(clowntalk_session *session, int code);
 
 server_rec *ws_session_server(clowntalk_session *session);
 const char *ws_session_client_ip(clowntalk_session *session);
