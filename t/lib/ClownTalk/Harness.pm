@@ -12,10 +12,12 @@ use Fcntl qw(:flock);
 use File::Temp ();
 use TAP::Harness;
 
-# How many lines of what a program said are printed where it fails, and how many the sum repeats.
+# How many lines of what a program said are printed where it fails, and how many of the first and of the last
+# the sum repeats: what went wrong, and how it ended.
 use constant {
-    NOTES    => 100,
-    REPEATED => 15,
+    NOTES => 100,
+    FIRST => 8,
+    LAST  => 7,
 };
 
 # run(name, tests => [FILE ...], exec => [COMMAND ...], timeout => SECONDS, verbose => 0|1)
@@ -33,7 +35,7 @@ sub run {
         failures  => 1,
         exec      => [@keep, 'timeout', '--kill-after=10', $arg{timeout}, @{$arg{exec} || []}],
     });
-    my %said;
+    my (%said, %complained);
     $harness->callback(made_parser => sub {
         my ($parser) = @_;
         my $notes = $said{$parser} = [];
@@ -44,6 +46,8 @@ sub run {
         my @lines = take_lines("$stderr");
         print STDERR @lines;
         add_notes($said{$parser}, @lines);
+        chomp(@lines);
+        $complained{$parser} = \@lines;
     });
     my $cut = common_prefix(@{$arg{tests}});
     my $aggregator = $harness->runtests(map { [$_, substr $_, $cut] } @{$arg{tests}});
@@ -57,9 +61,8 @@ sub run {
         if ($parser->has_problems) {
             my @notes = @{$said{$parser}};
             print "\n# $name said last:\n", map { "    $_\n" } @notes unless $arg{verbose};
-            splice @notes, 0, @notes - REPEATED if @notes > REPEATED;
             push @failures, join ', ', $name, problems($parser);
-            push @failures, map { "    $_" } @notes;
+            push @failures, map { "    $_" } excerpt(@{$complained{$parser}} ? @{$complained{$parser}} : @notes);
         }
         $count{skipped} += $skipped || ($parser->skip_all ? 1 : 0);
         $count{passed}  += $parser->passed - $skipped;
@@ -78,6 +81,14 @@ sub problems {
         $parser->wait ? $parser->exit ? 'exit status ' . $parser->exit : 'signal ' . ($parser->wait & 127) : (),
         $parser->parse_errors,
     );
+}
+
+# The first and the last of many lines.
+sub excerpt {
+    my (@lines) = @_;
+
+    splice @lines, FIRST, @lines - FIRST - LAST, '...' if @lines > FIRST + LAST;
+    return @lines;
 }
 
 # The lines of a file, which is emptied.
