@@ -15,7 +15,7 @@ use ClownTalk::Stalled;
 use ClownTalk::Suite;
 
 use constant {
-    WITHIN   => 5,     # seconds: the old processes have to be gone, and the Close read
+    WITHIN   => 8,     # seconds: the old processes have to be gone, and the Close read; on an idle machine it takes four
     PATIENCE => 30,    # for what has no promise
     RACERS   => 10,    # handshakes that begin with the restart
 };
