@@ -6,16 +6,16 @@
  * process that owns the hardware), devices/ and i2c/ (chips and buses).
  */
 #include "handlers/handlers.h"
-#include "hub/envelope.h"
-#include "hub/process.h"
+#include "link/envelope.h"
+#include "link/process.h"
 #include "log.h"
 #include "settings.h"
-#include "websocket/census.h"
+#include "session/census.h"
 #include "websocket/handshake.h"
-#include "websocket/reactor.h"
-#include "websocket/tls.h"
-#include "websocket/upgrade.h"
-#include "websocket/wire.h"
+#include "session/reactor.h"
+#include "session/tls.h"
+#include "session/upgrade.h"
+#include "session/wire.h"
 
 #include <ap_mpm.h>
 #include <ap_provider.h>

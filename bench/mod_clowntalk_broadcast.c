@@ -4,7 +4,7 @@
  *
  * Sessions of one child process hear each other, no more: the benchmark runs one child.
  */
-#include "websocket/mod_clowntalk.h"
+#include "session/mod_clowntalk.h"
 
 #include <ap_provider.h>
 #include <http_config.h>

@@ -6,7 +6,7 @@
 #define CT_SETTINGS_H
 
 #include "hub/hub.h"
-#include "websocket/mod_clowntalk.h"
+#include "session/mod_clowntalk.h"
 
 #include <ap_expr.h>
 #include <http_config.h>

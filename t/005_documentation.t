@@ -74,7 +74,7 @@ subtest 'every number in the log is used once and explained in docs/log-messages
         my $text = slurp($file);
         $used{$_}++ for $text =~ /"CT(\d{4})"/g, $text =~ /->log\(\w+, (\d{4}),/g;
     }
-    $used{$_}++ for slurp('src/hub/log.h') =~ /^\s+CT_\w+\s+= (\d{4})/mg;
+    $used{$_}++ for slurp('src/bus/log.h') =~ /^\s+CT_\w+\s+= (\d{4})/mg;
     is_same_set([keys %used], \@explained, 'numbers');
     is_deeply([grep { $used{$_} > 1 } sort keys %used], [], 'none is used twice');
 };

@@ -35,7 +35,7 @@ my $dir    = ClownTalk::Httpd::scratch_dir('threads');
 END { remove_tree($dir) if defined $dir }
 
 mkdir "$dir/clowntalk" or die "$dir/clowntalk: $!";
-copy("$srcdir/src/websocket/mod_clowntalk.h", "$dir/clowntalk") or die "mod_clowntalk.h: $!";
+copy("$srcdir/src/session/mod_clowntalk.h", "$dir/clowntalk") or die "mod_clowntalk.h: $!";
 my $chat = ClownTalk::Apxs::build($dir, 'mod_ctchat', '-S', 'CC=' . ClownTalk::Settings->get('cc'), "-I$dir", '-Wc,-g',
     $sanitized ? ("-Wc,-fsanitize=$sanitized", "-Wl,-fsanitize=$sanitized") : ());
 

@@ -9,7 +9,7 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
-#include "../i2c/bus.h"
+#include "i2c/bus.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 #include "handlers.h"
 
-#include "../websocket/session.h"
+#include "session/session.h"
 
 static void echo_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
                          apr_size_t length)

@@ -2,7 +2,7 @@
 #ifndef CT_HANDLERS_H
 #define CT_HANDLERS_H
 
-#include "../websocket/mod_clowntalk.h"
+#include "session/mod_clowntalk.h"
 
 /* Returns each message as it came: for conformance tests and measurements. */
 extern const clowntalk_handler ct_echo_handler;

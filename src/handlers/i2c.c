@@ -7,12 +7,12 @@
  */
 #include "handlers.h"
 
-#include "../hub/link.h"
-#include "../log.h"
-#include "../settings.h"
-#include "../talk/talk.h"
-#include "../websocket/session.h"
-#include "../websocket/reactor.h"
+#include "link/link.h"
+#include "log.h"
+#include "settings.h"
+#include "talk/talk.h"
+#include "session/session.h"
+#include "session/reactor.h"
 
 #include <apr_strings.h>
 #include <json-c/json.h>

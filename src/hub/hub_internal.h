@@ -9,13 +9,13 @@
 #ifndef HUB_INTERNAL_H
 #define HUB_INTERNAL_H
 
-#include "../talk/talk.h"
-#include "environment.h"
-#include "log.h"
-#include "message.h"
+#include "talk/talk.h"
+#include "bus/environment.h"
+#include "bus/log.h"
+#include "bus/message.h"
 #include "settings.h"
 #include "state.h"
-#include "worker.h"
+#include "bus/worker.h"
 
 #include <json-c/json.h>
 #include <limits.h>

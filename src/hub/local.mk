@@ -1,4 +1,4 @@
-# The hub: scheduler, last values, relay memory; and clowntalk-bridge around it.
+# The hub: scheduler, last values, relay memory.
 noinst_LTLIBRARIES += libhub.la
 HUB_SOURCES = \
 	src/hub/check.c \
@@ -8,59 +8,23 @@ HUB_SOURCES = \
 	src/hub/class_sensor.c \
 	src/hub/config.c \
 	src/hub/devices.c \
-	src/hub/environment.c \
 	src/hub/font.c \
 	src/hub/history.c \
 	src/hub/hub.c \
 	src/hub/interlock.c \
-	src/hub/look.c \
-	src/hub/message.c \
-	src/hub/raw.c \
 	src/hub/raw_i2c.c \
 	src/hub/request.c \
 	src/hub/setup.c \
-	src/hub/state.c \
-	src/hub/unit.c \
-	src/hub/unit_display.c \
-	src/hub/unit_relay.c \
-	src/hub/unit_sensor.c \
-	src/hub/worker.c
-libhub_la_SOURCES = $(HUB_SOURCES) \
-	src/hub/environment.h \
+	src/hub/state.c
+libhub_la_SOURCES = $(HUB_SOURCES) $(BUS_SOURCES) \
 	src/hub/font.h \
 	src/hub/hub.h \
 	src/hub/hub_internal.h \
-	src/hub/log.h \
-	src/hub/message.h \
 	src/hub/settings.h \
-	src/hub/state.h \
-	src/hub/unit.h \
-	src/hub/worker.h
+	src/hub/state.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
 libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
-
-bin_PROGRAMS += clowntalk-bridge
-clowntalk_bridge_SOURCES = src/hub/bridge.c
-clowntalk_bridge_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-clowntalk_bridge_LDADD = libhub.la
-clowntalk_bridge_LDFLAGS = -pthread
-
-# The process around the hub, its socket, and the link to it: part of the module.
-mod_clowntalk_la_SOURCES += \
-	src/hub/envelope.c src/hub/envelope.h \
-	src/hub/link.c src/hub/link.h \
-	src/hub/process.c src/hub/process.h \
-	src/hub/server.c src/hub/server.h
-
-EXTRA_DIST += \
-	t/bridge/010_command_line.t \
-	t/bridge/020_opening.t \
-	t/bridge/030_requests.t \
-	t/bridge/040_relays.t \
-	t/bridge/050_ending.t \
-	t/bridge/060_scenario.t \
-	t/bridge/Bridge.pm
 
 # The fixture of the unit tests: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
@@ -99,7 +63,7 @@ t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)
 # make fuzz-hub, replay-hub: as for Clown.Talk.
 HUB_FUZZ = $(FUZZ_CFLAGS) $(HUB_TEST_CPPFLAGS) -I$(top_srcdir)/t/unit \
 	$(top_srcdir)/t/fuzz/hub_request.c $(top_srcdir)/t/unit/hub_bench.c \
-	`for file in $(HUB_SOURCES); do echo $(top_srcdir)/$$file; done` \
+	`for file in $(HUB_SOURCES) $(BUS_SOURCES); do echo $(top_srcdir)/$$file; done` \
 	$(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c \
 	$(top_srcdir)/src/sim/*.c
 HUB_FUZZ_LIBS = $(CMOCKA_LIBS) $(JSONC_LIBS) $(I2C_LIBS) -pthread -lm

@@ -2,7 +2,7 @@
 #ifndef HUB_SETTINGS_H
 #define HUB_SETTINGS_H
 
-#include "../devices/device.h"
+#include "devices/device.h"
 
 /* Bounds of `publish-interval` and `heartbeat`, in seconds. */
 #define SETTINGS_MIN_INTERVAL 0.1

@@ -12,8 +12,8 @@
 #define HUB_STATE_H
 
 #include "hub.h"
-#include "log.h"
-#include "message.h"
+#include "bus/log.h"
+#include "bus/message.h"
 
 #include <json-c/json.h>
 

@@ -1,7 +1,7 @@
 /* Opens buses by their device strings, and checks every access before an implementation sees it. */
 #include "bus.h"
 
-#include "../sim/sim.h"
+#include "sim/sim.h"
 #include "linux.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
 #ifndef SIM_H
 #define SIM_H
 
-#include "../i2c/bus.h"
+#include "i2c/bus.h"
 #include "sim_signal.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /*
- * Audiences (src/websocket/audience.h): what each member is given, in which order, and how much in one
+ * Audiences (src/session/audience.h): what each member is given, in which order, and how much in one
  * round of the loop. The loop is the test's own, so that it can look between two rounds.
  */
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "websocket/audience.h"
+#include "session/audience.h"
 
 #define MANY 1000
 #define IN_ONE_ROUND 64

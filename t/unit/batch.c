@@ -1,5 +1,5 @@
 /*
- * Batches (src/websocket/batch.h): what arrives, and what the owner of each parcel is told, whether io_uring sends or,
+ * Batches (src/session/batch.h): what arrives, and what the owner of each parcel is told, whether io_uring sends or,
  * where the kernel refuses that in the middle, send(). The linker leads the calls of liburing here.
  */
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "websocket/batch.h"
+#include "session/batch.h"
 
 #include <errno.h>
 #include <liburing.h>

@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include "hub/environment.h"
-#include "hub/log.h"
+#include "bus/environment.h"
+#include "bus/log.h"
 #include "i2c/fault.h"
 #include "sim/sim.h"
 

@@ -1,5 +1,5 @@
 /*
- * The event loop (src/websocket/loop.h): timers, tasks and watches on a clock of the test's own;
+ * The event loop (src/loop/loop.h): timers, tasks and watches on a clock of the test's own;
  * then the mailbox with real threads, also while the loop ends. Run under ThreadSanitizer and
  * AddressSanitizer it says more.
  */
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "websocket/loop.h"
+#include "loop/loop.h"
 
 #include <pthread.h>
 #include <sched.h>

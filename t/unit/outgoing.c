@@ -1,5 +1,5 @@
 /*
- * Messages on their way out (src/websocket/outgoing.h): framed once, and compressed once for all
+ * Messages on their way out (src/session/outgoing.h): framed once, and compressed once for all
  * sessions whose agreements allow the same bytes (RFC 7692 section 7.1.1.1). The linker leads the
  * calls of ws_deflate_message() through this file (--wrap), so that they are counted.
  */
@@ -13,7 +13,7 @@
 
 #include <zlib.h>
 
-#include "websocket/outgoing.h"
+#include "session/outgoing.h"
 
 #define SESSIONS 1000
 

@@ -4,7 +4,7 @@
 #ifndef WS_HUSK_H
 #define WS_HUSK_H
 
-#include "loop.h"
+#include "loop/loop.h"
 
 #include <httpd.h>
 

@@ -5,10 +5,10 @@
 #ifndef WS_UPGRADE_H
 #define WS_UPGRADE_H
 
-#include "deflate.h"
-#include "handshake.h"
+#include "websocket/deflate.h"
+#include "websocket/handshake.h"
 
-#include "../settings.h"
+#include "settings.h"
 
 /* The subprotocol, chosen where the client offers it. */
 #define WS_SUBPROTOCOL "clown.talk"

@@ -1,6 +1,6 @@
 #include "worker.h"
 
-#include "../sim/sim.h"
+#include "sim/sim.h"
 
 #include <errno.h>
 #include <math.h>

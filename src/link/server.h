@@ -5,9 +5,9 @@
 #ifndef HUB_SERVER_H
 #define HUB_SERVER_H
 
-#include "hub.h"
+#include "hub/hub.h"
 
-#include "../websocket/loop.h"
+#include "loop/loop.h"
 
 typedef struct hub_server hub_server;
 

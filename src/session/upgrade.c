@@ -1,6 +1,6 @@
 #include "upgrade.h"
 
-#include "../log.h"
+#include "log.h"
 
 #include <http_core.h>
 #include <http_protocol.h>

@@ -11,7 +11,7 @@
 #ifndef WS_AUDIENCE_H
 #define WS_AUDIENCE_H
 
-#include "loop.h"
+#include "loop/loop.h"
 #include "outgoing.h"
 
 typedef struct ws_audience ws_audience;

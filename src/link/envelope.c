@@ -1,6 +1,6 @@
 #include "envelope.h"
 
-#include "hub.h"
+#include "hub/hub.h"
 
 #include <inttypes.h>
 #include <string.h>

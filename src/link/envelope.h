@@ -18,7 +18,7 @@
 #ifndef HUB_ENVELOPE_H
 #define HUB_ENVELOPE_H
 
-#include "../talk/talk.h"
+#include "talk/talk.h"
 
 #include <stdbool.h>
 #include <stddef.h>

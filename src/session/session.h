@@ -9,9 +9,9 @@
 #define WS_SESSION_H
 
 #include "audience.h"
-#include "deflate.h"
-#include "frame.h"
-#include "loop.h"
+#include "websocket/deflate.h"
+#include "websocket/frame.h"
+#include "loop/loop.h"
 #include "mod_clowntalk.h"
 #include "outgoing.h"
 

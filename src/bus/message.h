@@ -7,7 +7,7 @@
 #ifndef HUB_MESSAGE_H
 #define HUB_MESSAGE_H
 
-#include "../devices/device.h"
+#include "devices/device.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -5,8 +5,8 @@
 #ifndef WS_OUTGOING_H
 #define WS_OUTGOING_H
 
-#include "deflate.h"
-#include "frame.h"
+#include "websocket/deflate.h"
+#include "websocket/frame.h"
 
 #include <apr_buckets.h>
 

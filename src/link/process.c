@@ -4,7 +4,7 @@
 
 #include "server.h"
 
-#include "../log.h"
+#include "log.h"
 
 #include <ap_listen.h>
 #include <ap_mpm.h>

@@ -1,6 +1,6 @@
 #include "session_private.h"
 
-#include "../log.h"
+#include "log.h"
 #include "census.h"
 #include "husk.h"
 

@@ -7,8 +7,8 @@
  */
 #include <config.h>
 
-#include "../talk/talk.h"
-#include "hub.h"
+#include "talk/talk.h"
+#include "hub/hub.h"
 
 #include <errno.h>
 #include <getopt.h>

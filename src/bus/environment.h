@@ -5,8 +5,8 @@
 #ifndef HUB_ENVIRONMENT_H
 #define HUB_ENVIRONMENT_H
 
-#include "../i2c/bus.h"
-#include "hub.h"
+#include "i2c/bus.h"
+#include "hub/hub.h"
 
 typedef struct hub_environment {
     /* As i2c_bus_open(). Called on the bus's thread. */

@@ -11,7 +11,7 @@
 
 #include "envelope.h"
 
-#include "../websocket/loop.h"
+#include "loop/loop.h"
 
 typedef struct hub_link hub_link;
 

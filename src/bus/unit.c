@@ -1,7 +1,7 @@
 /* One device on its bus: identification, configuration, schedule, requests, failure and return. */
 #include "unit.h"
 
-#include "../talk/talk.h"
+#include "talk/talk.h"
 
 #include <errno.h>
 #include <math.h>
