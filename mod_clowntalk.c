@@ -1,9 +1,10 @@
 /*
  * mod_clowntalk: a house's relays and sensors on the web, from the Apache that already runs there.
  *
- * This file is the module's front: directives with their defaults and merge rules, and the hooks. What they do is
- * in src/: websocket/ (handshake, codec, session, loop), handlers/ (what messages mean), talk/ (Clown.Talk), hub/ (the
- * process that owns the hardware), devices/ and i2c/ (chips and buses).
+ * This file is the module's front: directives with their defaults and merge rules, and the hooks.
+ * What they do is in src/: websocket/ (handshake, codec, session, loop), handlers/ (what messages
+ * mean), talk/ (Clown.Talk), hub/ (the process that owns the hardware), devices/ and i2c/ (chips
+ * and buses).
  */
 #include "handlers/handlers.h"
 #include "link/envelope.h"
@@ -36,9 +37,9 @@
 #include <sys/un.h>
 
 #define HANDLER_NAME "clowntalk" /* SetHandler clowntalk */
-#define FIRST_NODE "nodes/bridge/0"
-#define HOUSE_KEY "mod_clowntalk:house"
-#define RETRY_AFTER "10" /* seconds that a client is told to wait when there are too many */
+#define FIRST_NODE   "nodes/bridge/0"
+#define HOUSE_KEY    "mod_clowntalk:house"
+#define RETRY_AFTER  "10" /* seconds that a client is told to wait when there are too many */
 
 #define UNSET (-1)
 
@@ -335,7 +336,8 @@ static void *create_server_settings(apr_pool_t *pool, server_rec *server)
 
 const ct_house *ct_house_of(const server_rec *server)
 {
-    const server_settings *settings = ap_get_module_config(server->module_config, &clowntalk_module);
+    const server_settings *settings =
+        ap_get_module_config(server->module_config, &clowntalk_module);
 
     return settings->house;
 }
@@ -357,10 +359,11 @@ static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
     args = apr_pstrmemdup(cmd->temp_pool, args, (apr_size_t)(end - args));
     name = ap_getword_conf(cmd->pool, &args);
     if (*args || !envelope_node_is_valid(name)) {
-        return apr_psprintf(cmd->pool,
-                            "<ClownTalkNode NAME> takes one name of letters a-z, digits, '-' and '.' "
-                            "with '/' between its levels, as in nodes/bridge/1, not '%s'",
-                            name);
+        return apr_psprintf(
+            cmd->pool,
+            "<ClownTalkNode NAME> takes one name of letters a-z, digits, '-' and '.' "
+            "with '/' between its levels, as in nodes/bridge/1, not '%s'",
+            name);
     }
     if (outer != APR_ARRAY_IDX(house->nodes, 0, ct_node *)) {
         return "<ClownTalkNode> cannot stand within another";
@@ -455,10 +458,11 @@ static const char *set_led(cmd_parms *cmd, void *dir, const char *path)
 
     (void)dir;
     if (!error && strcmp(path, "sim") != 0 && path[0] != '/') {
-        error = apr_psprintf(cmd->pool,
-                             "ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, "
-                             "not '%s'",
-                             path);
+        error =
+            apr_psprintf(cmd->pool,
+                         "ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, "
+                         "not '%s'",
+                         path);
     }
     house_in(cmd->pool)->current->led = path;
     return error;
@@ -473,8 +477,8 @@ static const char *set_interval(cmd_parms *cmd, void *dir, const char *type, con
     (void)dir;
     interval.seconds = strtod(seconds, &end);
     if (!error && (end == seconds || *end)) {
-        error = apr_psprintf(cmd->pool,
-                             "ClownTalkPublishInterval takes a number of seconds, not '%s'", seconds);
+        error = apr_psprintf(
+            cmd->pool, "ClownTalkPublishInterval takes a number of seconds, not '%s'", seconds);
     }
     APR_ARRAY_PUSH(house_in(cmd->pool)->current->intervals, hub_interval_config) = interval;
     return error ? error : copy_error(cmd, hub_check_interval(&interval, why, sizeof why));
@@ -504,7 +508,8 @@ static const char *set_hub_socket(cmd_parms *cmd, void *dir, const char *path)
 
     (void)dir;
     house->hub_socket = ap_runtime_dir_relative(cmd->pool, path);
-    if (!house->hub_socket || strlen(house->hub_socket) >= sizeof((struct sockaddr_un *)0)->sun_path) {
+    if (!house->hub_socket ||
+        strlen(house->hub_socket) >= sizeof((struct sockaddr_un *)0)->sun_path) {
         return apr_psprintf(cmd->pool,
                             "ClownTalkHubSocket must be a path of less than %d bytes, not '%s'",
                             (int)sizeof((struct sockaddr_un *)0)->sun_path, path);
@@ -518,13 +523,14 @@ static const char *set_max_connections(cmd_parms *cmd, void *dir, const char *va
     const char *error = check_place(cmd);
 
     (void)dir;
-    error = error ? error : read_number(cmd, value, 0, 1000000, "connections (0: no limit)", &number);
+    error =
+        error ? error : read_number(cmd, value, 0, 1000000, "connections (0: no limit)", &number);
     house_in(cmd->pool)->max_connections = (int)number;
     return error;
 }
 
 #define DIR_FIELD(member) ((void *)offsetof(ct_dir_settings, member))
-#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+#define ANYWHERE          (RSRC_CONF | ACCESS_CONF)
 
 /* Each is explained in docs/directives.md; t/unit/check-directives compares the two. */
 static const command_rec directives[] = {
@@ -586,8 +592,7 @@ static int stopping_code(void)
     }
     /* A restart has moved on to the next generation before it tells the children. */
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
-    return ap_scoreboard_image &&
-                   ap_scoreboard_image->global->running_generation != generation
+    return ap_scoreboard_image && ap_scoreboard_image->global->running_generation != generation
                ? WS_CLOSE_SERVICE_RESTART
                : WS_CLOSE_GOING_AWAY;
 }
@@ -627,7 +632,10 @@ static int begin_session(request_rec *r, clowntalk_session *session)
     conn_rec *c = r->connection;
     apr_status_t status;
 
-    /* What an internal redirect (mod_rewrite in a <Directory>, FallbackResource) leads to cannot be suspended. */
+    /*
+     * What an internal redirect (mod_rewrite in a <Directory>, FallbackResource) leads to cannot be
+     * suspended.
+     */
     if (mpm_is_async && c->cs && !c->master && !r->prev) {
         notes_of(c)->session = session;
         apr_pool_cleanup_register(c->pool, session, discard_session, apr_pool_cleanup_null);
@@ -643,7 +651,10 @@ static int begin_session(request_rec *r, clowntalk_session *session)
     return OK;
 }
 
-/* Whether the handshake succeeds: OK, DONE where all was said already, or the HTTP status that refuses it. */
+/*
+ * Whether the handshake succeeds: OK, DONE where all was said already, or the HTTP status that
+ * refuses it.
+ */
 static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
 {
     const int status = ws_upgrade_check(r, settings, agreement);
@@ -670,8 +681,8 @@ static int clowntalk_content(request_rec *r)
         return DECLINED;
     }
     settings = ct_settings_of(r);
-    handler = ap_lookup_provider(CLOWNTALK_HANDLER_GROUP, settings.handler,
-                                 CLOWNTALK_HANDLER_VERSION);
+    handler =
+        ap_lookup_provider(CLOWNTALK_HANDLER_GROUP, settings.handler, CLOWNTALK_HANDLER_VERSION);
     if (!handler) {
         ws_upgrade_log_refusal(r, HTTP_INTERNAL_SERVER_ERROR, "there is no such ClownTalkHandler");
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -705,8 +716,9 @@ static int clowntalk_content(request_rec *r)
 }
 
 /*
- * The MPM's last act on a connection that it lets go of, still on the worker thread: so a slow log never holds up a
- * reactor. The request is logged and freed, and the reactor owns the connection from here on.
+ * The MPM's last act on a connection that it lets go of, still on the worker thread: so a slow log
+ * never holds up a reactor. The request is logged and freed, and the reactor owns the connection
+ * from here on.
  */
 static void clowntalk_suspend(conn_rec *c, request_rec *r)
 {
@@ -745,9 +757,9 @@ static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_
             continue;
         }
         for (int k = 0; k < known->nelts; k++) {
-            names = apr_pstrcat(ptemp, names, k ? ", " : "",
-                                APR_ARRAY_IDX(known, k, ap_list_provider_names_t).provider_name,
-                                NULL);
+            names =
+                apr_pstrcat(ptemp, names, k ? ", " : "",
+                            APR_ARRAY_IDX(known, k, ap_list_provider_names_t).provider_name, NULL);
         }
         CT_LOG_SERVER(server, APLOG_CRIT, 0, "CT0001",
                       "ClownTalkHandler must be one of %s, not '%s'", names, name);
@@ -766,16 +778,18 @@ static void say_capacity(server_rec *server)
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &processes);
     if (!async) {
-        CT_LOG_SERVER(server, APLOG_NOTICE, 0, "CT0002",
-                      "each session takes a worker thread with this MPM, so there can be %d at most; "
-                      "the event MPM carries thousands",
-                      (threads > 0 ? threads : 1) * processes);
+        CT_LOG_SERVER(
+            server, APLOG_NOTICE, 0, "CT0002",
+            "each session takes a worker thread with this MPM, so there can be %d at most; "
+            "the event MPM carries thousands",
+            (threads > 0 ? threads : 1) * processes);
     } else if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 &&
                descriptors.rlim_cur != RLIM_INFINITY) {
-        CT_LOG_SERVER(server, APLOG_INFO, 0, "CT0003",
-                      "each session takes a descriptor: fewer than %lu fit into each of the server's %d "
-                      "child processes (ulimit -n)",
-                      (unsigned long)descriptors.rlim_cur, processes);
+        CT_LOG_SERVER(
+            server, APLOG_INFO, 0, "CT0003",
+            "each session takes a descriptor: fewer than %lu fit into each of the server's %d "
+            "child processes (ulimit -n)",
+            (unsigned long)descriptors.rlim_cur, processes);
     }
 }
 
@@ -855,7 +869,9 @@ static void clowntalk_child_stopping(apr_pool_t *pchild, int graceful)
 
     (void)pchild;
     (void)graceful;
-    /* Prefork calls from a signal handler, where nothing can be locked; its loop looks for itself. */
+    /*
+     * Prefork calls from a signal handler, where nothing can be locked; its loop looks for itself.
+     */
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
     if (threaded) {
         ws_reactors_stop(code ? code : WS_CLOSE_GOING_AWAY);

@@ -52,8 +52,9 @@ static SSL_CTX *create_tls(void)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
 
-    if (!tls)
+    if (!tls) {
         return NULL;
+    }
     /* The server is what is measured: a client that checks certificates would be half of it. */
     SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -77,8 +78,9 @@ crowd *crowd_create(const crowd_target *target, const crowd_events *events, void
 {
     crowd *new = calloc(1, sizeof(*new));
 
-    if (!new)
+    if (!new) {
         return NULL;
+    }
     new->target = *target;
     new->events = *events;
     new->scenario = scenario;
@@ -119,8 +121,9 @@ void crowd_destroy(crowd *crowd)
     }
     free(crowd->clients);
     SSL_CTX_free(crowd->tls);
-    if (crowd->epoll >= 0)
+    if (crowd->epoll >= 0) {
         close(crowd->epoll);
+    }
     free(crowd);
 }
 
@@ -156,14 +159,16 @@ bool crowd_watch(crowd *crowd, int fd)
 
 static void lose(client *c, const char *why)
 {
-    if (c->state == CLIENT_LOST)
+    if (c->state == CLIENT_LOST) {
         return;
+    }
     if (c->state != CLIENT_OPEN) {
         c->crowd->opening--;
         c->crowd->failed = true;
     }
-    if (c->crowd->losses++ == 0)
+    if (c->crowd->losses++ == 0) {
         fprintf(stderr, "connection %u: %s\n", c->index, why);
+    }
     c->state = CLIENT_LOST;
     close_socket(c);
 }
@@ -186,8 +191,9 @@ static ssize_t write_some(client *c, const uint8_t *data, size_t length)
     if (c->ssl) {
         int n = SSL_write(c->ssl, data, (int)length), error;
 
-        if (n > 0)
+        if (n > 0) {
             return n;
+        }
         error = SSL_get_error(c->ssl, n);
         return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? 0 : -1;
     } else {
@@ -201,8 +207,9 @@ static bool keep_unsent(client *c, const uint8_t *data, size_t length)
 {
     uint8_t *grown = realloc(c->unsent, c->unsent_length + length);
 
-    if (!grown)
+    if (!grown) {
         return false;
+    }
     memcpy(grown + c->unsent_length, data, length);
     c->unsent = grown;
     c->unsent_length += length;
@@ -252,8 +259,9 @@ bool client_send(client *c, enum ws_opcode opcode, const void *data, size_t leng
     const uint32_t mask = next_mask(c->crowd);
     size_t header;
 
-    if (c->state != CLIENT_OPEN || length > READ_BYTES - WS_MAX_HEADER - sizeof(mask))
+    if (c->state != CLIENT_OPEN || length > READ_BYTES - WS_MAX_HEADER - sizeof(mask)) {
         return false;
+    }
     header = ws_frame_header(frame, opcode, true, false, length);
     frame[1] |= 0x80; /* MASK, RFC 6455 section 5.2 */
     memcpy(frame + header, &mask, sizeof(mask));
@@ -286,8 +294,9 @@ static client *add_client(crowd *crowd)
 {
     client *c = calloc(1, sizeof(*c));
 
-    if (!c)
+    if (!c) {
         return NULL;
+    }
     if (crowd->size == crowd->capacity) {
         unsigned capacity = crowd->capacity ? 2 * crowd->capacity : 64;
         client **grown = realloc(crowd->clients, capacity * sizeof(client *));
@@ -311,8 +320,9 @@ static bool begin_opening(crowd *crowd)
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT};
     client *c = add_client(crowd);
 
-    if (!c)
+    if (!c) {
         return false;
+    }
     crowd->opening++;
     c->state = CLIENT_CONNECTING;
     c->wants_out = true;
@@ -336,10 +346,11 @@ static void ask(client *c)
 
     c->state = CLIENT_ASKING;
     want_events(c, false);
-    if (length >= (int)sizeof(request))
+    if (length >= (int)sizeof(request)) {
         lose(c, "the path is too long");
-    else
+    } else {
         write_bytes(c, (const uint8_t *)request, (size_t)length);
+    }
 }
 
 static void secure(client *c)
@@ -351,10 +362,11 @@ static void secure(client *c)
         return;
     }
     error = SSL_get_error(c->ssl, result);
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
         want_events(c, error == SSL_ERROR_WANT_WRITE);
-    else
+    } else {
         lose(c, "the TLS handshake failed");
+    }
 }
 
 static void on_connected(client *c)
@@ -385,10 +397,12 @@ static bool append_partial(client *c, const uint8_t *data, size_t length, size_t
     uint8_t *grown;
 
     if (c->partial_length + length > most ||
-        !(grown = realloc(c->partial, c->partial_length + length + 1)))
+        !(grown = realloc(c->partial, c->partial_length + length + 1))) {
         return false;
-    if (length > 0)
+    }
+    if (length > 0) {
         memcpy(grown + c->partial_length, data, length);
+    }
     c->partial = grown;
     c->partial_length += length;
     grown[c->partial_length] = '\0';
@@ -414,8 +428,9 @@ static void on_response(client *c, uint8_t *data, size_t length)
     }
     head = (char *)c->partial;
     end = strstr(head, "\r\n\r\n");
-    if (!end)
+    if (!end) {
         return;
+    }
     end[2] = '\0';
     head_length = (size_t)(end - head) + 4;
     snprintf(line, sizeof(line), "Sec-WebSocket-Accept: %s\r\n", c->crowd->accept);
@@ -427,10 +442,12 @@ static void on_response(client *c, uint8_t *data, size_t length)
     drop_partial(c);
     c->state = CLIENT_OPEN;
     c->crowd->opening--;
-    if (c->crowd->events.opened)
+    if (c->crowd->events.opened) {
         c->crowd->events.opened(c);
-    if (c->state == CLIENT_OPEN && before + length > head_length)
+    }
+    if (c->state == CLIENT_OPEN && before + length > head_length) {
         on_bytes(c, data + (head_length - before), before + length - head_length);
+    }
 }
 
 bool crowd_open(crowd *crowd, unsigned count, double seconds)
@@ -438,9 +455,11 @@ bool crowd_open(crowd *crowd, unsigned count, double seconds)
     const int64_t until = clock_ns() + (int64_t)(seconds * 1e9);
 
     while (!crowd->failed && (crowd->size < count || crowd->opening > 0)) {
-        while (crowd->size < count && crowd->opening < OPENINGS_AT_ONCE)
-            if (!begin_opening(crowd))
+        while (crowd->size < count && crowd->opening < OPENINGS_AT_ONCE) {
+            if (!begin_opening(crowd)) {
                 return false;
+            }
+        }
         if (clock_ns() >= until) {
             fprintf(stderr, "%u of %u connections are open after %g s\n",
                     crowd->size - crowd->opening, count, seconds);
@@ -496,10 +515,11 @@ static void on_frames(client *c, uint8_t *data, size_t length)
 
 static void on_bytes(client *c, uint8_t *data, size_t length)
 {
-    if (c->state == CLIENT_ASKING)
+    if (c->state == CLIENT_ASKING) {
         on_response(c, data, length);
-    else
+    } else {
         on_frames(c, data, length);
+    }
 }
 
 static void read_tls(client *c)
@@ -512,8 +532,9 @@ static void read_tls(client *c)
             continue;
         }
         error = SSL_get_error(c->ssl, n);
-        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
             lose(c, "the server is gone");
+        }
         return;
     } while (c->ssl && SSL_has_pending(c->ssl));
 }
@@ -522,10 +543,11 @@ static void read_plain(client *c)
 {
     ssize_t n = recv(c->fd, c->crowd->in, READ_BYTES, 0);
 
-    if (n > 0)
+    if (n > 0) {
         on_bytes(c, c->crowd->in, (size_t)n);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         lose(c, "the server is gone");
+    }
 }
 
 static void on_ready(client *c, uint32_t events)
@@ -539,13 +561,15 @@ static void on_ready(client *c, uint32_t events)
         return;
     case CLIENT_ASKING:
     case CLIENT_OPEN:
-        if (c->unsent && (events & EPOLLOUT))
+        if (c->unsent && (events & EPOLLOUT)) {
             write_unsent(c);
+        }
         if (c->state != CLIENT_LOST && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
-            if (c->ssl)
+            if (c->ssl) {
                 read_tls(c);
-            else
+            } else {
                 read_plain(c);
+            }
         }
         return;
     case CLIENT_LOST:
@@ -562,10 +586,11 @@ bool crowd_poll(crowd *crowd, int64_t until)
     bool extra = false;
 
     for (int i = 0; i < n; i++) {
-        if (events[i].data.ptr)
+        if (events[i].data.ptr) {
             on_ready(events[i].data.ptr, events[i].events);
-        else
+        } else {
             extra = true;
+        }
     }
     return extra;
 }

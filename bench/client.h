@@ -66,8 +66,8 @@ void crowd_destroy(crowd *crowd);
 void *crowd_scenario(const crowd *crowd);
 
 /*
- * Opens clients until there are `count`, a few dozen handshakes at a time, within `seconds`.
- * False, with a word on stderr, where one fails or time runs out.
+ * Opens clients until there are `count`, a few dozen handshakes at a time, within `seconds`. False,
+ * with a word on stderr, where one fails or time runs out.
  */
 bool crowd_open(crowd *crowd, unsigned count, double seconds);
 unsigned crowd_size(const crowd *crowd);

@@ -53,8 +53,9 @@ static uint8_t in[BUFFER_BYTES], out[BUFFER_BYTES];
 
 static void close_peer(peer *p)
 {
-    if (p->fd < 0)
+    if (p->fd < 0) {
         return;
+    }
     if (p->open) {
         p->previous->next = p->next;
         p->next->previous = p->previous;
@@ -76,8 +77,9 @@ static ssize_t write_some(peer *p, const uint8_t *data, size_t length)
     if (p->ssl) {
         int n = SSL_write(p->ssl, data, (int)length), error;
 
-        if (n > 0)
+        if (n > 0) {
             return n;
+        }
         error = SSL_get_error(p->ssl, n);
         return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? 0 : -1;
     } else {
@@ -103,8 +105,9 @@ static void write_bytes(peer *p, const uint8_t *data, size_t length)
     ssize_t n = p->unsent ? 0 : write_some(p, data, length);
     uint8_t *grown;
 
-    if (n == (ssize_t)length)
+    if (n == (ssize_t)length) {
         return;
+    }
     grown = n < 0 ? NULL : realloc(p->unsent, p->unsent_length + length - (size_t)n);
     if (!grown) {
         close_peer(p);
@@ -137,8 +140,9 @@ static size_t make_frame(enum ws_opcode opcode, const uint8_t *data, size_t leng
 {
     size_t header = ws_frame_header(out, opcode, true, false, length);
 
-    if (length > 0)
+    if (length > 0) {
         memcpy(out + header, data, length);
+    }
     return header + length;
 }
 
@@ -162,8 +166,10 @@ static bool keep(peer *p, const uint8_t *data, size_t length, size_t most)
 {
     uint8_t *grown;
 
-    if (p->kept_length + length > most || !(grown = realloc(p->kept, p->kept_length + length + 1)))
+    if (p->kept_length + length > most ||
+        !(grown = realloc(p->kept, p->kept_length + length + 1))) {
         return false;
+    }
     memcpy(grown + p->kept_length, data, length);
     p->kept = grown;
     p->kept_length += length;
@@ -225,10 +231,12 @@ static bool answer(peer *p, const char *request)
     char key[25] = "", accept[WS_ACCEPT_LENGTH + 1], response[256];
     int length;
 
-    if (at)
+    if (at) {
         snprintf(key, sizeof(key), "%s", at + sizeof(name) - 1);
-    if (!ws_accept_key(key, accept))
+    }
+    if (!ws_accept_key(key, accept)) {
         return false;
+    }
     length = snprintf(response, sizeof(response),
                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
@@ -251,8 +259,9 @@ static void on_request(peer *p, uint8_t *data, size_t length)
         return;
     }
     end = strstr((const char *)p->kept, "\r\n\r\n");
-    if (!end)
+    if (!end) {
         return;
+    }
     head = (size_t)(end - (const char *)p->kept) + 4;
     if (!answer(p, (const char *)p->kept)) {
         close_peer(p);
@@ -266,10 +275,11 @@ static void on_request(peer *p, uint8_t *data, size_t length)
 
 static void on_bytes(peer *p, size_t length)
 {
-    if (p->open)
+    if (p->open) {
         on_frames(p, in, length);
-    else
+    } else {
         on_request(p, in, length);
+    }
 }
 
 static void read_tls(peer *p)
@@ -282,8 +292,9 @@ static void read_tls(peer *p)
             continue;
         }
         error = SSL_get_error(p->ssl, n);
-        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
             close_peer(p);
+        }
         return;
     } while (p->fd >= 0 && SSL_has_pending(p->ssl));
 }
@@ -292,10 +303,11 @@ static void read_plain(peer *p)
 {
     ssize_t n = recv(p->fd, in, sizeof(in), 0);
 
-    if (n > 0)
+    if (n > 0) {
         on_bytes(p, (size_t)n);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         close_peer(p);
+    }
 }
 
 static void accept_peers(const peer *listener)
@@ -320,26 +332,30 @@ static void accept_peers(const peer *listener)
             SSL_set_accept_state(p->ssl);
         }
         event.data.ptr = p;
-        if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
             close_peer(p);
+        }
     }
 }
 
 static void on_ready(peer *p, uint32_t events)
 {
-    if (p->fd < 0)
+    if (p->fd < 0) {
         return; /* closed by an earlier event of this round */
+    }
     if (p->listens) {
         accept_peers(p);
         return;
     }
-    if (p->unsent && (events & EPOLLOUT))
+    if (p->unsent && (events & EPOLLOUT)) {
         write_unsent(p);
+    }
     if (p->fd >= 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
-        if (p->ssl)
+        if (p->ssl) {
             read_tls(p);
-        else
+        } else {
             read_plain(p);
+        }
     }
 }
 
@@ -367,16 +383,18 @@ static void listen_on(peer *listener, unsigned port, bool secure)
         setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         bind(listener->fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
         listen(listener->fd, BACKLOG) != 0 ||
-        epoll_ctl(epoll, EPOLL_CTL_ADD, listener->fd, &event) != 0)
+        epoll_ctl(epoll, EPOLL_CTL_ADD, listener->fd, &event) != 0) {
         fail("listening");
+    }
 }
 
 static void prepare_tls(const char *certificate, const char *key)
 {
     tls = SSL_CTX_new(TLS_server_method());
     if (!tls || SSL_CTX_use_certificate_chain_file(tls, certificate) != 1 ||
-        SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1)
+        SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1) {
         fail(certificate);
+    }
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(tls, 1);
@@ -390,8 +408,9 @@ static void run(void)
     for (;;) {
         int n = epoll_wait(epoll, events, EVENTS_PER_ROUND, -1);
 
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
             on_ready(events[i].data.ptr, events[i].events);
+        }
         while (closed) {
             peer *next = closed->next;
 
@@ -419,14 +438,15 @@ static settings read_options(int argc, char **argv)
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (c == 'p')
+        if (c == 'p') {
             s.port = (unsigned)atoi(optarg);
-        else if (c == 't')
+        } else if (c == 't') {
             s.tls_port = (unsigned)atoi(optarg);
-        else if (c == 'c')
+        } else if (c == 'c') {
             s.certificate = optarg;
-        else if (c == 'k')
+        } else if (c == 'k') {
             s.key = optarg;
+        }
     }
     if (s.port == 0 || s.port > 65535 || s.tls_port > 65535 ||
         (s.tls_port && (!s.certificate || !s.key))) {
@@ -446,8 +466,9 @@ int main(int argc, char **argv)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if ((epoll = epoll_create1(EPOLL_CLOEXEC)) < 0)
+    if ((epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
         fail("epoll");
+    }
     listen_on(&plain, s.port, false);
     if (s.tls_port) {
         prepare_tls(s.certificate, s.key);

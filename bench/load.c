@@ -56,8 +56,9 @@ static const struct {
 
 static void put_hex(char *out, uint64_t number, int digits)
 {
-    for (int i = digits - 1; i >= 0; i--, number >>= 4)
+    for (int i = digits - 1; i >= 0; i--, number >>= 4) {
         out[i] = "0123456789abcdef"[number & 15];
+    }
 }
 
 void load_message(char *out, size_t size, char kind, uint32_t client, uint64_t sequence)
@@ -74,11 +75,14 @@ bool load_message_is(const uint8_t *data, size_t length, size_t size, char kind,
     char head[LOAD_MIN_SIZE];
 
     load_message(head, sizeof(head), kind, client, sequence);
-    if (length != size || memcmp(data, head, sizeof(head)) != 0)
+    if (length != size || memcmp(data, head, sizeof(head)) != 0) {
         return false;
-    for (size_t i = sizeof(head); i < length; i++)
-        if (data[i] != 'x')
+    }
+    for (size_t i = sizeof(head); i < length; i++) {
+        if (data[i] != 'x') {
             return false;
+        }
+    }
     return true;
 }
 
@@ -93,14 +97,17 @@ static unsigned long process_ticks(long pid)
     FILE *file;
 
     snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-    if (!(file = fopen(path, "r")))
+    if (!(file = fopen(path, "r"))) {
         return 0;
-    if (fgets(line, sizeof(line), file))
+    }
+    if (fgets(line, sizeof(line), file)) {
         at = strrchr(line, ')'); /* behind the name, which may contain anything */
+    }
     fclose(file);
     if (at &&
-        sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2)
+        sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2) {
         return user + system;
+    }
     return 0;
 }
 
@@ -109,8 +116,9 @@ double load_server_cpu(const load_options *options)
     unsigned long ticks = 0;
     char *end;
 
-    for (const char *at = options->pids; at && *at; at = *end == ',' ? end + 1 : NULL)
+    for (const char *at = options->pids; at && *at; at = *end == ',' ? end + 1 : NULL) {
         ticks += process_ticks(strtol(at, &end, 10));
+    }
     return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
@@ -192,10 +200,12 @@ static void read_option(load_options *options, const char *argument)
     const size_t length = equals ? (size_t)(equals - name) : strlen(name);
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strlen(known[i].name) != length || strncmp(known[i].name, name, length) != 0)
+        if (strlen(known[i].name) != length || strncmp(known[i].name, name, length) != 0) {
             continue;
-        if ((equals == NULL) != (known[i].type == FLAG))
+        }
+        if ((equals == NULL) != (known[i].type == FLAG)) {
             fail(equals ? "it takes no value: " : "it takes a value: ", argument);
+        }
         set(options, &known[i], equals ? equals + 1 : NULL);
         return;
     }
@@ -215,12 +225,14 @@ static load_options read_options(int argc, char **argv)
                             .relay = "relay/i2c0-3b"};
 
     for (int i = 2; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0)
+        if (strncmp(argv[i], "--", 2) != 0) {
             fail("this is no option: ", argv[i]);
+        }
         read_option(&options, argv[i]);
     }
-    if (options.target.port == 0)
+    if (options.target.port == 0) {
         fail("--port is needed", "");
+    }
     return options;
 }
 
@@ -232,14 +244,17 @@ static void raise_descriptor_limit(unsigned connections)
     struct rlimit limit;
     const rlim_t wanted = (rlim_t)connections + 64;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return;
+    }
     limit.rlim_cur = wanted;
-    if (limit.rlim_max < wanted)
+    if (limit.rlim_max < wanted) {
         limit.rlim_max = wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    }
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         fprintf(stderr, "load: %lu descriptors are not allowed (ulimit -n): %s\n",
                 (unsigned long)wanted, strerror(errno));
+    }
 }
 
 int main(int argc, char **argv)

@@ -26,14 +26,16 @@ static void on_reply(client *c, const uint8_t *data, size_t length)
     echo *e = crowd_scenario(c->crowd);
     int64_t now = clock_ns();
 
-    if (!load_message_is(data, length, e->options->size, '.', c->index, c->sequence))
+    if (!load_message_is(data, length, e->options->size, '.', c->index, c->sequence)) {
         e->wrong = true;
+    }
     if (c->sent_at >= e->from && now < e->until) {
         c->replies++;
         samples_add(&e->times, now - c->sent_at);
     }
-    if (now < e->until)
+    if (now < e->until) {
         send_next(c);
+    }
 }
 
 /* `cpu`: seconds that the server has used. */
@@ -68,20 +70,25 @@ bool load_echo(const load_options *options)
     if (good) {
         e.from = clock_ns() + (int64_t)(options->warm_up * 1e9);
         e.until = e.from + (int64_t)(options->seconds * 1e9);
-        for (unsigned i = 0; i < options->connections; i++)
+        for (unsigned i = 0; i < options->connections; i++) {
             send_next(crowd_client(crowd, i));
-        while (clock_ns() < e.from)
+        }
+        while (clock_ns() < e.from) {
             crowd_poll(crowd, e.from);
+        }
         cpu = load_server_cpu(options);
-        while (clock_ns() < e.until)
+        while (clock_ns() < e.until) {
             crowd_poll(crowd, e.until);
+        }
         report(&e, crowd, load_server_cpu(options) - cpu);
-        if (e.wrong)
+        if (e.wrong) {
             fprintf(stderr, "a reply was not what had been sent\n");
+        }
         good = !e.wrong && crowd_losses(crowd) == 0;
     }
-    if (crowd)
+    if (crowd) {
         crowd_destroy(crowd);
+    }
     samples_free(&e.times);
     free(e.message);
     return good;

@@ -33,8 +33,9 @@ static void on_publication(client *c, const uint8_t *data, size_t length)
         f->joined++;
         return;
     }
-    if (c->index == f->options->connections)
+    if (c->index == f->options->connections) {
         return;
+    }
     if (c->sequence == f->sequence ||
         !load_message_is(data, length, f->options->size, '!', 0, f->sequence)) {
         f->wrong = true;
@@ -42,8 +43,9 @@ static void on_publication(client *c, const uint8_t *data, size_t length)
     }
     c->sequence = f->sequence;
     f->last = clock_ns();
-    if (f->received++ == 0)
+    if (f->received++ == 0) {
         f->first = f->last;
+    }
 }
 
 /* One publication: when it was triggered, or 0 where it did not reach everybody in time. */
@@ -58,10 +60,12 @@ static int64_t publish(crowd *crowd, fan_out *f)
     until = began + (int64_t)(f->options->patience * 1e9);
     client_send(trigger, WS_TEXT, f->message, f->options->size);
     while (f->received < f->options->connections && !f->wrong && crowd_losses(crowd) == 0 &&
-           clock_ns() < until)
+           clock_ns() < until) {
         crowd_poll(crowd, until);
-    if (f->received == f->options->connections && !f->wrong)
+    }
+    if (f->received == f->options->connections && !f->wrong) {
         return began;
+    }
     fprintf(stderr, "publication %lu reached %u of %u connections%s\n", (unsigned long)f->sequence,
             f->received, f->options->connections, f->wrong ? "; something else came" : "");
     return 0;
@@ -71,11 +75,13 @@ static void rest(crowd *crowd, int64_t nanoseconds)
 {
     const int64_t until = clock_ns() + nanoseconds;
 
-    while (clock_ns() < until)
+    while (clock_ns() < until) {
         crowd_poll(crowd, until);
+    }
 }
 
-/* An echo each: a server may send the 101 before the client is among those that publications go to.
+/*
+ * An echo each: a server may send the 101 before the client is among those that publications go to.
  */
 static bool join_all(crowd *crowd, fan_out *f)
 {
@@ -85,10 +91,12 @@ static bool join_all(crowd *crowd, fan_out *f)
         load_message(f->message, f->options->size, '.', i, 0);
         client_send(crowd_client(crowd, i), WS_TEXT, f->message, f->options->size);
     }
-    while (f->joined < crowd_size(crowd) && crowd_losses(crowd) == 0 && clock_ns() < until)
+    while (f->joined < crowd_size(crowd) && crowd_losses(crowd) == 0 && clock_ns() < until) {
         crowd_poll(crowd, until);
-    if (f->joined < crowd_size(crowd))
+    }
+    if (f->joined < crowd_size(crowd)) {
         fprintf(stderr, "%u of %u connections were answered\n", f->joined, crowd_size(crowd));
+    }
     return f->joined == crowd_size(crowd);
 }
 
@@ -99,8 +107,9 @@ static crowd *open_readers(fan_out *f, const load_options *options)
     crowd *crowd;
 
     *f = (fan_out){.options = options, .message = malloc(options->size)};
-    if (!f->message || !(crowd = crowd_create(&options->target, &events, f)))
+    if (!f->message || !(crowd = crowd_create(&options->target, &events, f))) {
         return NULL;
+    }
     if (!crowd_open(crowd, options->connections + 1, options->patience) || !join_all(crowd, f)) {
         crowd_destroy(crowd);
         return NULL;
@@ -121,8 +130,9 @@ bool load_fan_out(const load_options *options)
         int64_t began;
 
         rest(crowd, QUIET_NS);
-        if (i == 2)
+        if (i == 2) {
             cpu = load_server_cpu(options);
+        }
         began = publish(crowd, &f);
         good = began != 0;
         if (good && i >= 2) {
@@ -131,14 +141,16 @@ bool load_fan_out(const load_options *options)
         }
     }
     cpu = load_server_cpu(options) - cpu;
-    if (good)
+    if (good) {
         printf("{\"connections\":%u,\"last_ms\":%.3f,\"last_p90_ms\":%.3f,\"first_ms\":%.3f,"
                "\"cpu_ms\":%.3f}\n",
                options->connections, samples_quantile(&last, 0.5) / 1000,
                samples_quantile(&last, 0.9) / 1000, samples_quantile(&first, 0.5) / 1000,
                cpu * 1000 / options->rounds);
-    if (crowd)
+    }
+    if (crowd) {
         crowd_destroy(crowd);
+    }
     samples_free(&last);
     samples_free(&first);
     free(f.message);
@@ -161,22 +173,26 @@ static void on_answer(client *c, const uint8_t *data, size_t length)
 {
     asker *a = crowd_scenario(c->crowd);
 
-    if (!load_message_is(data, length, a->options->size, '.', 0, a->answered + 1))
+    if (!load_message_is(data, length, a->options->size, '.', 0, a->answered + 1)) {
         return; /* a publication: they come here, too */
+    }
     a->answered++;
     samples_add(&a->times, clock_ns() - a->asked_at[a->answered % ASKED_AT_ONCE]);
 }
 
-/* A request every REQUEST_NS, whether its predecessor was answered or not, and then the last
- * answers. */
+/*
+ * A request every REQUEST_NS, whether its predecessor was answered or not, and then the last
+ * answers.
+ */
 static bool ask_on(crowd *crowd, asker *a, char *message)
 {
     client *c = crowd_client(crowd, 0);
     int64_t due = clock_ns();
 
     while (!atomic_load(&a->stop) && crowd_losses(crowd) == 0) {
-        while (clock_ns() < due)
+        while (clock_ns() < due) {
             crowd_poll(crowd, due);
+        }
         due += REQUEST_NS;
         if (c->sequence - a->answered < ASKED_AT_ONCE) {
             load_message(message, a->options->size, '.', 0, ++c->sequence);
@@ -185,8 +201,9 @@ static bool ask_on(crowd *crowd, asker *a, char *message)
         }
     }
     due += (int64_t)(a->options->patience * 1e9);
-    while (a->answered < c->sequence && crowd_losses(crowd) == 0 && clock_ns() < due)
+    while (a->answered < c->sequence && crowd_losses(crowd) == 0 && clock_ns() < due) {
         crowd_poll(crowd, due);
+    }
     return a->answered == c->sequence;
 }
 
@@ -198,8 +215,9 @@ static void *run_asker(void *baton)
     crowd *crowd = message ? crowd_create(&a->options->target, &events, a) : NULL;
 
     a->good = crowd && crowd_open(crowd, 1, a->options->patience) && ask_on(crowd, a, message);
-    if (crowd)
+    if (crowd) {
         crowd_destroy(crowd);
+    }
     free(message);
     return NULL;
 }
@@ -211,8 +229,9 @@ static unsigned publish_on(crowd *crowd, fan_out *f)
     unsigned count = 0;
 
     while (clock_ns() < until) {
-        if (publish(crowd, f) == 0)
+        if (publish(crowd, f) == 0) {
             return 0;
+        }
         count++;
     }
     return count;
@@ -231,17 +250,20 @@ bool load_busy(const load_options *options)
         publications = publish_on(crowd, &f);
         atomic_store(&a.stop, true);
         pthread_join(thread, NULL);
-        if (!a.good)
+        if (!a.good) {
             fprintf(stderr, "%lu requests were answered, then none\n", (unsigned long)a.answered);
+        }
         good = publications > 0 && a.good;
     }
-    if (good)
+    if (good) {
         printf("{\"connections\":%u,\"publications\":%u,\"requests\":%zu,\"median_us\":%.2f,"
                "\"p99_us\":%.2f,\"max_us\":%.2f}\n",
                options->connections, publications, a.times.count, samples_quantile(&a.times, 0.5),
                samples_quantile(&a.times, 0.99), samples_quantile(&a.times, 1));
-    if (crowd)
+    }
+    if (crowd) {
         crowd_destroy(crowd);
+    }
     samples_free(&a.times);
     free(f.message);
     return good;

@@ -17,8 +17,9 @@ static void on_reply(client *c, const uint8_t *data, size_t length)
 {
     idle *scenario = crowd_scenario(c->crowd);
 
-    if (load_message_is(data, length, scenario->options->size, '.', c->index, 1))
+    if (load_message_is(data, length, scenario->options->size, '.', c->index, 1)) {
         scenario->replies++;
+    }
 }
 
 /* Until a line or the end comes on stdin; pings are answered meanwhile. */
@@ -27,9 +28,11 @@ static bool wait_for_word(crowd *crowd, double patience)
     const int64_t until = clock_ns() + (int64_t)(patience * 1e9);
     char line[64];
 
-    while (clock_ns() < until)
-        if (crowd_poll(crowd, until) && read(STDIN_FILENO, line, sizeof(line)) > 0)
+    while (clock_ns() < until) {
+        if (crowd_poll(crowd, until) && read(STDIN_FILENO, line, sizeof(line)) > 0) {
             return true;
+        }
+    }
     fprintf(stderr, "nobody said on stdin to go on\n");
     return false;
 }
@@ -49,9 +52,10 @@ static bool exchange(crowd *crowd, idle *scenario)
         crowd_poll(crowd, until);
     }
     free(message);
-    if (scenario->replies < crowd_size(crowd))
+    if (scenario->replies < crowd_size(crowd)) {
         fprintf(stderr, "%u of %u connections were answered\n", scenario->replies,
                 crowd_size(crowd));
+    }
     return scenario->replies == crowd_size(crowd);
 }
 
@@ -62,9 +66,10 @@ static bool open_all(crowd *crowd, const load_options *options)
     const bool good = crowd_open(crowd, options->connections, options->patience);
     const double seconds = (double)(clock_ns() - began) / 1e9;
 
-    if (good)
+    if (good) {
         printf("{\"connections\":%u,\"seconds\":%.4f,\"handshakes_per_second\":%.1f}\n",
                crowd_size(crowd), seconds, (crowd_size(crowd) - 1) / seconds);
+    }
     return good;
 }
 
@@ -85,7 +90,8 @@ bool load_idle(const load_options *options)
         printf("{\"answered\":%u}\n", scenario.replies);
         good = wait_for_word(crowd, options->patience) && crowd_losses(crowd) == 0;
     }
-    if (crowd)
+    if (crowd) {
         crowd_destroy(crowd);
+    }
     return good;
 }

@@ -45,8 +45,9 @@ static void on_message(client *c, const uint8_t *data, size_t length)
         c->sequence = 1;
         r->received++;
         r->last = clock_ns();
-        if (c->index == 0)
+        if (c->index == 0) {
             r->own = r->last;
+        }
     } else if (contains(data, length, "/error\"")) {
         fprintf(stderr, "%.*s", (int)length, data);
     }
@@ -57,19 +58,22 @@ static bool open_all(crowd *crowd, relay *r)
 {
     int64_t until;
 
-    if (!crowd_open(crowd, r->options->connections, r->options->patience))
+    if (!crowd_open(crowd, r->options->connections, r->options->patience)) {
         return false;
+    }
     until = clock_ns() + (int64_t)(r->options->patience * 1e9);
-    while (r->opened < r->options->connections && clock_ns() < until)
+    while (r->opened < r->options->connections && clock_ns() < until) {
         crowd_poll(crowd, until);
+    }
     if (r->opened < r->options->connections) {
         fprintf(stderr, "the opening of %u of %u connections was answered\n", r->opened,
                 r->options->connections);
         return false;
     }
     until = clock_ns() + SETTLING_NS;
-    while (clock_ns() < until)
+    while (clock_ns() < until) {
         crowd_poll(crowd, until);
+    }
     return true;
 }
 
@@ -82,18 +86,21 @@ static int64_t switch_once(crowd *crowd, relay *r)
 
     r->state = !r->state;
     r->received = 0;
-    for (unsigned i = 0; i < crowd_size(crowd); i++)
+    for (unsigned i = 0; i < crowd_size(crowd); i++) {
         crowd_client(crowd, i)->sequence = 0;
+    }
     snprintf(r->member, sizeof(r->member), "\"state\": %s", r->state ? "true" : "false");
     length = snprintf(request, sizeof(request), "[\"%s/set\", {\"state\": %s}]", r->options->relay,
                       r->state ? "true" : "false");
     began = clock_ns();
     until = began + (int64_t)(r->options->patience * 1e9);
     client_send(crowd_client(crowd, 0), WS_TEXT, request, (size_t)length);
-    while (r->received < crowd_size(crowd) && crowd_losses(crowd) == 0 && clock_ns() < until)
+    while (r->received < crowd_size(crowd) && crowd_losses(crowd) == 0 && clock_ns() < until) {
         crowd_poll(crowd, until);
-    if (r->received == crowd_size(crowd))
+    }
+    if (r->received == crowd_size(crowd)) {
         return began;
+    }
     fprintf(stderr, "the relay's publication reached %u of %u connections\n", r->received,
             crowd_size(crowd));
     return 0;
@@ -118,17 +125,20 @@ bool load_relay(const load_options *options)
             samples_add(&own, r.own - began - pulse);
             samples_add(&last, r.last - began - pulse);
         }
-        while (good && clock_ns() < rested)
+        while (good && clock_ns() < rested) {
             crowd_poll(crowd, rested);
+        }
     }
-    if (good)
+    if (good) {
         printf("{\"connections\":%u,\"own_ms\":%.3f,\"own_p99_ms\":%.3f,\"last_ms\":%.3f,"
                "\"pulse_ms\":%g}\n",
                crowd_size(crowd), samples_quantile(&own, 0.5) / 1000,
                samples_quantile(&own, 0.99) / 1000, samples_quantile(&last, 0.5) / 1000,
                options->pulse);
-    if (crowd)
+    }
+    if (crowd) {
         crowd_destroy(crowd);
+    }
     samples_free(&own);
     samples_free(&last);
     return good;

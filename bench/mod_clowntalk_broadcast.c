@@ -10,10 +10,10 @@
 #include <http_config.h>
 
 static clowntalk_audience *everybody; /* of the process; on the reactor's thread */
-static APR_OPTIONAL_FN_TYPE(clowntalk_send) *send_message;
-static APR_OPTIONAL_FN_TYPE(clowntalk_audience_create) *create_audience;
-static APR_OPTIONAL_FN_TYPE(clowntalk_join) *join;
-static APR_OPTIONAL_FN_TYPE(clowntalk_publish) *publish;
+static APR_OPTIONAL_FN_TYPE(clowntalk_send) * send_message;
+static APR_OPTIONAL_FN_TYPE(clowntalk_audience_create) * create_audience;
+static APR_OPTIONAL_FN_TYPE(clowntalk_join) * join;
+static APR_OPTIONAL_FN_TYPE(clowntalk_publish) * publish;
 
 static void on_open(clowntalk_session *session, void *data)
 {

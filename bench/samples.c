@@ -19,8 +19,9 @@ void samples_add(samples *list, int64_t nanoseconds)
         size_t capacity = list->capacity ? 2 * list->capacity : INITIAL_CAPACITY;
         int64_t *grown = NULL;
 
-        if (capacity <= SAMPLES_MAX)
+        if (capacity <= SAMPLES_MAX) {
             grown = realloc(list->values, capacity * sizeof(*grown));
+        }
         if (!grown) {
             list->dropped++;
             return;
@@ -42,8 +43,9 @@ double samples_quantile(samples *list, double share)
 {
     size_t rank;
 
-    if (list->count == 0)
+    if (list->count == 0) {
         return 0;
+    }
     qsort(list->values, list->count, sizeof(*list->values), compare);
     rank = (size_t)(share * (double)(list->count - 1) + 0.5);
     return (double)list->values[rank] / 1000.0;

@@ -16,7 +16,10 @@ APLOG_USE_MODULE(clowntalk);
     ap_log_error(APLOG_MARK, level, status, server, number ": " __VA_ARGS__)
 #define CT_LOG_REQUEST(request, level, status, number, ...)                                        \
     ap_log_rerror(APLOG_MARK, level, status, request, number ": " __VA_ARGS__)
-/* Of a session, which may have no conn_rec any more: `client` is "address:port", as httpd writes it. */
+/*
+ * Of a session, which may have no conn_rec any more: `client` is "address:port", as httpd writes
+ * it.
+ */
 #define CT_LOG_CLIENT(server, client, level, status, number, format, ...)                          \
     ap_log_error(APLOG_MARK, level, status, server, "[client %s] " number ": " format, client,     \
                  ##__VA_ARGS__)

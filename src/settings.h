@@ -1,6 +1,6 @@
 /*
- * What the configuration says. The directive table, the defaults and the merge rules are in mod_clowntalk.c;
- * docs/directives.md explains each for administrators.
+ * What the configuration says. The directive table, the defaults and the merge rules are in
+ * mod_clowntalk.c; docs/directives.md explains each for administrators.
  */
 #ifndef CT_SETTINGS_H
 #define CT_SETTINGS_H
@@ -28,18 +28,18 @@ typedef struct ct_origins {
 
 /* Per directory. A negative number is one that was not set. */
 typedef struct ct_dir_settings {
-    const char *handler;      /* NULL: not set */
+    const char *handler; /* NULL: not set */
     ct_permission control;
     ct_permission raw_i2c;
     ct_origins origins;
-    int require_opening;      /* flag */
-    apr_int64_t max_message;  /* bytes */
-    double rate;              /* requests per second */
-    int burst;                /* requests */
-    apr_int64_t backlog;      /* bytes */
-    int ping;                 /* seconds, 0: none */
-    int max_age;              /* seconds, 0: no end */
-    int deflate;              /* flag */
+    int require_opening;     /* flag */
+    apr_int64_t max_message; /* bytes */
+    double rate;             /* requests per second */
+    int burst;               /* requests */
+    apr_int64_t backlog;     /* bytes */
+    int ping;                /* seconds, 0: none */
+    int max_age;             /* seconds, 0: no end */
+    int deflate;             /* flag */
 } ct_dir_settings;
 
 /* The settings that hold for a request, each with its default where it was not set. */
@@ -57,13 +57,15 @@ typedef struct ct_node {
     double rescan;                 /* seconds between looks for new devices, 0: never */
 } ct_node;
 
-/* What the whole server shares: one hub, its nodes. Lives in pconf; the same for all virtual hosts. */
+/*
+ * What the whole server shares: one hub, its nodes. Lives in pconf; the same for all virtual hosts.
+ */
 typedef struct ct_house {
-    apr_array_header_t *nodes;  /* of ct_node *; the first is nodes/bridge/0 */
-    ct_node *current;           /* that directives describe while the configuration is read */
-    const char *hub_socket;     /* NULL: not set */
-    const char *state_dir;      /* NULL: not set */
-    int max_connections;        /* 0: no limit */
+    apr_array_header_t *nodes; /* of ct_node *; the first is nodes/bridge/0 */
+    ct_node *current;          /* that directives describe while the configuration is read */
+    const char *hub_socket;    /* NULL: not set */
+    const char *state_dir;     /* NULL: not set */
+    int max_connections;       /* 0: no limit */
 } ct_house;
 
 /* The house of the running configuration. */

@@ -64,8 +64,9 @@ typedef struct settings {
 
 static void put(bridge *bridge, const char *text, size_t length)
 {
-    if (!bridge->broken)
+    if (!bridge->broken) {
         talk_text_add(&bridge->output, text, length);
+    }
 }
 
 static size_t unwritten(const bridge *bridge)
@@ -80,10 +81,12 @@ static void write_some(bridge *bridge)
     ssize_t written = write(STDOUT_FILENO, bridge->output.data + bridge->written,
                             length < PIPE_BUF ? length : PIPE_BUF);
 
-    if (written < 0 && errno != EINTR && errno != EAGAIN)
+    if (written < 0 && errno != EINTR && errno != EAGAIN) {
         bridge->broken = true;
-    if (written > 0)
+    }
+    if (written > 0) {
         bridge->written += (size_t)written;
+    }
     if (bridge->written == bridge->output.length || bridge->broken) {
         talk_text_clear(&bridge->output);
         bridge->written = 0;
@@ -95,10 +98,12 @@ static void on_reply(void *baton, uint64_t asker, const char *line, size_t lengt
     bridge *bridge = baton;
 
     put(bridge, line, length);
-    if (asker == bridge->opening)
+    if (asker == bridge->opening) {
         bridge->initialized = true;
-    if (last)
+    }
+    if (last) {
         bridge->answered++;
+    }
 }
 
 static void on_publish(void *baton, const char *node, uint64_t except, const char *line,
@@ -107,8 +112,9 @@ static void on_publish(void *baton, const char *node, uint64_t except, const cha
     bridge *bridge = baton;
 
     (void)node;
-    if ((bridge->furious || bridge->initialized) && !except && unwritten(bridge) < OUTPUT_LIMIT)
+    if ((bridge->furious || bridge->initialized) && !except && unwritten(bridge) < OUTPUT_LIMIT) {
         put(bridge, line, length);
+    }
 }
 
 static void on_log(void *baton, hub_level level, int code, const char *text)
@@ -163,8 +169,9 @@ static void end_line(bridge *bridge)
         const talk_message nothing = {0};
         refuse(bridge, &nothing, TALK_MALFORMED, "the message is longer than 65536 bytes");
     } else {
-        while (talk_next_line(&at, end, &line, &length))
+        while (talk_next_line(&at, end, &line, &length)) {
             take_line(bridge, line, length);
+        }
     }
     bridge->length = 0;
     bridge->skips = false;
@@ -175,13 +182,15 @@ static void read_some(bridge *bridge)
     char bytes[16384];
     ssize_t length = read(STDIN_FILENO, bytes, sizeof(bytes));
 
-    if (length < 0 && (errno == EINTR || errno == EAGAIN))
+    if (length < 0 && (errno == EINTR || errno == EAGAIN)) {
         return;
+    }
     for (ssize_t i = 0; i < length; i++) {
-        if (bytes[i] == '\n')
+        if (bytes[i] == '\n') {
             end_line(bridge);
-        else if (bridge->length <= HUB_MAX_LINE && !bridge->skips)
+        } else if (bridge->length <= HUB_MAX_LINE && !bridge->skips) {
             bridge->line[bridge->length++] = bytes[i];
+        }
         if (bridge->length > HUB_MAX_LINE) {
             bridge->length = 0;
             bridge->skips = true;
@@ -201,7 +210,8 @@ static bool is_finished(const bridge *bridge)
            (bridge->ended && bridge->asked == bridge->answered && !unwritten(bridge));
 }
 
-/* Runs until standard input has ended and everything is answered, nobody reads, or a signal comes.
+/*
+ * Runs until standard input has ended and everything is answered, nobody reads, or a signal comes.
  */
 static void run(bridge *bridge, int signals)
 {
@@ -215,18 +225,23 @@ static void run(bridge *bridge, int signals)
             {.fd = STDOUT_FILENO, .events = unwritten(bridge) ? POLLOUT : 0},
         };
 
-        if (poll(fds, 4, -1) < 0 && errno != EINTR)
+        if (poll(fds, 4, -1) < 0 && errno != EINTR) {
             return;
-        if (fds[0].revents)
+        }
+        if (fds[0].revents) {
             return;
-        if (fds[1].revents)
+        }
+        if (fds[1].revents) {
             hub_dispatch(bridge->hub);
-        if (fds[2].revents)
+        }
+        if (fds[2].revents) {
             read_some(bridge);
-        if (fds[3].revents & (POLLERR | POLLNVAL))
+        }
+        if (fds[3].revents & (POLLERR | POLLNVAL)) {
             bridge->broken = true;
-        else if (fds[3].revents & POLLOUT)
+        } else if (fds[3].revents & POLLOUT) {
             write_some(bridge);
+        }
     }
 }
 
@@ -235,8 +250,9 @@ static void flush(bridge *bridge)
 {
     struct pollfd writable = {.fd = STDOUT_FILENO, .events = POLLOUT};
 
-    while (unwritten(bridge) && poll(&writable, 1, 1000) > 0 && !(writable.revents & POLLERR))
+    while (unwritten(bridge) && poll(&writable, 1, 1000) > 0 && !(writable.revents & POLLERR)) {
         write_some(bridge);
+    }
 }
 
 /* ---- the command line ---- */
@@ -282,17 +298,22 @@ static int add_bus(settings *settings, char *argument)
     hub_bus_config *bus = &settings->buses[settings->node.n_buses];
     char why[512], *end;
 
-    if (settings->node.n_buses == MAX_OPTIONS)
+    if (settings->node.n_buses == MAX_OPTIONS) {
         return wrong("bus", "too many of them");
+    }
     bus->label = (int)strtol(argument, &end, 10);
-    if (end == argument || *end != '=')
+    if (end == argument || *end != '=') {
         return wrong("bus", "must be LABEL=DEVICE, such as 0=/dev/i2c-1 or 0=sim");
+    }
     bus->device = end + 1;
-    if (hub_check_bus(bus, why, sizeof(why)))
+    if (hub_check_bus(bus, why, sizeof(why))) {
         return wrong("bus", why);
-    for (size_t i = 0; i < settings->node.n_buses; i++)
-        if (settings->buses[i].label == bus->label)
+    }
+    for (size_t i = 0; i < settings->node.n_buses; i++) {
+        if (settings->buses[i].label == bus->label) {
             return wrong("bus", "each must have a label of its own");
+        }
+    }
     settings->node.n_buses++;
     return 0;
 }
@@ -304,11 +325,14 @@ static int add_device(settings *settings, char *argument)
     char why[512], *rest = argument, *word;
     size_t n = 0, first_option;
 
-    if (!words)
+    if (!words) {
         abort();
-    while ((word = strsep(&rest, " \t")))
-        if (*word && n < MAX_WORDS)
+    }
+    while ((word = strsep(&rest, " \t"))) {
+        if (*word && n < MAX_WORDS) {
             words[n++] = word;
+        }
+    }
     if (!n || settings->node.n_devices == MAX_OPTIONS) {
         free(words);
         return wrong("device",
@@ -326,10 +350,12 @@ static int add_interval(settings *settings, char *argument)
     hub_interval_config *interval = &settings->intervals[settings->node.n_intervals];
     char *value = strchr(argument, '='), why[512];
 
-    if (settings->node.n_intervals == MAX_OPTIONS)
+    if (settings->node.n_intervals == MAX_OPTIONS) {
         return wrong("interval", "too many of them");
-    if (!value || !read_seconds(value + 1, &interval->seconds))
+    }
+    if (!value || !read_seconds(value + 1, &interval->seconds)) {
         return wrong("interval", "must be TYPE=SECONDS, such as thermometer=5");
+    }
     *value = 0;
     interval->type = argument;
     settings->node.n_intervals++;
@@ -400,9 +426,11 @@ static int read_command_line(settings *settings, int argc, char **argv)
     };
     int option, status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if ((status = take_option(settings, option, optarg)))
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if ((status = take_option(settings, option, optarg))) {
             return status;
+        }
+    }
     if (optind < argc) {
         fprintf(stderr, "clowntalk-bridge: '%s' is no option; try --help\n", argv[optind]);
         return EXIT_FAILURE;
@@ -426,8 +454,9 @@ static int catch_signals(void)
 static void free_settings(settings *settings)
 {
     /* `options` points behind the topic and the driver in the array of words. */
-    for (size_t i = 0; i < settings->node.n_devices; i++)
+    for (size_t i = 0; i < settings->node.n_devices; i++) {
         free((void *)(settings->devices[i].options - (settings->devices[i].driver ? 2 : 1)));
+    }
     free(settings);
 }
 
@@ -437,8 +466,9 @@ static int serve(settings *settings)
     hub_output output = {on_reply, on_publish, on_log, bridge};
     int signals = catch_signals();
 
-    if (!bridge || signals < 0)
+    if (!bridge || signals < 0) {
         return EXIT_FAILURE;
+    }
     bridge->node = settings->node.name;
     bridge->furious = settings->furious;
     bridge->hub = hub_create(&settings->config, &output);
@@ -461,8 +491,9 @@ int main(int argc, char **argv)
     settings *settings = calloc(1, sizeof(*settings));
     int status;
 
-    if (!settings)
+    if (!settings) {
         return EXIT_FAILURE;
+    }
     settings->node = (hub_node_config){.name = DEFAULT_NODE, .rescan = DEFAULT_RESCAN};
     settings->node.buses = settings->buses;
     settings->node.devices = settings->devices;
@@ -475,8 +506,9 @@ int main(int argc, char **argv)
         .reason_for_reset = "power-on",
     };
     status = read_command_line(settings, argc, argv);
-    if (!status)
+    if (!status) {
         status = serve(settings);
+    }
     free_settings(settings);
     return status;
 }

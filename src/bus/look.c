@@ -24,12 +24,15 @@ static site *add_site(worker *worker, uint8_t address)
 {
     site *grown;
 
-    for (size_t i = 0; i < worker->n_sites; i++)
-        if (worker->sites[i].address == address)
+    for (size_t i = 0; i < worker->n_sites; i++) {
+        if (worker->sites[i].address == address) {
             return &worker->sites[i];
+        }
+    }
     grown = realloc(worker->sites, (worker->n_sites + 1) * sizeof(*grown));
-    if (!grown)
+    if (!grown) {
         abort();
+    }
     worker->sites = grown;
     grown += worker->n_sites++;
     *grown = (site){.address = address, .look_at = HUB_NEVER};
@@ -38,26 +41,33 @@ static site *add_site(worker *worker, uint8_t address)
 
 static void add_driver(site *site, const device_driver *driver)
 {
-    for (size_t i = 0; i < site->n_drivers; i++)
-        if (site->drivers[i] == driver)
+    for (size_t i = 0; i < site->n_drivers; i++) {
+        if (site->drivers[i] == driver) {
             return;
-    if (site->n_drivers < SITE_MAX_DRIVERS)
+        }
+    }
+    if (site->n_drivers < SITE_MAX_DRIVERS) {
         site->drivers[site->n_drivers++] = driver;
+    }
 }
 
 static const worker_pin *pin_of(const worker *worker, uint8_t address)
 {
-    for (size_t i = 0; i < worker->config.n_pins; i++)
-        if (worker->config.pins[i].address == address)
+    for (size_t i = 0; i < worker->config.n_pins; i++) {
+        if (worker->config.pins[i].address == address) {
             return &worker->config.pins[i];
+        }
+    }
     return NULL;
 }
 
 static bool may_be_relay(const site *site)
 {
-    for (size_t i = 0; i < site->n_drivers; i++)
-        if (site->drivers[i]->relay)
+    for (size_t i = 0; i < site->n_drivers; i++) {
+        if (site->drivers[i]->relay) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -66,23 +76,30 @@ static int by_urgency(const void *left, const void *right)
 {
     const site *a = left, *b = right;
 
-    if (may_be_relay(a) != may_be_relay(b))
+    if (may_be_relay(a) != may_be_relay(b)) {
         return may_be_relay(a) ? -1 : 1;
+    }
     return (int)a->address - (int)b->address;
 }
 
 void sites_create(worker *worker)
 {
-    for (const device_driver *const *driver = device_drivers; *driver; driver++)
-        for (const uint8_t *address = (*driver)->addresses; address && *address; address++)
-            if (!pin_of(worker, *address))
+    for (const device_driver *const *driver = device_drivers; *driver; driver++) {
+        for (const uint8_t *address = (*driver)->addresses; address && *address; address++) {
+            if (!pin_of(worker, *address)) {
                 add_driver(add_site(worker, *address), *driver);
-    for (size_t i = 0; i < worker->config.n_pins; i++)
-        if (worker->config.pins[i].driver)
+            }
+        }
+    }
+    for (size_t i = 0; i < worker->config.n_pins; i++) {
+        if (worker->config.pins[i].driver) {
             add_driver(add_site(worker, worker->config.pins[i].address),
                        worker->config.pins[i].driver);
-    if (worker->n_sites)
+        }
+    }
+    if (worker->n_sites) {
         qsort(worker->sites, worker->n_sites, sizeof(*worker->sites), by_urgency);
+    }
 }
 
 void sites_reset(worker *worker)
@@ -100,11 +117,12 @@ site *sites_next(worker *worker, int64_t *due)
     site *next = NULL;
 
     *due = HUB_NEVER;
-    for (size_t i = 0; i < worker->n_sites; i++)
+    for (size_t i = 0; i < worker->n_sites; i++) {
         if (worker->sites[i].state == SITE_ABSENT && worker->sites[i].look_at < *due) {
             next = &worker->sites[i];
             *due = next->look_at;
         }
+    }
     return next;
 }
 
@@ -142,20 +160,26 @@ static void create_units(worker *worker, site *site, const device_driver *driver
     site->quick_looks = 0;
     for (size_t i = 0; i < worker->config.n_pins; i++) {
         const worker_pin *pin = &worker->config.pins[i];
-        if (pin->address != site->address)
+        if (pin->address != site->address) {
             continue;
-        if (pin->channel >= 0 || channels <= 1)
+        }
+        if (pin->channel >= 0 || channels <= 1) {
             unit_create(worker, site, driver, pin->channel, pin->options);
+        }
         for (unsigned channel = 0; pin->channel < 0 && channels > 1 && channel < channels;
-             channel++)
+             channel++) {
             unit_create(worker, site, driver, (int)channel, pin->options);
+        }
     }
-    if (pin_of(worker, site->address))
+    if (pin_of(worker, site->address)) {
         return;
-    if (channels <= 1)
+    }
+    if (channels <= 1) {
         unit_create(worker, site, driver, -1, NULL);
-    for (unsigned channel = 0; channels > 1 && channel < channels; channel++)
+    }
+    for (unsigned channel = 0; channels > 1 && channel < channels; channel++) {
         unit_create(worker, site, driver, (int)channel, NULL);
+    }
 }
 
 void site_look(worker *worker, site *site)
@@ -176,14 +200,16 @@ void site_look(worker *worker, site *site)
             return;
         }
         if (error == -ENODEV && why[0]) {
-            if (!first_why[0])
+            if (!first_why[0]) {
                 memcpy(first_why, why, sizeof(why));
+            }
             worker_outcome(worker, 0);
             continue;
         }
         worker_outcome(worker, error);
-        if (error == -ENODEV || error == -EBUSY || error == -ETIMEDOUT)
+        if (error == -ENODEV || error == -EBUSY || error == -ETIMEDOUT) {
             break;
+        }
     }
     if (error == -EBUSY && !site->held_logged) {
         site->held_logged = true;

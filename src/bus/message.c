@@ -10,8 +10,9 @@ message *message_new(message_type type, size_t length)
 {
     /* One byte more, so that text in `data` is always ended. */
     message *made = calloc(1, sizeof(*made) + length + 1);
-    if (!made)
+    if (!made) {
         abort();
+    }
     made->type = type;
     made->length = length;
     made->deadline = HUB_NEVER;
@@ -40,12 +41,14 @@ void queue_destroy(queue *queue)
 {
     message *left;
 
-    while ((left = queue_take(queue)))
+    while ((left = queue_take(queue))) {
         message_free(left);
+    }
     pthread_cond_destroy(&queue->cond);
     pthread_mutex_destroy(&queue->mutex);
-    if (queue->fd >= 0)
+    if (queue->fd >= 0) {
         close(queue->fd);
+    }
 }
 
 void queue_push(queue *queue, message *message)
@@ -55,15 +58,17 @@ void queue_push(queue *queue, message *message)
     message->next = NULL;
     pthread_mutex_lock(&queue->mutex);
     was_empty = !queue->head;
-    if (was_empty)
+    if (was_empty) {
         queue->head = message;
-    else
+    } else {
         queue->tail->next = message;
+    }
     queue->tail = message;
     queue->length++;
     if (was_empty) {
-        if (queue->fd >= 0)
+        if (queue->fd >= 0) {
             eventfd_write(queue->fd, 1);
+        }
         pthread_cond_signal(&queue->cond);
     }
     pthread_mutex_unlock(&queue->mutex);
@@ -103,8 +108,9 @@ void queue_wait(queue *queue, int64_t microseconds)
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     /* An hour at most: more would only risk an overflow, and an early return is harmless. */
-    if (microseconds > INT64_C(3600000000))
+    if (microseconds > INT64_C(3600000000)) {
         microseconds = INT64_C(3600000000);
+    }
     if (microseconds > 0) {
         int64_t nanoseconds = until.tv_nsec + microseconds % 1000000 * 1000;
         until.tv_sec += microseconds / 1000000 + nanoseconds / 1000000000;

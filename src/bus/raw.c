@@ -19,12 +19,14 @@ static void finish(worker *worker, message *result)
     message *request = worker->raw;
 
     worker->raw = request->next;
-    if (!worker->raw)
+    if (!worker->raw) {
         worker->raw_end = &worker->raw;
+    }
     result->type = MESSAGE_RESULT;
     worker_send(worker, result);
-    if (result != request)
+    if (result != request) {
         message_free(request);
+    }
 }
 
 static void scan_step(worker *worker, message *scan)
@@ -33,21 +35,24 @@ static void scan_step(worker *worker, message *scan)
     int error = 0;
 
     /* A driver's own chips are not disturbed: that they are there is known. */
-    if (!unit_by_address(worker, address))
+    if (!unit_by_address(worker, address)) {
         error = worker_is_quiet(worker) ? -ETIMEDOUT
                                         : worker_outcome(worker, i2c_probe(worker->bus, address));
+    }
     if (error == -ETIMEDOUT || error == -ENODEV || error == -EOPNOTSUPP) {
         scan->error = error;
         finish(worker, scan);
         return;
     }
     /* Who is held by a kernel driver answers, too. */
-    if (error >= 0 || error == -EBUSY)
+    if (error >= 0 || error == -EBUSY) {
         scan->data[scan->length++] = address;
+    }
     scan->transfer.address = address;
     scan->time = worker_now(worker);
-    if (address == I2C_LAST_ADDRESS)
+    if (address == I2C_LAST_ADDRESS) {
         finish(worker, scan);
+    }
 }
 
 static void transfer(worker *worker, message *request)

@@ -11,8 +11,8 @@
 
 /*
  * A device that fails is identified and configured again after these pauses. The third failure in a
- * row, within a second, makes its value null; after five seconds it leaves the list (look.c
- * goes on looking for it).
+ * row, within a second, makes its value null; after five seconds it leaves the list (look.c goes on
+ * looking for it).
  */
 static const int64_t retry_after[] = {250000, 500000, 1000000};
 #define RETRIES             (sizeof(retry_after) / sizeof(retry_after[0]))
@@ -40,8 +40,9 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     char text[24];
     int error;
 
-    if (!made || !(made->device.state = calloc(1, driver->state_size ? driver->state_size : 1)))
+    if (!made || !(made->device.state = calloc(1, driver->state_size ? driver->state_size : 1))) {
         abort();
+    }
     made->id = ++worker->last_unit;
     made->site = site;
     made->device.driver = driver;
@@ -51,8 +52,9 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     made->device.air_pressure = worker->air_pressure;
     made->slot = made->pulse_end = HUB_NEVER;
     made->requests_end = &made->requests;
-    if (driver->display && !(made->shown = calloc(1, unit_frame_size(made))))
+    if (driver->display && !(made->shown = calloc(1, unit_frame_size(made)))) {
         abort();
+    }
     talk_address_format(&address, text);
     snprintf(made->name, sizeof(made->name), "%s/%s", driver->type, text);
     for (; options && *options && driver->option; options++) {
@@ -61,8 +63,9 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
         snprintf(name, sizeof(name), "%.*s", value ? (int)(value - *options) : 63, *options);
         driver->option(made->device.state, name, value ? value + 1 : "");
     }
-    while (*end)
+    while (*end) {
         end = &(*end)->next;
+    }
     *end = made;
     unit_enter(worker, made, UNIT_START);
     if ((error = unit_recover(worker, made)) < 0) {
@@ -77,8 +80,9 @@ void unit_answer(worker *worker, unit *unit, int error)
     message *request = unit->requests;
 
     unit->requests = request->next;
-    if (!unit->requests)
+    if (!unit->requests) {
         unit->requests_end = &unit->requests;
+    }
     if (!request->serial) {
         message_free(request);
         return;
@@ -92,8 +96,9 @@ void unit_answer(worker *worker, unit *unit, int error)
 static void answer_all(worker *worker, unit *unit, int error)
 {
     while (unit->requests) {
-        if (unit->requests->type == MESSAGE_SWITCH)
+        if (unit->requests->type == MESSAGE_SWITCH) {
             unit->requests->relay.attempted = false;
+        }
         unit_answer(worker, unit, error);
     }
 }
@@ -107,8 +112,9 @@ void unit_free(worker *worker, unit *unit)
 {
     struct unit **at = &worker->units;
 
-    while (*at != unit)
+    while (*at != unit) {
         at = &(*at)->next;
+    }
     *at = unit->next;
     while (unit->requests) {
         message *next = unit->requests->next;
@@ -124,17 +130,20 @@ unit *unit_by_id(worker *worker, uint32_t id)
 {
     unit *unit = worker->units;
 
-    while (unit && unit->id != id)
+    while (unit && unit->id != id) {
         unit = unit->next;
+    }
     return unit;
 }
 
 unit *unit_by_address(worker *worker, uint8_t address)
 {
-    for (unit *unit = worker->units; unit; unit = unit->next)
+    for (unit *unit = worker->units; unit; unit = unit->next) {
         if (unit->device.address == address ||
-            (address && unit->device.driver->companion == address))
+            (address && unit->device.driver->companion == address)) {
             return unit;
+        }
+    }
     return NULL;
 }
 
@@ -152,16 +161,18 @@ static void remove_unit(worker *worker, unit *unit)
     site *site = unit->site;
 
     unit_free(worker, unit);
-    if (!unit_by_address(worker, site->address))
+    if (!unit_by_address(worker, site->address)) {
         site_left(worker, site);
+    }
 }
 
 static void not_started(worker *worker, unit *unit, int error)
 {
-    if (!unit->site->unstarted_logged)
+    if (!unit->site->unstarted_logged) {
         worker_log(worker, HUB_WARNING, CT_DEVICE_NOT_STARTED,
                    "%s: a %s was identified, but it could not be configured: %s", unit->name,
                    unit->device.driver->name, strerrordesc_np(-error));
+    }
     unit->site->unstarted_logged = true;
     answer_all(worker, unit, error);
     remove_unit(worker, unit);
@@ -169,8 +180,9 @@ static void not_started(worker *worker, unit *unit, int error)
 
 static void give_up(worker *worker, unit *unit, int error)
 {
-    if (unit->given_up)
+    if (unit->given_up) {
         return;
+    }
     unit->given_up = true;
     worker_log(worker, HUB_WARNING, CT_DEVICE_FAILED, "%s does not answer any more: %s", unit->name,
                strerrordesc_np(-error));
@@ -192,25 +204,29 @@ static void lose(worker *worker, unit *unit, int error)
 
 void units_lose(worker *worker)
 {
-    while (worker->units)
+    while (worker->units) {
         lose(worker, worker->units, -ENODEV);
+    }
 }
 
 void unit_fail(worker *worker, unit *unit, int error)
 {
     int64_t now = worker_now(worker);
 
-    if (!worker->bus)
+    if (!worker->bus) {
         return; /* the bus itself is gone, and every device with it: units_lose() */
+    }
     if (!unit->announced) {
         not_started(worker, unit, error);
         return;
     }
-    if (unit->failures++ == 0)
+    if (unit->failures++ == 0) {
         unit->failed_since = now;
+    }
     answer_all(worker, unit, error);
-    if (unit->failures >= FAILURES_UNTIL_NULL)
+    if (unit->failures >= FAILURES_UNTIL_NULL) {
         give_up(worker, unit, error);
+    }
     if (now - unit->failed_since >= LEAVES_AFTER) {
         lose(worker, unit, error);
         return;
@@ -226,8 +242,9 @@ void unit_succeeded(worker *worker, unit *unit)
     if (unit->given_up) {
         worker_log(worker, HUB_INFO, CT_DEVICE_RECOVERED, "%s answers again", unit->name);
         unit->given_up = false;
-        if (!unit->device.driver->sensor)
+        if (!unit->device.driver->sensor) {
             unit_tell(worker, unit, MESSAGE_RECOVERED);
+        }
     }
 }
 
@@ -255,12 +272,14 @@ static void restarted(worker *worker, unit *unit)
 {
     unit_compare_state(worker, unit);
     /* A display is blank now, be it noticed or not. */
-    if (unit->device.driver->display && !unit->given_up)
+    if (unit->device.driver->display && !unit->given_up) {
         unit_tell(worker, unit, MESSAGE_RECOVERED);
-    if (unit->device.driver->sensor && (unit->interval || unit->given_up))
+    }
+    if (unit->device.driver->sensor && (unit->interval || unit->given_up)) {
         unit->slot = worker_now(worker);
-    else
+    } else {
         unit_succeeded(worker, unit);
+    }
 }
 
 static void started(worker *worker, unit *unit)
@@ -296,10 +315,11 @@ static void configure(worker *worker, unit *unit)
     const device_driver *driver = unit->device.driver;
     device_step step = 0;
 
-    if (unit->phase == UNIT_CLEAR)
+    if (unit->phase == UNIT_CLEAR) {
         step = driver->display->init(&unit->device, unit->step);
-    else if (driver->start)
+    } else if (driver->start) {
         step = driver->start(&unit->device, unit->step);
+    }
     worker_outcome(worker, step < 0 ? (int)step : 0);
     if (step < 0) {
         unit_fail(worker, unit, (int)step);
@@ -307,8 +327,9 @@ static void configure(worker *worker, unit *unit)
     }
     unit->step++;
     unit->due = worker_now(worker) + step;
-    if (step > 0)
+    if (step > 0) {
         return;
+    }
     if (unit->phase == UNIT_START && driver->display) {
         unit_enter(worker, unit, UNIT_CLEAR);
         return;
@@ -329,8 +350,9 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int64_t request_due(const unit *unit)
 {
-    if (!unit->requests)
+    if (!unit->requests) {
         return HUB_NEVER;
+    }
     return unit->requests->type == MESSAGE_SWITCH ? unit_click_at(unit, unit->requests->time)
                                                   : unit->requests->time;
 }
@@ -364,12 +386,13 @@ static void check_presence(worker *worker, unit *unit)
         return;
     }
     error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
-    if (error == -ENODEV && why[0])
+    if (error == -ENODEV && why[0]) {
         lose(worker, unit, error);
-    else if (worker_outcome(worker, error) < 0)
+    } else if (worker_outcome(worker, error) < 0) {
         unit_fail(worker, unit, error);
-    else
+    } else {
         unit_succeeded(worker, unit);
+    }
 }
 
 static void serve(worker *worker, unit *unit)
@@ -448,8 +471,9 @@ static void set_interval(worker *worker, unit *unit, int64_t interval, int64_t f
 {
     unit->interval = interval;
     /* A failed sensor is measured as soon as it answers again. */
-    if (!unit->failures)
+    if (!unit->failures) {
         unit->slot = interval ? worker_now(worker) + first : HUB_NEVER;
+    }
 }
 
 void unit_take(worker *worker, unit *unit, message *message)
@@ -457,8 +481,9 @@ void unit_take(worker *worker, unit *unit, message *message)
     switch (message->type) {
     case MESSAGE_ADOPT:
         set_interval(worker, unit, message->adopt.interval, 0);
-        if (message->adopt.pulse != HUB_NEVER)
+        if (message->adopt.pulse != HUB_NEVER) {
             unit->pulse_end = worker_now(worker) + message->adopt.pulse;
+        }
         message_free(message);
         break;
     case MESSAGE_INTERVAL:

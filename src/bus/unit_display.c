@@ -30,8 +30,9 @@ void unit_draw(worker *worker, unit *unit)
 
     while (page < display->pages && (unit->certain >> page & 1) &&
            memcmp(wanted + page * display->columns, unit->shown + page * display->columns,
-                  display->columns) == 0)
+                  display->columns) == 0) {
         page++;
+    }
     if (page == display->pages) {
         unit_enter(worker, unit, UNIT_IDLE);
         unit_answer(worker, unit, 0);

@@ -9,8 +9,9 @@ int unit_recover(worker *worker, unit *unit)
     const relay_ops *relay = unit->device.driver->relay;
     int error = 0;
 
-    if (relay && relay->recover)
+    if (relay && relay->recover) {
         error = worker_outcome(worker, relay->recover(&unit->device));
+    }
     /* A click may have been under way when the last owner died. */
     unit->clicked = worker_now(worker);
     return error;
@@ -20,8 +21,9 @@ bool unit_read_state(worker *worker, unit *unit)
 {
     const relay_ops *relay = unit->device.driver->relay;
 
-    if (!relay || !relay->get || relay->get(&unit->device, &unit->state) < 0)
+    if (!relay || !relay->get || relay->get(&unit->device, &unit->state) < 0) {
         return false;
+    }
     worker_outcome(worker, 0);
     return true;
 }
@@ -31,8 +33,9 @@ bool unit_compare_state(worker *worker, unit *unit)
     bool before = unit->state, known = unit->state_known;
     message *moved;
 
-    if (!unit_read_state(worker, unit))
+    if (!unit_read_state(worker, unit)) {
         return false;
+    }
     unit->state_known = true;
     if (known && before != unit->state) {
         moved = message_new(MESSAGE_STATE, 0);
@@ -62,10 +65,12 @@ static int move(worker *worker, unit *unit, bool on, bool *attempted)
     int error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
 
     *attempted = false;
-    if (error < 0)
+    if (error < 0) {
         return worker_outcome(worker, error == -ENODEV && why[0] ? -ENXIO : error);
-    if (relay->get && relay->get(&unit->device, &is) == 0 && is == on)
+    }
+    if (relay->get && relay->get(&unit->device, &is) == 0 && is == on) {
         return 0;
+    }
     *attempted = true;
     unit->clicked = worker_now(worker);
     error = worker_outcome(worker, relay->set(&unit->device, on));
@@ -119,6 +124,7 @@ void unit_report_state(worker *worker, unit *unit)
 
     unit->requests->relay.on = on;
     unit_answer(worker, unit, error);
-    if (error < 0 && error != -EOPNOTSUPP)
+    if (error < 0 && error != -EOPNOTSUPP) {
         unit_fail(worker, unit, error);
+    }
 }

@@ -19,10 +19,11 @@ static void measured(worker *worker, unit *unit)
             worker_send(worker, sample);
         }
         /* Fixed rate: slots count from each other, not from now, and missed ones are left out. */
-        if (unit->interval)
+        if (unit->interval) {
             unit->slot += ((now - unit->slot) / unit->interval + 1) * unit->interval;
-        else
+        } else {
             unit->slot = HUB_NEVER;
+        }
     }
     if (unit->requests && unit->requests->type == MESSAGE_MEASURE) {
         memcpy(unit->requests->values, unit->values, sizeof(unit->requests->values));
@@ -36,8 +37,9 @@ void unit_measure(worker *worker, unit *unit)
     device_step step;
 
     /* A driver may have one value before the other. */
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES && unit->step == 0; i++)
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES && unit->step == 0; i++) {
         unit->values[i] = NAN;
+    }
     step = unit->device.driver->sensor->measure(&unit->device, unit->step, unit->values);
     worker_outcome(worker, step < 0 ? (int)step : 0);
     if (step < 0) {

@@ -34,8 +34,9 @@ worker *worker_create(const worker_config *config)
 {
     worker *made = calloc(1, sizeof(*made));
 
-    if (!made)
+    if (!made) {
         return NULL;
+    }
     made->config = *config;
     made->raw_end = &made->raw;
     made->air_pressure = NAN;
@@ -51,12 +52,16 @@ static void *thread_main(void *data)
 {
     worker *worker = data;
 
-    /* The kernel may let a sleep take 50 µs longer, to save power; pulses are to be as long as they are asked to be. */
+    /*
+     * The kernel may let a sleep take 50 µs longer, to save power; pulses are to be as long as they
+     * are asked to be.
+     */
     prctl(PR_SET_TIMERSLACK, 1UL);
     while (true) {
         int64_t due = worker_run(worker);
-        if (worker->stopping)
+        if (worker->stopping) {
             return NULL;
+        }
         queue_wait(&worker->inbox, due == HUB_NEVER ? due : due - worker_now(worker));
     }
 }
@@ -79,20 +84,23 @@ void worker_stop(worker *worker, bool end_pulses)
 
     stop->end_pulses = end_pulses;
     worker_post(worker, stop);
-    if (worker->threaded)
+    if (worker->threaded) {
         pthread_join(worker->thread, NULL);
-    else
+    } else {
         worker_run(worker);
+    }
     worker->threaded = false;
-    if (worker->bus)
+    if (worker->bus) {
         i2c_bus_close(worker->bus);
+    }
     worker->bus = NULL;
 }
 
 void worker_free(worker *worker)
 {
-    while (worker->units)
+    while (worker->units) {
         unit_free(worker, worker->units);
+    }
     while (worker->raw) {
         message *next = worker->raw->next;
         message_free(worker->raw);
@@ -134,10 +142,12 @@ void worker_log(worker *worker, hub_level level, log_code code, const char *form
     va_start(arguments, format);
     length = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (length < 0)
+    if (length < 0) {
         return;
-    if ((size_t)length >= sizeof(text))
+    }
+    if ((size_t)length >= sizeof(text)) {
         length = sizeof(text) - 1;
+    }
     line = message_new(MESSAGE_LOG, (size_t)length);
     line->log.level = level;
     line->log.code = code;
@@ -154,8 +164,9 @@ bool worker_is_quiet(const worker *worker)
 
 static void count_timeout(worker *worker)
 {
-    if (++worker->timeouts < STUCK_TIMEOUTS)
+    if (++worker->timeouts < STUCK_TIMEOUTS) {
         return;
+    }
     if (!worker->quiet_for) {
         worker->quiet_for = STUCK_FIRST_PAUSE;
         worker_log(worker, HUB_WARNING, CT_BUS_STUCK,
@@ -170,10 +181,11 @@ static void count_timeout(worker *worker)
 
 static void count_success(worker *worker)
 {
-    if (worker->quiet_for)
+    if (worker->quiet_for) {
         worker_log(worker, HUB_INFO, CT_BUS_FREE,
                    "i2c%d (%s): the bus works again after %u transfers that timed out",
                    worker->config.label, worker->config.device, worker->timeouts);
+    }
     worker->timeouts = 0;
     worker->quiet_for = 0;
     worker->quiet_until = 0;
@@ -181,8 +193,9 @@ static void count_success(worker *worker)
 
 static void lose_bus(worker *worker)
 {
-    if (!worker->bus)
+    if (!worker->bus) {
         return;
+    }
     worker_log(worker, HUB_WARNING, CT_BUS_GONE,
                "i2c%d (%s): the bus is gone; it is opened again "
                "when it is back",
@@ -194,12 +207,13 @@ static void lose_bus(worker *worker)
 
 int worker_outcome(worker *worker, int result)
 {
-    if (result == -ETIMEDOUT)
+    if (result == -ETIMEDOUT) {
         count_timeout(worker);
-    else if (result == -ENODEV)
+    } else if (result == -ENODEV) {
         lose_bus(worker);
-    else
+    } else {
         count_success(worker);
+    }
     return result;
 }
 
@@ -220,16 +234,18 @@ static void open_bus(worker *worker)
     if (error) {
         worker->bus = NULL;
         worker->reopen_at = worker_now(worker) + REOPEN_AFTER;
-        if (strcmp(why, worker->open_why) != 0)
+        if (strcmp(why, worker->open_why) != 0) {
             worker_log(worker, HUB_WARNING, CT_BUS_NOT_OPENED,
                        "i2c%d (%s) could not be opened: %s; tried again every %d s",
                        worker->config.label, worker->config.device,
                        why[0] ? why : strerrordesc_np(-error), (int)(REOPEN_AFTER / 1000000));
+        }
         memcpy(worker->open_why, why, sizeof(why));
     } else {
         worker->open_why[0] = 0;
-        if (strcmp(worker->bus->ops->name, "sim") == 0)
+        if (strcmp(worker->bus->ops->name, "sim") == 0) {
             sim_bus_on_report(worker->bus, on_scenario_report, worker);
+        }
         count_success(worker);
         sites_reset(worker);
         worker_log(worker, HUB_INFO, CT_BUS_OPENED, "i2c%d (%s): opened", worker->config.label,
@@ -266,8 +282,9 @@ static void receive(worker *worker, message *message)
         return;
     case MESSAGE_AIR_PRESSURE:
         worker->air_pressure = message->values[0];
-        for (unit = worker->units; unit; unit = unit->next)
+        for (unit = worker->units; unit; unit = unit->next) {
             unit->device.air_pressure = message->values[0];
+        }
         message_free(message);
         return;
     case MESSAGE_SCAN:
@@ -282,12 +299,13 @@ static void receive(worker *worker, message *message)
         return;
     default:
         unit = unit_by_id(worker, message->unit);
-        if (unit)
+        if (unit) {
             unit_take(worker, unit, message);
-        else if (message->serial)
+        } else if (message->serial) {
             refuse(worker, message, -ENODEV);
-        else
+        } else {
             message_free(message);
+        }
     }
 }
 
@@ -301,7 +319,8 @@ static void refuse_raw(worker *worker, int error)
     worker->raw_end = &worker->raw;
 }
 
-/* The devices' next due time, and whose it is. Requests count from when they came: nobody starves.
+/*
+ * The devices' next due time, and whose it is. Requests count from when they came: nobody starves.
  */
 static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 {
@@ -320,11 +339,14 @@ static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 
 static void tell_looked(worker *worker)
 {
-    if (worker->looked || (worker->bus && worker->first_look < worker->n_sites))
+    if (worker->looked || (worker->bus && worker->first_look < worker->n_sites)) {
         return;
-    for (unit *unit = worker->units; unit; unit = unit->next)
-        if (!unit->announced)
+    }
+    for (unit *unit = worker->units; unit; unit = unit->next) {
+        if (!unit->announced) {
             return;
+        }
+    }
     worker->looked = true;
     worker_send(worker, message_new(MESSAGE_LOOKED, 0));
 }
@@ -359,31 +381,37 @@ static bool do_next(worker *worker, int64_t *until)
         return true;
     }
     /* A look that is due and has found no gap is tried again behind the next device's work. */
-    if (worker_is_quiet(worker) && look_at < worker->quiet_until)
+    if (worker_is_quiet(worker) && look_at < worker->quiet_until) {
         look_at = worker->quiet_until;
+    }
     *until = raw_at < unit_at ? raw_at : unit_at;
-    if (look_at > now && look_at < *until)
+    if (look_at > now && look_at < *until) {
         *until = look_at;
-    if (worker->first_look < worker->n_sites && worker->quiet_until < *until)
+    }
+    if (worker->first_look < worker->n_sites && worker->quiet_until < *until) {
         *until = worker->quiet_until;
+    }
     return false;
 }
 
 /* Ends running pulses, if it shall, and gives back the requests that were not begun. */
 static void finish(worker *worker)
 {
-    for (unit *unit = worker->units; unit; unit = unit->next)
+    for (unit *unit = worker->units; unit; unit = unit->next) {
         unit_cancel(worker, unit);
+    }
     refuse_raw(worker, -ECANCELED);
-    if (!worker->end_pulses)
+    if (!worker->end_pulses) {
         return;
-    for (unit *unit = worker->units; unit && worker->bus; unit = unit->next)
+    }
+    for (unit *unit = worker->units; unit && worker->bus; unit = unit->next) {
         if (unit->pulse_end != HUB_NEVER &&
             unit->device.driver->relay->set(&unit->device, false) == 0) {
             message *moved = message_new(MESSAGE_STATE, 0);
             moved->unit = unit->id;
             worker_send(worker, moved);
         }
+    }
 }
 
 int64_t worker_run(worker *worker)
@@ -392,8 +420,9 @@ int64_t worker_run(worker *worker)
     int64_t until = 0;
 
     do {
-        while (!worker->stopping && (message = queue_take(&worker->inbox)))
+        while (!worker->stopping && (message = queue_take(&worker->inbox))) {
             receive(worker, message);
+        }
         if (worker->stopping) {
             finish(worker);
             return 0;
@@ -401,14 +430,17 @@ int64_t worker_run(worker *worker)
         if (!worker->bus) {
             units_lose(worker);
             refuse_raw(worker, -ENODEV);
-            if (worker_now(worker) >= worker->reopen_at)
+            if (worker_now(worker) >= worker->reopen_at) {
                 open_bus(worker);
+            }
         }
         tell_looked(worker);
-        if (!worker->bus)
+        if (!worker->bus) {
             return worker->reopen_at;
-        if (!do_next(worker, &until))
+        }
+        if (!do_next(worker, &until)) {
             return until;
+        }
         /* Without threads the owner has its turn after each step, as it would have with them. */
     } while (!worker->config.environment->manual);
     return worker_now(worker);

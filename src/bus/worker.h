@@ -3,8 +3,8 @@
  * for devices, keeps their schedule, and carries out what the owner asks for, one transfer at a
  * time.
  *
- * worker_run() does all that is due and says when it wants to be called again; it never waits
- * (but for a relay's pulse). The thread is a loop around it, and so is a test.
+ * worker_run() does all that is due and says when it wants to be called again; it never waits (but
+ * for a relay's pulse). The thread is a loop around it, and so is a test.
  */
 #ifndef HUB_WORKER_H
 #define HUB_WORKER_H

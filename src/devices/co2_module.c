@@ -126,16 +126,18 @@ uint16_t modbus_crc(const uint8_t *data, size_t length)
     uint16_t crc = 0xffff;
     for (size_t i = 0; i < length; i++) {
         crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++)
+        for (int bit = 0; bit < 8; bit++) {
             crc = crc & 1 ? crc >> 1 ^ 0xa001 : crc >> 1;
+        }
     }
     return crc;
 }
 
 uint16_t lp8_pressure(double kilopascals)
 {
-    if (!(kilopascals >= 30 && kilopascals <= 120)) /* NaN, too */
+    if (!(kilopascals >= 30 && kilopascals <= 120)) { /* NaN, too */
         kilopascals = NORMAL_PRESSURE;
+    }
     return (uint16_t)lround(kilopascals * 100);
 }
 
@@ -160,10 +162,12 @@ static int write_verified(device *device, uint8_t address, uint8_t reg, uint8_t 
 {
     uint8_t found;
     int result = i2c_write8(device->bus, address, reg, value);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read8(device->bus, address, reg, &found);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return found == value ? 0 : -EIO;
 }
 
@@ -177,10 +181,12 @@ static int read_ready(device *device, bool *low)
 {
     uint8_t directions, pins;
     int result = i2c_read8(device->bus, device->address, REG_CONFIG, &directions);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read8(device->bus, device->address, REG_INPUT, &pins);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     *low = !(pins & PIN_READY);
     return directions == PINS_MEASURE ? 0 : -EIO;
 }
@@ -203,23 +209,27 @@ static device_step receive(device *device, size_t length)
     co2_state *state = device->state;
     uint8_t level;
     int result = i2c_read8(device->bus, UART_ADDRESS, UART_RXLVL, &level);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (level > FIFO_SIZE)
+    }
+    if (level > FIFO_SIZE) {
         return -EIO;
+    }
     while (level > 0 && state->received < length) {
         size_t n = length - state->received;
         n = n < level ? n : level;
         n = n < I2C_MAX_REGISTER_BLOCK ? n : I2C_MAX_REGISTER_BLOCK;
         result = i2c_read_register(device->bus, UART_ADDRESS, UART_FIFO,
                                    state->reply + state->received, n);
-        if (result < 0)
+        if (result < 0) {
             return result;
+        }
         state->received += n;
         level -= (uint8_t)n;
     }
-    if (state->received == length)
+    if (state->received == length) {
         return 0;
+    }
     return device->bus->ops->now(device->bus) < state->deadline ? POLL_TIME : -ETIMEDOUT;
 }
 
@@ -232,10 +242,11 @@ static int configure_uart(device *device)
                     {UART_DLH, 0, true},           {UART_LCR, LCR_8N2, true},
                     {UART_SPR, 0x5a, true},        {UART_FCR, FCR_ENABLE | FCR_RESET, false}};
     int result = 0;
-    for (size_t i = 0; i < sizeof settings / sizeof *settings && result >= 0; i++)
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && result >= 0; i++) {
         result = settings[i].verified
                      ? write_verified(device, UART_ADDRESS, settings[i].reg, settings[i].value)
                      : i2c_write8(device->bus, UART_ADDRESS, settings[i].reg, settings[i].value);
+    }
     return result < 0 ? result : 0;
 }
 
@@ -259,8 +270,9 @@ static device_step finish(device *device, device_step result)
 {
     co2_state *state = device->state;
     int off = set_pins(device, PINS_IDLE);
-    if (off < 0) /* once more: a boost converter that runs on is no good */
+    if (off < 0) { /* once more: a boost converter that runs on is no good */
         off = set_pins(device, PINS_IDLE);
+    }
     state->phase = CO2_IDLE;
     state->idle_until = now(device) + IDLE;
     return result < 0 ? result : off;
@@ -270,11 +282,13 @@ static device_step begin_charge(device *device)
 {
     co2_state *state = device->state;
     int64_t rest = state->idle_until - now(device);
-    if (rest > 0)
+    if (rest > 0) {
         return rest;
+    }
     int result = set_pins(device, PINS_CHARGE);
-    if (result < 0)
+    if (result < 0) {
         return finish(device, result);
+    }
     state->phase = CO2_CHARGE;
     return state->charged ? CHARGE : CHARGE_FIRST;
 }
@@ -284,12 +298,15 @@ static device_step begin_boot(device *device)
     co2_state *state = device->state;
     uint8_t directions;
     int result = i2c_read8(device->bus, device->address, REG_CONFIG, &directions);
-    if (result >= 0 && directions != PINS_CHARGE)
+    if (result >= 0 && directions != PINS_CHARGE) {
         result = -EIO; /* it lost power, so nothing was charged */
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result = set_pins(device, PINS_MEASURE);
-    if (result < 0)
+    }
+    if (result < 0) {
         return finish(device, result);
+    }
     state->charged = true;
     return enter(device, CO2_BOOT, BOOT_LIMIT);
 }
@@ -322,10 +339,12 @@ static device_step send_command(device *device)
     uint8_t frame[LP8_WRITE_SIZE];
     bool low = false;
     int result = read_ready(device, &low);
-    if (result < 0)
+    if (result < 0) {
         return finish(device, result);
-    if (!low && now(device) < state->deadline)
+    }
+    if (!low && now(device) < state->deadline) {
         return POLL_TIME;
+    }
     if (!low) {
         state->charged = false; /* perhaps the capacitor was empty */
         return finish(device, -ETIMEDOUT);
@@ -339,12 +358,15 @@ static device_step await_acknowledge(device *device)
 {
     co2_state *state = device->state;
     device_step result = receive(device, LP8_ACK_SIZE);
-    if (result == 0 && !frame_is_good(state->reply, LP8_ACK_SIZE, LP8_WRITE))
+    if (result == 0 && !frame_is_good(state->reply, LP8_ACK_SIZE, LP8_WRITE)) {
         result = -EIO;
-    if (result < 0)
+    }
+    if (result < 0) {
         return finish(device, result);
-    if (result > 0)
+    }
+    if (result > 0) {
         return result;
+    }
     return enter(device, CO2_MEASURE, state->calibrating ? CALIBRATION_READY_LIMIT : READY_LIMIT);
 }
 
@@ -354,10 +376,12 @@ static device_step request_data(device *device)
     uint8_t frame[7] = {LP8_ADDRESS, LP8_READ, 0x00, 0x80, LP8_DATA_SIZE};
     bool low = true;
     int result = read_ready(device, &low);
-    if (result < 0)
+    if (result < 0) {
         return finish(device, result);
-    if (low)
+    }
+    if (low) {
         return now(device) < state->deadline ? POLL_TIME : finish(device, -ETIMEDOUT);
+    }
     result = send_frame(device, frame, seal(frame, 5));
     return result < 0 ? finish(device, result) : enter(device, CO2_READ, REPLY_LIMIT);
 }
@@ -379,8 +403,9 @@ static int evaluate(device *device, const uint8_t *data, double *value)
     int16_t ppm = (int16_t)(co2[0] << 8 | co2[1]); /* it was told no pressure the first time */
     memcpy(state->lp8_state, data + LP8_STATE, LP8_STATE_SIZE);
     state->has_lp8_state = true;
-    if (state->calibrating)
+    if (state->calibrating) {
         state->abc_due = now(device) + ABC_PERIOD;
+    }
     *value = (status0 & STATUS0_OUT_OF_RANGE) || ppm < 0 ? NAN : ppm;
     return 0;
 }
@@ -389,21 +414,25 @@ static device_step await_data(device *device, double *values)
 {
     co2_state *state = device->state;
     device_step result = receive(device, LP8_REPLY_SIZE);
-    if (result > 0)
+    if (result > 0) {
         return result;
+    }
     if (result == 0 && (!frame_is_good(state->reply, LP8_REPLY_SIZE, LP8_READ) ||
-                        state->reply[2] != LP8_DATA_SIZE))
+                        state->reply[2] != LP8_DATA_SIZE)) {
         result = -EIO;
-    if (result == 0)
+    }
+    if (result == 0) {
         result = evaluate(device, state->reply + 3, values);
+    }
     return finish(device, result);
 }
 
 static device_step co2_module_measure(device *device, unsigned step, double *values)
 {
     co2_state *state = device->state;
-    if (step == 0 && state->phase != CO2_IDLE)
+    if (step == 0 && state->phase != CO2_IDLE) {
         finish(device, 0); /* a cycle was abandoned */
+    }
     switch (state->phase) {
     case CO2_IDLE:
         return begin_charge(device);
@@ -427,22 +456,27 @@ static int co2_module_probe(i2c_bus *bus, uint8_t address, char *why, size_t why
 {
     uint8_t directions, free_bytes, waiting;
     int result = i2c_read8(bus, address, REG_CONFIG, &directions);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     result = i2c_read8(bus, UART_ADDRESS, UART_TXLVL, &free_bytes);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read8(bus, UART_ADDRESS, UART_RXLVL, &waiting);
-    if (result == -ENXIO && directions == PINS_RESET)
+    }
+    if (result == -ENXIO && directions == PINS_RESET) {
         return 0; /* we were stopped while we held the UART in reset */
+    }
     if (result == -ENXIO) {
         snprintf(why, why_size, "no CO2 Module: nobody answers at %02x, where its UART would be",
                  UART_ADDRESS);
         return -ENODEV;
     }
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (free_bytes <= FIFO_SIZE && waiting <= FIFO_SIZE)
+    }
+    if (free_bytes <= FIFO_SIZE && waiting <= FIFO_SIZE) {
         return 0;
+    }
     snprintf(why, why_size,
              "no CO2 Module: at %02x FIFO levels of %u and %u, expected at most %d of an SC16IS740",
              UART_ADDRESS, free_bytes, waiting, FIFO_SIZE);
@@ -451,13 +485,16 @@ static int co2_module_probe(i2c_bus *bus, uint8_t address, char *why, size_t why
 
 static const char *co2_module_option(void *state, const char *name, const char *value)
 {
-    if (strcmp(name, "calibration") != 0)
+    if (strcmp(name, "calibration") != 0) {
         return "the options of co2-module are: calibration=off or calibration=abc";
+    }
     bool abc = strcmp(value, "abc") == 0;
-    if (!abc && strcmp(value, "off") != 0)
+    if (!abc && strcmp(value, "off") != 0) {
         return "calibration must be off or abc (the lowest value of eight days is fresh air)";
-    if (state)
+    }
+    if (state) {
         ((co2_state *)state)->abc = abc;
+    }
     return NULL;
 }
 
@@ -471,10 +508,12 @@ static device_step co2_module_start(device *device, unsigned step)
         state->charged = false;
         state->abc_due = now(device) + ABC_PERIOD;
         result = write_verified(device, device->address, REG_OUTPUT, 0x00);
-        if (result >= 0)
+        if (result >= 0) {
             result = write_verified(device, device->address, REG_POLARITY, 0x00);
-        if (result >= 0)
+        }
+        if (result >= 0) {
             result = set_pins(device, PINS_RESET);
+        }
         return result < 0 ? result : UART_RECOVERY;
     }
     if (step == 1) {

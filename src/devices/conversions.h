@@ -16,8 +16,10 @@ typedef struct hts221_calibration {
     int16_t out0, out1; /* ... and what the chip gives there */
 } hts221_calibration;
 
-/* Reads registers 30h to 3Fh. False where they cannot be a chip's calibration (all zero, as within
-   about 100 ms of power-up). */
+/*
+ * Reads registers 30h to 3Fh. False where they cannot be a chip's calibration (all zero, as within
+ * about 100 ms of power-up).
+ */
 bool hts221_read_calibration(hts221_calibration *calibration, const uint8_t registers[16]);
 double hts221_raw_to_humidity(const hts221_calibration *calibration, int16_t raw); /* % */
 
@@ -33,7 +35,8 @@ double sht20_raw_to_humidity(uint16_t raw); /* %; `raw` with its status bits */
 double tmp112_raw_to_celsius(uint16_t raw);
 
 uint16_t modbus_crc(const uint8_t *data, size_t length);
-/* The LP8's host pressure, in units of 10 Pa; normal pressure where `kilopascals` makes no sense.
+/*
+ * The LP8's host pressure, in units of 10 Pa; normal pressure where `kilopascals` makes no sense.
  */
 uint16_t lp8_pressure(double kilopascals);
 

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define DEVICE_MAX_QUANTITIES 2
-#define DEVICE_MAX_STATE 512 /* bytes of a driver's own state */
+#define DEVICE_MAX_STATE      512 /* bytes of a driver's own state */
 
 typedef struct device device;
 typedef struct device_driver device_driver;
@@ -38,7 +38,9 @@ typedef struct sensor_ops {
     const device_quantity *quantities;
     size_t n_quantities;
     double default_interval; /* seconds between publications */
-    /* Measures. On the step that returns 0 each value is set (NAN: this quantity cannot be read). */
+    /*
+     * Measures. On the step that returns 0 each value is set (NAN: this quantity cannot be read).
+     */
     device_step (*measure)(device *device, unsigned step, double values[DEVICE_MAX_QUANTITIES]);
 } sensor_ops;
 
@@ -46,12 +48,15 @@ typedef struct relay_ops {
     unsigned channels; /* 1: topics end in the chip's address; more: in -0, -1 ... */
     /*
      * Moves a contact and returns when it has moved (at most 30 ms) and the writes have succeeded.
-     * `recover` is called first after every start of the hub and every return of the chip: it leaves no
-     * coil energised and moves no contact.
+     * `recover` is called first after every start of the hub and every return of the chip: it
+     * leaves no coil energised and moves no contact.
      */
     int (*recover)(device *device);
     int (*set)(device *device, bool on);
-    /* Reads the contact's state where the chip can tell: 0, or -EOPNOTSUPP (bistable relays). NULL: cannot. */
+    /*
+     * Reads the contact's state where the chip can tell: 0, or -EOPNOTSUPP (bistable relays). NULL:
+     * cannot.
+     */
     int (*get)(device *device, bool *on);
     int64_t min_gap; /* microseconds between the starts of two clicks */
 } relay_ops;
@@ -65,19 +70,22 @@ typedef struct display_ops {
 } display_ops;
 
 struct device_driver {
-    const char *name;        /* the chip: "tmp112"; ClownTalkDevice's DRIVER */
-    const char *type;        /* topic's first level: "thermometer" */
-    const uint8_t *addresses; /* where it is looked for unasked, ended by 0; none: only where pinned */
-    uint8_t companion;       /* a further address that belongs to the same device, or 0 */
-    size_t state_size;       /* bytes of device->state, zeroed when the device appears */
+    const char *name; /* the chip: "tmp112"; ClownTalkDevice's DRIVER */
+    const char *type; /* topic's first level: "thermometer" */
+    const uint8_t
+        *addresses;    /* where it is looked for unasked, ended by 0; none: only where pinned */
+    uint8_t companion; /* a further address that belongs to the same device, or 0 */
+    size_t state_size; /* bytes of device->state, zeroed when the device appears */
     /*
      * Identifies the chip without writing to it. 0: it is this one. -ENODEV: somebody else answers,
-     * and `why` says what was found and what was expected. Else the bus's error (-ENXIO: nobody there).
+     * and `why` says what was found and what was expected. Else the bus's error (-ENXIO: nobody
+     * there).
      */
     int (*probe)(i2c_bus *bus, uint8_t address, char *why, size_t why_size);
     /*
-     * Reads one option of ClownTalkDevice ("pin=0"); `state` is the driver's, or NULL to check only. NULL where it is
-     * right, else what is allowed. The table entry is NULL for a driver without options.
+     * Reads one option of ClownTalkDevice ("pin=0"); `state` is the driver's, or NULL to check
+     * only. NULL where it is right, else what is allowed. The table entry is NULL for a driver
+     * without options.
      */
     const char *(*option)(void *state, const char *name, const char *value);
     /* Configures the chip after it was identified and after each recovery. Steps. */
@@ -92,9 +100,12 @@ struct device {
     const device_driver *driver;
     i2c_bus *bus;
     uint8_t address;
-    int channel;      /* of a chip with several relays, or -1 */
-    void *state;      /* state_size bytes */
-    /* Given from outside, read by those who need it: the air pressure on this node in kPa, NAN if unknown. */
+    int channel; /* of a chip with several relays, or -1 */
+    void *state; /* state_size bytes */
+    /*
+     * Given from outside, read by those who need it: the air pressure on this node in kPa, NAN if
+     * unknown.
+     */
     double air_pressure;
 };
 

@@ -13,8 +13,9 @@ static int locate(const device *device, const expander_port *port, place *place)
 {
     const expander_relay_state *state = device->state;
     int pin = state->pin ? state->pin - 1 : device->channel >= 0 ? device->channel : 0;
-    if (pin >= port->pins)
+    if (pin >= port->pins) {
         return -EINVAL;
+    }
     *place = (struct place){(unsigned)pin / 8, (uint8_t)(1 << pin % 8)};
     return 0;
 }
@@ -24,14 +25,17 @@ static int set_level(const device *device, const expander_port *port, place plac
 {
     uint8_t value, found;
     int result = port->read_output(device, place.bank, &value);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     value = (uint8_t)(high ? value | place.bit : value & ~place.bit);
     result = port->write_output(device, place.bank, value);
-    if (result >= 0)
+    if (result >= 0) {
         result = port->read_output(device, place.bank, &found);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return (found ^ value) & place.bit ? -EIO : 0;
 }
 
@@ -39,14 +43,17 @@ static int make_output(const device *device, const expander_port *port, place pl
 {
     uint8_t inputs, found;
     int result = port->read_inputs(device, place.bank, &inputs);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     inputs &= (uint8_t)~place.bit;
     result = port->write_inputs(device, place.bank, inputs);
-    if (result >= 0)
+    if (result >= 0) {
         result = port->read_inputs(device, place.bank, &found);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return found & place.bit ? -EIO : 0;
 }
 
@@ -61,11 +68,13 @@ int expander_relay_recover(device *device, const expander_port *port)
     place place;
     uint8_t inputs;
     int result = locate(device, port, &place);
-    if (result < 0 || !port->read_inputs)
+    if (result < 0 || !port->read_inputs) {
         return result;
+    }
     result = port->read_inputs(device, place.bank, &inputs);
-    if (result < 0 || !(inputs & place.bit))
+    if (result < 0 || !(inputs & place.bit)) {
         return result < 0 ? result : 0;
+    }
     result = set_level(device, port, place, !state->active_high);
     return result < 0 ? result : make_output(device, port, place);
 }
@@ -76,14 +85,17 @@ int expander_relay_set(device *device, const expander_port *port, bool on)
     place place;
     uint8_t inputs;
     int result = locate(device, port, &place);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     result = set_level(device, port, place, on == state->active_high);
-    if (result < 0 || !port->read_inputs)
+    if (result < 0 || !port->read_inputs) {
         return result;
+    }
     result = port->read_inputs(device, place.bank, &inputs);
-    if (result >= 0 && (inputs & place.bit)) /* the chip lost power since */
+    if (result >= 0 && (inputs & place.bit)) { /* the chip lost power since */
         result = make_output(device, port, place);
+    }
     return result < 0 ? result : 0;
 }
 
@@ -93,12 +105,15 @@ int expander_relay_get(device *device, const expander_port *port, bool *on)
     place place;
     uint8_t value, inputs = 0;
     int result = locate(device, port, &place);
-    if (result >= 0 && port->read_inputs)
+    if (result >= 0 && port->read_inputs) {
         result = port->read_inputs(device, place.bank, &inputs);
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result = port->read_output(device, place.bank, &value);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     bool high = value & place.bit;
     *on = !(inputs & place.bit) && high == state->active_high; /* an input holds no relay */
     return 0;
@@ -108,24 +123,30 @@ static const char *pin_option(expander_relay_state *state, const char *value, in
 {
     char *end;
     long pin = strtol(value, &end, 10);
-    if (value[0] < '0' || value[0] > '9' || *end != '\0' || pin >= pins)
+    if (value[0] < '0' || value[0] > '9' || *end != '\0' || pin >= pins) {
         return pins == 8 ? "pin must be 0 to 7" : "pin must be 0 to 15";
-    if (state)
+    }
+    if (state) {
         state->pin = (int8_t)(pin + 1);
+    }
     return NULL;
 }
 
 const char *expander_relay_option(void *state, const char *name, const char *value, int pins)
 {
-    if (strcmp(name, "pin") == 0)
+    if (strcmp(name, "pin") == 0) {
         return pin_option(state, value, pins);
-    if (strcmp(name, "active") != 0)
+    }
+    if (strcmp(name, "active") != 0) {
         return pins == 8 ? "the options are: pin=0 to pin=7, active=low or active=high"
                          : "the options are: pin=0 to pin=15, active=low or active=high";
+    }
     bool high = strcmp(value, "high") == 0;
-    if (!high && strcmp(value, "low") != 0)
+    if (!high && strcmp(value, "low") != 0) {
         return "active must be low or high";
-    if (state)
+    }
+    if (state) {
         ((expander_relay_state *)state)->active_high = high;
+    }
     return NULL;
 }

@@ -30,7 +30,8 @@
 #define CONFIG_14_BIT   0x00 /* both quantities, 14 bits each */
 #define CONFIG_TRIGGER  0x01
 
-/* Section "Electrical Characteristics": 610 µs and 660 µs at 14 bits; a reset takes less than 3 ms.
+/*
+ * Section "Electrical Characteristics": 610 µs and 660 µs at 14 bits; a reset takes less than 3 ms.
  */
 #define RESET_TIME      3000
 #define CONVERSION_TIME 2000 /* µs until the first look */
@@ -41,8 +42,10 @@ typedef struct hdc2080_state {
     unsigned polls;
 } hdc2080_state;
 
-/* Section "Register Maps", registers 02h and 03h: raw / 2^16 * 100 %, where the result has 14 bits
-   and the two below them are reserved: "must be set to 0 in formula" (SNAU250). */
+/*
+ * Section "Register Maps", registers 02h and 03h: raw / 2^16 * 100 %, where the result has 14 bits
+ * and the two below them are reserved: "must be set to 0 in formula" (SNAU250).
+ */
 double hdc2080_raw_to_humidity(uint16_t raw)
 {
     return (raw & ~3) * 100.0 / 65536;
@@ -52,11 +55,13 @@ static int hdc2080_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_si
 {
     uint8_t id[4];
     int result = i2c_read_register(bus, address, REG_IDENTITY, id, sizeof id);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     unsigned manufacturer = id[0] | id[1] << 8, device = id[2] | id[3] << 8;
-    if (manufacturer == MANUFACTURER_ID && device == DEVICE_ID)
+    if (manufacturer == MANUFACTURER_ID && device == DEVICE_ID) {
         return 0;
+    }
     snprintf(why, why_size, "no HDC2080: identity %04Xh %04Xh, expected %04Xh %04Xh", manufacturer,
              device, MANUFACTURER_ID, DEVICE_ID);
     return -ENODEV;
@@ -68,9 +73,10 @@ static device_step trigger(device *device)
     uint8_t old;
     state->polls = 0;
     int result = i2c_read8(device->bus, device->address, REG_STATUS, &old);
-    if (result >= 0)
+    if (result >= 0) {
         result =
             i2c_write8(device->bus, device->address, REG_CONFIG, CONFIG_14_BIT | CONFIG_TRIGGER);
+    }
     return result < 0 ? result : CONVERSION_TIME;
 }
 
@@ -80,10 +86,12 @@ static device_step fetch(device *device, uint16_t *raw)
     hdc2080_state *state = device->state;
     uint8_t status, data[4];
     int result = i2c_read8(device->bus, device->address, REG_STATUS, &status);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (!(status & STATUS_DRDY))
+    }
+    if (!(status & STATUS_DRDY)) {
         return ++state->polls < POLLS ? POLL_TIME : -ETIMEDOUT;
+    }
     result = i2c_read_register(device->bus, device->address, REG_TEMPERATURE, data, sizeof data);
     *raw = (uint16_t)(data[2] | data[3] << 8);
     return result < 0 ? result : 0;
@@ -98,12 +106,15 @@ static int configure(device *device)
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         uint8_t found;
         int result = i2c_write8(device->bus, device->address, settings[i].reg, settings[i].value);
-        if (result >= 0)
+        if (result >= 0) {
             result = i2c_read8(device->bus, device->address, settings[i].reg, &found);
-        if (result < 0)
+        }
+        if (result < 0) {
             return result;
-        if (found != settings[i].value)
+        }
+        if (found != settings[i].value) {
             return -EIO;
+        }
     }
     return 0;
 }
@@ -130,13 +141,15 @@ static device_step hdc2080_measure(device *device, unsigned step, double *values
     if (step == 0) {
         uint8_t interrupts;
         int result = i2c_read8(device->bus, device->address, REG_INTERRUPTS, &interrupts);
-        if (result < 0)
+        if (result < 0) {
             return result;
+        }
         return interrupts == INTERRUPTS_DRDY ? trigger(device) : -EIO; /* it lost power */
     }
     device_step result = fetch(device, &raw);
-    if (result == 0)
+    if (result == 0) {
         values[0] = hdc2080_raw_to_humidity(raw);
+    }
     return result;
 }
 

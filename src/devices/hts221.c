@@ -29,9 +29,8 @@
 #define CTRL2_ONE_SHOT 0x01
 #define STATUS_READY   0x03 /* H_DA and T_DA */
 
-#define CONVERSION_TIME                                                                            \
-    15000 /* µs until the first look; no figure is given, some 10 ms are seen                     \
-           */
+/* µs until the first look. The data sheet gives no figure; about 10 ms were measured. */
+#define CONVERSION_TIME  15000
 #define POLL_TIME        5000
 #define POLLS            20
 #define CALIBRATION_TIME 50000 /* µs between looks at a calibration that is not there yet */
@@ -78,10 +77,12 @@ static int hts221_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_siz
 {
     uint8_t id;
     int result = i2c_read8(bus, address, REG_WHO_AM_I, &id);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (id == WHO_AM_I)
+    }
+    if (id == WHO_AM_I) {
         return 0;
+    }
     snprintf(why, why_size, "no HTS221: identity %02Xh, expected %02Xh", id, WHO_AM_I);
     return -ENODEV;
 }
@@ -94,8 +95,9 @@ static device_step trigger(device *device)
     /* An old "ready" goes away when the results are read. */
     int result =
         i2c_read_register(device->bus, device->address, REG_STATUS | REG_ADVANCE, old, sizeof old);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_write8(device->bus, device->address, REG_CTRL2, CTRL2_ONE_SHOT);
+    }
     return result < 0 ? result : CONVERSION_TIME;
 }
 
@@ -105,10 +107,12 @@ static device_step fetch(device *device, int16_t *raw)
     hts221_state *state = device->state;
     uint8_t status, data[4];
     int result = i2c_read8(device->bus, device->address, REG_STATUS, &status);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if ((status & STATUS_READY) != STATUS_READY)
+    }
+    if ((status & STATUS_READY) != STATUS_READY) {
         return ++state->polls < POLLS ? POLL_TIME : -ETIMEDOUT;
+    }
     result =
         i2c_read_register(device->bus, device->address, REG_DATA | REG_ADVANCE, data, sizeof data);
     *raw = le16(data);
@@ -119,8 +123,9 @@ static int check_active(device *device)
 {
     uint8_t ctrl1;
     int result = i2c_read8(device->bus, device->address, REG_CTRL1, &ctrl1);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     return ctrl1 == CTRL1_OURS ? 0 : -EIO;
 }
 
@@ -130,16 +135,19 @@ static device_step load_calibration(device *device)
     uint8_t registers[16];
     int result = i2c_read_register(device->bus, device->address, REG_CALIBRATION | REG_ADVANCE,
                                    registers, sizeof registers);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     if (hts221_read_calibration(&state->calibration, registers)) {
         state->phase = HTS221_FIRST;
         return trigger(device);
     }
-    if (++state->polls == CALIBRATION_LAST)
+    if (++state->polls == CALIBRATION_LAST) {
         return -EIO;
-    if (state->polls == CALIBRATION_BOOT)
+    }
+    if (state->polls == CALIBRATION_BOOT) {
         result = i2c_write8(device->bus, device->address, REG_CTRL2, CTRL2_BOOT);
+    }
     return result < 0 ? result : CALIBRATION_TIME;
 }
 
@@ -148,10 +156,12 @@ static device_step hts221_start(device *device, unsigned step)
     hts221_state *state = device->state;
     if (step == 0) {
         int result = i2c_write8(device->bus, device->address, REG_CTRL1, CTRL1_OURS);
-        if (result >= 0)
+        if (result >= 0) {
             result = check_active(device);
-        if (result < 0)
+        }
+        if (result < 0) {
             return result;
+        }
         state->phase = HTS221_CALIBRATION;
         state->polls = 0;
     }
@@ -168,8 +178,9 @@ static device_step hts221_measure(device *device, unsigned step, double *values)
         return result < 0 ? result : trigger(device);
     }
     device_step result = fetch(device, &raw);
-    if (result == 0)
+    if (result == 0) {
         values[0] = hts221_raw_to_humidity(&state->calibration, raw);
+    }
     return result;
 }
 

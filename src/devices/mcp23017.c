@@ -48,12 +48,15 @@ static int mcp23017_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_s
 {
     uint8_t a, b;
     int result = i2c_read8(bus, address, REG_IOCON, &a);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read8(bus, address, REG_IOCON + 1, &b);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
-    if (a == b && !(a & (IOCON_BANK | IOCON_ZERO)))
+    }
+    if (a == b && !(a & (IOCON_BANK | IOCON_ZERO))) {
         return 0;
+    }
     snprintf(why, why_size,
              "no MCP23017: IOCON is %02Xh and %02Xh, expected the same twice, with 81h clear", a,
              b);

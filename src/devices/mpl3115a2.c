@@ -56,8 +56,9 @@ double mpl3115a2_raw_to_kilopascals(const uint8_t raw[3])
 double mpl3115a2_raw_to_meters(const uint8_t raw[3])
 {
     int32_t sixteenths = (int32_t)((uint32_t)raw[0] << 12 | (uint32_t)raw[1] << 4 | raw[2] >> 4);
-    if (sixteenths >= 1 << 19)
+    if (sixteenths >= 1 << 19) {
         sixteenths -= 1 << 20;
+    }
     return sixteenths / 16.0;
 }
 
@@ -65,10 +66,12 @@ static int mpl3115a2_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_
 {
     uint8_t id;
     int result = i2c_read8(bus, address, REG_WHO_AM_I, &id);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (id == WHO_AM_I)
+    }
+    if (id == WHO_AM_I) {
         return 0;
+    }
     snprintf(why, why_size, "no MPL3115A2: identity %02Xh, expected %02Xh", id, WHO_AM_I);
     return -ENODEV;
 }
@@ -85,11 +88,13 @@ static device_step trigger(device *device, uint8_t mode)
     uint8_t old[5];
     state->polls = 0;
     int result = read_results(device, old); /* takes an old "ready" away */
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_write8(device->bus, device->address, REG_CTRL1, CTRL1_OS_64 | mode);
-    if (result >= 0)
+    }
+    if (result >= 0) {
         result =
             i2c_write8(device->bus, device->address, REG_CTRL1, CTRL1_OS_64 | mode | CTRL1_OST);
+    }
     return result < 0 ? result : CONVERSION_TIME;
 }
 
@@ -99,10 +104,12 @@ static device_step fetch(device *device, uint8_t data[5])
     mpl3115a2_state *state = device->state;
     uint8_t status;
     int result = i2c_read8(device->bus, device->address, REG_STATUS, &status);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if ((status & (STATUS_PTDR | STATUS_PDR)) != (STATUS_PTDR | STATUS_PDR))
+    }
+    if ((status & (STATUS_PTDR | STATUS_PDR)) != (STATUS_PTDR | STATUS_PDR)) {
         return ++state->polls < POLLS ? POLL_TIME : -ETIMEDOUT;
+    }
     return read_results(device, data);
 }
 
@@ -116,12 +123,15 @@ static int configure(device *device)
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         uint8_t found;
         int result = i2c_write8(device->bus, device->address, settings[i].reg, settings[i].value);
-        if (result >= 0)
+        if (result >= 0) {
             result = i2c_read8(device->bus, device->address, settings[i].reg, &found);
-        if (result < 0)
+        }
+        if (result < 0) {
             return result;
-        if ((found & ~CTRL1_OST) != settings[i].value && found != settings[i].value)
+        }
+        if ((found & ~CTRL1_OST) != settings[i].value && found != settings[i].value) {
             return -EIO;
+        }
     }
     return 0;
 }
@@ -129,8 +139,9 @@ static int configure(device *device)
 static device_step mpl3115a2_start(device *device, unsigned step)
 {
     uint8_t dropped[5];
-    if (step > 0)
+    if (step > 0) {
         return fetch(device, dropped);
+    }
     int result = configure(device);
     return result < 0 ? result : trigger(device, 0);
 }
@@ -142,16 +153,19 @@ static device_step mpl3115a2_measure(device *device, unsigned step, double *valu
     if (step == 0) {
         uint8_t config;
         int result = i2c_read8(device->bus, device->address, REG_PT_DATA_CFG, &config);
-        if (result < 0)
+        if (result < 0) {
             return result;
-        if (config != PT_DATA_CFG_ALL)
+        }
+        if (config != PT_DATA_CFG_ALL) {
             return -EIO; /* it lost power */
+        }
         state->phase = MPL3115A2_PRESSURE;
         return trigger(device, 0);
     }
     device_step result = fetch(device, data);
-    if (result != 0)
+    if (result != 0) {
         return result;
+    }
     if (state->phase == MPL3115A2_PRESSURE) {
         state->pressure = mpl3115a2_raw_to_kilopascals(data);
         state->phase = MPL3115A2_ALTITUDE;

@@ -57,12 +57,15 @@ static int opt3001_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_si
 {
     uint16_t manufacturer, id;
     int result = i2c_read16be(bus, address, REG_MANUFACTURER, &manufacturer);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read16be(bus, address, REG_DEVICE, &id);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
-    if (manufacturer == MANUFACTURER_ID && id == DEVICE_ID)
+    }
+    if (manufacturer == MANUFACTURER_ID && id == DEVICE_ID) {
         return 0;
+    }
     snprintf(why, why_size, "no OPT3001: identity %04Xh %04Xh, expected %04Xh %04Xh", manufacturer,
              id, MANUFACTURER_ID, DEVICE_ID);
     return -ENODEV;
@@ -70,13 +73,16 @@ static int opt3001_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_si
 
 static const char *opt3001_option(void *state, const char *name, const char *value)
 {
-    if (strcmp(name, "conversion") != 0)
+    if (strcmp(name, "conversion") != 0) {
         return "the options of opt3001 are: conversion=800 or conversion=100 (milliseconds)";
+    }
     bool fast = strcmp(value, "100") == 0;
-    if (!fast && strcmp(value, "800") != 0)
+    if (!fast && strcmp(value, "800") != 0) {
         return "conversion must be 800 or 100 (milliseconds)";
-    if (state)
+    }
+    if (state) {
         ((opt3001_state *)state)->fast = fast;
+    }
     return NULL;
 }
 
@@ -91,10 +97,12 @@ static device_step opt3001_start(device *device, unsigned step)
     (void)step;
     uint16_t config;
     int result = i2c_write16be(device->bus, device->address, REG_CONFIG, settings(device));
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read16be(device->bus, device->address, REG_CONFIG, &config);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return (config & CONFIG_SETTINGS) == settings(device) ? 0 : -EIO;
 }
 
@@ -104,28 +112,36 @@ static device_step opt3001_measure(device *device, unsigned step, double *values
     uint16_t config, raw;
     int result;
     if (step == 0) {
-        /* CRF cannot be written; set here, it lets a plain register memory (i2c-stub) say "ready".
+        /*
+         * CRF cannot be written; set here, it lets a plain register memory (i2c-stub) say "ready".
          */
         result = i2c_write16be(device->bus, device->address, REG_CONFIG,
                                settings(device) | CONFIG_M_SINGLE | CONFIG_CRF);
-        if (result < 0)
+        if (result < 0) {
             return result;
+        }
         return state->fast ? CONVERSION_100 : CONVERSION_800;
     }
     result = i2c_read16be(device->bus, device->address, REG_CONFIG, &config);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if ((config & CONFIG_SETTINGS) != settings(device))
+    }
+    if ((config & CONFIG_SETTINGS) != settings(device)) {
         return -EIO; /* it lost power meanwhile */
-    if (!(config & (CONFIG_CRF | CONFIG_M)))
+    }
+    if (!(config & (CONFIG_CRF | CONFIG_M))) {
         return -EIO; /* neither done nor at it: the same */
-    if (!(config & CONFIG_CRF))
+    }
+    if (!(config & CONFIG_CRF)) {
         return step < LAST_POLL ? POLL_TIME : -ETIMEDOUT;
+    }
     result = i2c_read16be(device->bus, device->address, REG_RESULT, &raw);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (raw >> 12 > EXPONENT_MAX)
+    }
+    if (raw >> 12 > EXPONENT_MAX) {
         return -EIO;
+    }
     values[0] = opt3001_raw_to_lux(config & CONFIG_OVF ? EXPONENT_MAX << 12 | 0xfff : raw);
     return 0;
 }

@@ -6,8 +6,10 @@
  */
 #include "expander_relay.h"
 
-/* Section "Device Functional Modes": a read gives the levels of the pins, which are what was
-   written unless something pulls them low. */
+/*
+ * Section "Device Functional Modes": a read gives the levels of the pins, which are what was
+ * written unless something pulls them low.
+ */
 static int read_output(const device *device, unsigned bank, uint8_t *value)
 {
     (void)bank;

@@ -35,16 +35,20 @@ const device_driver *const device_drivers[] = {
 
 const device_driver *device_driver_by_name(const char *name)
 {
-    for (size_t i = 0; device_drivers[i]; i++)
-        if (strcmp(device_drivers[i]->name, name) == 0)
+    for (size_t i = 0; device_drivers[i]; i++) {
+        if (strcmp(device_drivers[i]->name, name) == 0) {
             return device_drivers[i];
+        }
+    }
     return NULL;
 }
 
 const device_driver *device_driver_by_type(const char *type)
 {
-    for (size_t i = 0; device_drivers[i]; i++)
-        if (strcmp(device_drivers[i]->type, type) == 0)
+    for (size_t i = 0; device_drivers[i]; i++) {
+        if (strcmp(device_drivers[i]->type, type) == 0) {
             return device_drivers[i];
+        }
+    }
     return NULL;
 }

@@ -32,10 +32,12 @@ static int write_verified(device *device, uint8_t reg, uint8_t value)
 {
     uint8_t found;
     int result = i2c_write8(device->bus, device->address, reg, value);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read8(device->bus, device->address, reg, &found);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return found == value ? 0 : -EIO;
 }
 
@@ -45,10 +47,12 @@ static int neutralise(device *device)
     int64_t begin = device->bus->ops->now(device->bus);
     int result = write_verified(device, REG_OUTPUT, PORT_NEUTRAL);
     for (int tries = 1; result != 0 && tries < NEUTRAL_TRIES; tries++) {
-        if (device->bus->ops->now(device->bus) - begin > NEUTRAL_TIME)
+        if (device->bus->ops->now(device->bus) - begin > NEUTRAL_TIME) {
             break;
-        if (tries >= PROMPT_TRIES)
+        }
+        if (tries >= PROMPT_TRIES) {
             device->bus->ops->sleep(device->bus, 1000);
+        }
         result = write_verified(device, REG_OUTPUT, PORT_NEUTRAL);
     }
     return result;
@@ -61,8 +65,9 @@ static int neutralise(device *device)
 static int relay_module_recover(device *device)
 {
     int result = neutralise(device);
-    if (result == 0)
+    if (result == 0) {
         result = write_verified(device, REG_CONFIG, CONFIG_OUTPUTS);
+    }
     return result;
 }
 
@@ -72,15 +77,19 @@ static int pulse(device *device, uint8_t port)
     uint8_t found;
     int64_t begin = device->bus->ops->now(device->bus);
     int result = i2c_write8(device->bus, device->address, REG_OUTPUT, port);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read8(device->bus, device->address, REG_OUTPUT, &found);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
-    if (found != port)
+    }
+    if (found != port) {
         return -EIO;
+    }
     int64_t rest = begin + PULSE - device->bus->ops->now(device->bus);
-    if (rest > 0)
+    if (rest > 0) {
         device->bus->ops->sleep(device->bus, rest);
+    }
     return 0;
 }
 
@@ -88,23 +97,29 @@ static int relay_module_set(device *device, bool on)
 {
     uint8_t output, config;
     int result = i2c_read8(device->bus, device->address, REG_OUTPUT, &output);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read8(device->bus, device->address, REG_CONFIG, &config);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     if (output != PORT_NEUTRAL || config != CONFIG_OUTPUTS) { /* it lost power since */
         result = relay_module_recover(device);
-        if (result < 0)
+        if (result < 0) {
             return result;
+        }
     }
     result = pulse(device, on ? PORT_ON : PORT_OFF);
     int ended = neutralise(device);
-    if (result == 0)
+    if (result == 0) {
         result = ended;
-    if (result == 0) /* the pins were outputs to the end? Then current has flowed. */
+    }
+    if (result == 0) { /* the pins were outputs to the end? Then current has flowed. */
         result = i2c_read8(device->bus, device->address, REG_CONFIG, &config);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return config == CONFIG_OUTPUTS ? 0 : -EIO;
 }
 

@@ -20,7 +20,8 @@
 #define STATUS_BITS     0x0003 /* of a result, section 5.4 */
 #define STATUS_HUMIDITY 0x0002
 
-/* Sections 5.5 and 3, table 7: soft reset 15 ms at most; humidity at 12 bits 22 ms, 29 ms at most.
+/*
+ * Sections 5.5 and 3, table 7: soft reset 15 ms at most; humidity at 12 bits 22 ms, 29 ms at most.
  */
 #define RESET_TIME      15000
 #define CONVERSION_TIME 29000
@@ -33,8 +34,9 @@ uint8_t sht20_crc(const uint8_t *data, size_t length)
     uint8_t crc = 0;
     for (size_t i = 0; i < length; i++) {
         crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++)
+        for (int bit = 0; bit < 8; bit++) {
             crc = (uint8_t)(crc & 0x80 ? crc << 1 ^ 0x31 : crc << 1);
+        }
     }
     return crc;
 }
@@ -56,11 +58,13 @@ static int read_humidity(i2c_bus *bus, uint8_t address, uint16_t *raw)
 {
     uint8_t data[3];
     int result = i2c_transfer(bus, address, NULL, 0, data, sizeof data);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     *raw = (uint16_t)(data[0] << 8 | data[1]);
-    if (sht20_crc(data, 2) != data[2] || (*raw & STATUS_BITS) != STATUS_HUMIDITY)
+    if (sht20_crc(data, 2) != data[2] || (*raw & STATUS_BITS) != STATUS_HUMIDITY) {
         return -EBADMSG;
+    }
     return 0;
 }
 
@@ -70,10 +74,12 @@ static int sht20_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size
     uint8_t user;
     uint16_t raw;
     int result = i2c_read_register(bus, address, CMD_READ_USER, &user, 1);
-    if (result >= 0)
+    if (result >= 0) {
         result = command(bus, address, CMD_MEASURE_HUMIDITY);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     result = read_humidity(bus, address, &raw);
     if (result == -EOPNOTSUPP) {
         snprintf(why, why_size, "the adapter cannot do the plain I2C reads that an SHT20 needs");
@@ -94,8 +100,9 @@ static int sht20_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size
 
 static device_step sht20_start(device *device, unsigned step)
 {
-    if (step > 0)
+    if (step > 0) {
         return 0;
+    }
     int result = command(device->bus, device->address, CMD_SOFT_RESET);
     return result < 0 ? result : RESET_TIME;
 }
@@ -108,12 +115,15 @@ static device_step sht20_measure(device *device, unsigned step, double *values)
         return result < 0 ? result : CONVERSION_TIME;
     }
     int result = read_humidity(device->bus, device->address, &raw);
-    if (result == -ENXIO && step < LAST_POLL)
+    if (result == -ENXIO && step < LAST_POLL) {
         return POLL_TIME;
-    if (result == -EBADMSG)
+    }
+    if (result == -EBADMSG) {
         return -EIO;
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     values[0] = sht20_raw_to_humidity(raw);
     return 0;
 }

@@ -15,8 +15,8 @@
 #define CONTROL_COMMANDS 0x00
 #define CONTROL_DATA     0x40
 
-#define STATUS_OFF                                                                                 \
-    0x40 /* what a read gives, "Read Command Table": bit 6 is 1 while the display is off */
+/* What a read gives, table "Read Command Table": bit 6 is 1 while the display is off. */
+#define STATUS_OFF 0x40
 
 /* Sections 9 and 10: the commands, for a panel whose charge pump is fed from 3.3 V. */
 static const uint8_t settings[] = {
@@ -50,8 +50,9 @@ static int send_data(device *device, const uint8_t *data, size_t length)
     uint8_t message[1 + COLUMNS] = {CONTROL_DATA};
     memcpy(message + 1, data, length);
     int result = i2c_transfer(device->bus, device->address, message, 1 + length, NULL, 0);
-    if (result != -EOPNOTSUPP)
+    if (result != -EOPNOTSUPP) {
         return result;
+    }
     result = 0;
     for (size_t at = 0; at < length && result >= 0; at += I2C_MAX_REGISTER_BLOCK) {
         size_t n = length - at < I2C_MAX_REGISTER_BLOCK ? length - at : I2C_MAX_REGISTER_BLOCK;
@@ -82,14 +83,16 @@ static device_step ssd1306_init(device *device, unsigned step)
 {
     static const uint8_t blank[COLUMNS];
     int result;
-    if (step == 0)
+    if (step == 0) {
         result = send_commands(device, settings, sizeof settings);
-    else if (step <= PAGES)
+    } else if (step <= PAGES) {
         result = send_page(device, step - 1, blank);
-    else
+    } else {
         result = send_commands(device, display_on, sizeof display_on);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return step <= PAGES ? 1 : 0;
 }
 
@@ -101,13 +104,16 @@ static device_step ssd1306_start(device *device, unsigned step)
 static int ssd1306_write_page(device *device, unsigned page, const uint8_t *bytes)
 {
     uint8_t status;
-    if (page >= PAGES)
+    if (page >= PAGES) {
         return -EINVAL;
+    }
     int result = i2c_transfer(device->bus, device->address, NULL, 0, &status, 1);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (status & STATUS_OFF)
+    }
+    if (status & STATUS_OFF) {
         return -EIO; /* it lost power, and what it showed */
+    }
     return send_page(device, page, bytes);
 }
 

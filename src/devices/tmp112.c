@@ -25,7 +25,8 @@
 #define CONFIG_EM     0x0010
 #define CONFIG_ZERO   0x000f /* bits that always read 0 */
 
-/* Bits that always read 0 in the temperature and, section "High- and Low-Limit Registers", limits.
+/*
+ * Bits that always read 0 in the temperature and, section "High- and Low-Limit Registers", limits.
  */
 #define ZERO_12_BIT 0x000f
 #define ZERO_13_BIT 0x0007 /* extended mode: somebody before us may have set it */
@@ -50,14 +51,16 @@ static int tmp112_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_siz
     uint16_t found[4];
     for (size_t i = 0; i < sizeof registers; i++) {
         int result = i2c_read16be(bus, address, registers[i], &found[i]);
-        if (result < 0)
+        if (result < 0) {
             return result;
+        }
     }
     uint16_t zero = found[0] & CONFIG_EM ? ZERO_13_BIT : ZERO_12_BIT;
     uint16_t temperature = found[1] & (found[0] & CONFIG_EM ? 0x6 : 0xf); /* bit 0 marks 13 bits */
     if ((found[0] & (CONFIG_R | CONFIG_ZERO)) == CONFIG_R && temperature == 0 &&
-        !((found[2] | found[3]) & zero))
+        !((found[2] | found[3]) & zero)) {
         return 0;
+    }
     snprintf(why, why_size,
              "no TMP112: configuration %04Xh, temperature %04Xh, limits %04Xh and %04Xh; expected "
              "a configuration like 60A0h and the others with %04Xh clear",
@@ -70,10 +73,12 @@ static device_step tmp112_start(device *device, unsigned step)
     (void)step;
     uint16_t config;
     int result = i2c_write16be(device->bus, device->address, REG_CONFIG, CONFIG_OURS);
-    if (result >= 0)
+    if (result >= 0) {
         result = i2c_read16be(device->bus, device->address, REG_CONFIG, &config);
-    if (result < 0)
+    }
+    if (result < 0) {
         return result;
+    }
     return (config & ~(CONFIG_OS | CONFIG_AL)) == CONFIG_OURS ? 0 : -EIO;
 }
 
@@ -86,17 +91,22 @@ static device_step tmp112_measure(device *device, unsigned step, double *values)
         return result < 0 ? result : CONVERSION_TIME;
     }
     result = i2c_read16be(device->bus, device->address, REG_CONFIG, &config);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if ((config & ~(CONFIG_OS | CONFIG_AL)) != CONFIG_OURS)
+    }
+    if ((config & ~(CONFIG_OS | CONFIG_AL)) != CONFIG_OURS) {
         return -EIO; /* it lost power meanwhile, or never was one */
-    if (!(config & CONFIG_OS))
+    }
+    if (!(config & CONFIG_OS)) {
         return step < LAST_POLL ? POLL_TIME : -ETIMEDOUT;
+    }
     result = i2c_read16be(device->bus, device->address, REG_TEMPERATURE, &raw);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (raw & ZERO_12_BIT)
+    }
+    if (raw & ZERO_12_BIT) {
         return -EIO;
+    }
     values[0] = tmp112_raw_to_celsius(raw);
     return 0;
 }

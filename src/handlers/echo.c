@@ -5,8 +5,8 @@
 static void echo_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
                          apr_size_t length)
 {
-    ws_outgoing *outgoing = ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY, bytes,
-                                               length, NULL, 0);
+    ws_outgoing *outgoing =
+        ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY, bytes, length, NULL, 0);
 
     (void)data;
     ws_session_send(session, outgoing);

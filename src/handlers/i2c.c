@@ -1,9 +1,9 @@
 /*
  * The handler "i2c": a session that speaks Clown.Talk with the hub.
  *
- * Here, in the child process, a message's form, its place behind the opening and its rate are checked. What it asks
- * for is the hub's business; the answers come back over the reactor's link. All of this runs on
- * the reactor's thread.
+ * Here, in the child process, a message's form, its place behind the opening and its rate are
+ * checked. What it asks for is the hub's business; the answers come back over the reactor's link.
+ * All of this runs on the reactor's thread.
  */
 #include "handlers.h"
 
@@ -29,30 +29,30 @@ typedef struct room room;
 /* A request on its way to the hub and back. It outlives a talker that has gone. */
 typedef struct request {
     desk *desk;
-    talker *talker;         /* NULL: gone, or the desk's own */
-    struct request *next;   /* among the talker's */
-    struct request **at;    /* what points here, for taking it out */
+    talker *talker;       /* NULL: gone, or the desk's own */
+    struct request *next; /* among the talker's */
+    struct request **at;  /* what points here, for taking it out */
     bool opening;
-    room *room;             /* the desk's own: whose clients get the answers; else NULL */
+    room *room; /* the desk's own: whose clients get the answers; else NULL */
     char topic[TALK_MAX_TOPIC + 1];
-    json_object *id;        /* or NULL */
+    json_object *id; /* or NULL */
 } request;
 
 /* A Clown.Talk client: one session. On the heap, as long as that. */
 struct talker {
     clowntalk_session *session;
-    const char *node;       /* in pconf, as are all names of nodes */
-    unsigned rights;        /* HUB_MAY_... */
+    const char *node; /* in pconf, as are all names of nodes */
+    unsigned rights;  /* HUB_MAY_... */
     bool require_opening;
-    double rate, burst;     /* requests per second; requests */
+    double rate, burst; /* requests per second; requests */
 
     desk *desk;
-    talker *next, **at;     /* among the desk's */
+    talker *next, **at; /* among the desk's */
     request *requests;
-    double tokens;          /* requests that it may make now */
-    int64_t tokens_at;      /* microseconds of the loop's clock */
-    bool opened;            /* it has asked for the opening; when the hub has answered, it enters the room */
-    bool opening_waits;     /* for the link */
+    double tokens;     /* requests that it may make now */
+    int64_t tokens_at; /* microseconds of the loop's clock */
+    bool opened; /* it has asked for the opening; when the hub has answered, it enters the room */
+    bool opening_waits; /* for the link */
     json_object *opening_id;
 };
 
@@ -112,7 +112,9 @@ static void request_free(request *q)
 
 /* ---- answers ---- */
 
-/* The topic of a message that the server made: what stands between the first two quotation marks. */
+/*
+ * The topic of a message that the server made: what stands between the first two quotation marks.
+ */
 static const char *topic_of(const char *line, size_t length, size_t *topic_length)
 {
     const char *start = memchr(line, '"', length);
@@ -259,14 +261,16 @@ static void refresh(desk *d, room *r)
 }
 
 /*
- * There was no link for a while: what was published meanwhile was missed, and actuators publish nothing but
- * changes. Each node's clients get the values anew, and hear, where it is another hub than before, that it has started.
+ * There was no link for a while: what was published meanwhile was missed, and actuators publish
+ * nothing but changes. Each node's clients get the values anew, and hear, where it is another hub
+ * than before, that it has started.
  */
 static void catch_up(desk *d, const char *reason_for_reset)
 {
     char boot[128];
-    const int length = apr_snprintf(boot, sizeof boot, "[\"boot\", {\"reason-for-reset\": \"%s\"}]\n",
-                                    reason_for_reset ? reason_for_reset : "");
+    const int length =
+        apr_snprintf(boot, sizeof boot, "[\"boot\", {\"reason-for-reset\": \"%s\"}]\n",
+                     reason_for_reset ? reason_for_reset : "");
 
     for (room *r = d->rooms; r; r = r->next) {
         if (ws_audience_size(r->audience) == 0) {
@@ -432,7 +436,7 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
     size_t line_length;
 
     (void)session;
-    (void)kind; /* a binary message is the same text; its UTF-8 is checked with the rest of its form */
+    (void)kind; /* a binary message is the same text; its UTF-8 is checked by the parser, too */
     while (t->session && talk_next_line(&at, end, &line, &line_length)) {
         on_line(t, line, line_length);
     }
@@ -479,7 +483,9 @@ static void i2c_close(clowntalk_session *session, void *data)
     t->opening_id = NULL;
 }
 
-/* The node that a URL's last level names: "clown-talk-server_nodes_bridge_0" is "nodes/bridge/0". */
+/*
+ * The node that a URL's last level names: "clown-talk-server_nodes_bridge_0" is "nodes/bridge/0".
+ */
 static const char *node_of_uri(apr_pool_t *pool, const char *uri)
 {
     const char *last = strrchr(uri, '/');
@@ -507,10 +513,11 @@ static int i2c_accept(request_rec *r, void **data, const char **why)
     talker *t;
 
     if (!node) {
-        *why = !name ? "the URL does not end in " NODE_PREFIX "NODE, as in " NODE_PREFIX
-                       "nodes_bridge_0"
-                     : apr_psprintf(r->pool, "there is no node \"%s\": no ClownTalkBus describes it",
-                                    ap_escape_logitem(r->pool, name));
+        *why = !name
+                   ? "the URL does not end in " NODE_PREFIX "NODE, as in " NODE_PREFIX
+                     "nodes_bridge_0"
+                   : apr_psprintf(r->pool, "there is no node \"%s\": no ClownTalkBus describes it",
+                                  ap_escape_logitem(r->pool, name));
         return HTTP_NOT_FOUND;
     }
     t = calloc(1, sizeof *t);

@@ -15,8 +15,9 @@ static bool read_seconds(const char *text, double *value)
 {
     char *end;
 
-    if (!*text || strspn(text, "0123456789.") != strlen(text))
+    if (!*text || strspn(text, "0123456789.") != strlen(text)) {
         return false;
+    }
     *value = strtod(text, &end);
     return !*end && isfinite(*value);
 }
@@ -37,18 +38,22 @@ static void add_type(char *list, size_t size, const char *type)
     size_t length = strlen(list), bytes = strlen(type);
 
     /* Whole names only. */
-    for (const char *at = list; (at = strstr(at, type)); at += bytes)
-        if ((at == list || at[-1] == ' ') && (at[bytes] == ',' || !at[bytes]))
+    for (const char *at = list; (at = strstr(at, type)); at += bytes) {
+        if ((at == list || at[-1] == ' ') && (at[bytes] == ',' || !at[bytes])) {
             return;
-    if (length < size)
+        }
+    }
+    if (length < size) {
         snprintf(list + length, size - length, "%s%s", length ? ", " : "", type);
+    }
 }
 
 static void list_types(char *list, size_t size)
 {
     *list = 0;
-    for (const device_driver *const *driver = device_drivers; *driver; driver++)
+    for (const device_driver *const *driver = device_drivers; *driver; driver++) {
         add_type(list, size, (*driver)->type);
+    }
     add_type(list, size, "led");
 }
 
@@ -97,27 +102,34 @@ static const char *read_topic(pin *pin, const char *topic, char *why, size_t why
 static void list_drivers(char *list, size_t size, const char *type)
 {
     *list = 0;
-    for (const device_driver *const *driver = device_drivers; *driver; driver++)
-        if (strcmp((*driver)->type, type) == 0)
+    for (const device_driver *const *driver = device_drivers; *driver; driver++) {
+        if (strcmp((*driver)->type, type) == 0) {
             add_type(list, size, (*driver)->name);
+        }
+    }
 }
 
 /* Chips of one name may be driven as several types: both must fit. */
 static const device_driver *find_driver(const char *type, const char *name)
 {
-    for (const device_driver *const *driver = device_drivers; *driver; driver++)
-        if (strcmp((*driver)->type, type) == 0 && (!name || strcmp((*driver)->name, name) == 0))
+    for (const device_driver *const *driver = device_drivers; *driver; driver++) {
+        if (strcmp((*driver)->type, type) == 0 && (!name || strcmp((*driver)->name, name) == 0)) {
             return *driver;
+        }
+    }
     return NULL;
 }
 
 /* Without a driver's name: the one that is looked for at this address, or the type's first. */
 static const device_driver *usual_driver(const char *type, uint8_t chip)
 {
-    for (const device_driver *const *driver = device_drivers; *driver; driver++)
-        for (const uint8_t *address = (*driver)->addresses; address && *address; address++)
-            if (*address == chip && strcmp((*driver)->type, type) == 0)
+    for (const device_driver *const *driver = device_drivers; *driver; driver++) {
+        for (const uint8_t *address = (*driver)->addresses; address && *address; address++) {
+            if (*address == chip && strcmp((*driver)->type, type) == 0) {
                 return *driver;
+            }
+        }
+    }
     return find_driver(type, NULL);
 }
 
@@ -128,10 +140,10 @@ static const char *read_driver(pin *pin, const char *name, char *why, size_t why
     pin->driver = name ? find_driver(pin->type, name) : usual_driver(pin->type, pin->address.chip);
     if (!pin->driver) {
         list_drivers(list, sizeof(list), pin->type);
-        if (*list)
+        if (*list) {
             snprintf(why, why_size, "a %s's driver must be one of %s, or none, not '%s'", pin->type,
                      list, name);
-        else {
+        } else {
             list_types(list, sizeof(list));
             snprintf(why, why_size, "a device's type must be one of %s, not '%s'", list, pin->type);
         }
@@ -141,12 +153,13 @@ static const char *read_driver(pin *pin, const char *name, char *why, size_t why
         (!pin->driver->relay || (unsigned)pin->address.channel >= pin->driver->relay->channels ||
          pin->driver->relay->channels == 1)) {
         unsigned channels = pin->driver->relay ? pin->driver->relay->channels : 1;
-        if (channels > 1)
+        if (channels > 1) {
             snprintf(why, why_size, "a %s has the relays -0 to -%u, not -%d", pin->driver->name,
                      channels - 1, pin->address.channel);
-        else
+        } else {
             snprintf(why, why_size, "a %s has no channels: leave out -%d", pin->driver->name,
                      pin->address.channel);
+        }
         return why;
     }
     return NULL;
@@ -154,13 +167,13 @@ static const char *read_driver(pin *pin, const char *name, char *why, size_t why
 
 static const char *read_power_on(pin *pin, const char *value, char *why, size_t why_size)
 {
-    if (strcmp(value, "keep") == 0)
+    if (strcmp(value, "keep") == 0) {
         pin->power_on = POWER_ON_KEEP;
-    else if (strcmp(value, "on") == 0)
+    } else if (strcmp(value, "on") == 0) {
         pin->power_on = POWER_ON_ON;
-    else if (strcmp(value, "off") == 0)
+    } else if (strcmp(value, "off") == 0) {
         pin->power_on = POWER_ON_OFF;
-    else {
+    } else {
         snprintf(why, why_size, "power-on must be keep, on or off, not '%s'", value);
         return why;
     }
@@ -184,8 +197,9 @@ static const char *read_interlock(pin *pin, const char *value, char *why, size_t
 
 static const char *read_dead_time(pin *pin, const char *value, char *why, size_t why_size)
 {
-    if (read_seconds(value, &pin->dead_time) && pin->dead_time <= MAX_DEAD_TIME)
+    if (read_seconds(value, &pin->dead_time) && pin->dead_time <= MAX_DEAD_TIME) {
         return NULL;
+    }
     snprintf(why, why_size, "dead-time must be 0 to 60 seconds, not '%s'", value);
     return why;
 }
@@ -203,12 +217,15 @@ static const char *read_option(pin *pin, const char *option, size_t *n_own, char
     snprintf(name, sizeof(name), "%.*s", (int)(value - option), option);
     value++;
     if (pin->driver->relay) {
-        if (strcmp(name, "power-on") == 0)
+        if (strcmp(name, "power-on") == 0) {
             return read_power_on(pin, value, why, why_size);
-        if (strcmp(name, "interlock") == 0)
+        }
+        if (strcmp(name, "interlock") == 0) {
             return read_interlock(pin, value, why, why_size);
-        if (strcmp(name, "dead-time") == 0)
+        }
+        if (strcmp(name, "dead-time") == 0) {
             return read_dead_time(pin, value, why, why_size);
+        }
     }
     if (!pin->driver->option) {
         snprintf(why, why_size, "a %s has no option '%s'%s", pin->driver->name, name,
@@ -231,30 +248,38 @@ const char *pin_read(pin *pin, const hub_device_config *config, char *why, size_
     const char *wrong;
 
     *pin = (struct pin){.dead_time = DEFAULT_DEAD_TIME};
-    while (config->options && config->options[n_options])
+    while (config->options && config->options[n_options]) {
         n_options++;
-    if ((wrong = read_topic(pin, config->topic, why, why_size)))
+    }
+    if ((wrong = read_topic(pin, config->topic, why, why_size))) {
         return wrong;
+    }
     if (config->driver && strcmp(config->driver, "none") == 0) {
-        if (!n_options)
+        if (!n_options) {
             return NULL;
+        }
         snprintf(why, why_size, "none leaves %s alone and takes no options", config->topic);
         return why;
     }
-    if ((wrong = read_driver(pin, config->driver, why, why_size)))
+    if ((wrong = read_driver(pin, config->driver, why, why_size))) {
         return wrong;
-    if (!(pin->options = calloc(n_options + 1, sizeof(*pin->options))))
+    }
+    if (!(pin->options = calloc(n_options + 1, sizeof(*pin->options)))) {
         abort();
-    for (size_t i = 0; i < n_options; i++)
-        if ((wrong = read_option(pin, config->options[i], &n_own, why, why_size)))
+    }
+    for (size_t i = 0; i < n_options; i++) {
+        if ((wrong = read_option(pin, config->options[i], &n_own, why, why_size))) {
             return wrong;
+        }
+    }
     return NULL;
 }
 
 void pin_clear(pin *pin)
 {
-    for (const char **option = pin->options; option && *option; option++)
+    for (const char **option = pin->options; option && *option; option++) {
         free((char *)*option);
+    }
     free(pin->options);
     pin->options = NULL;
 }

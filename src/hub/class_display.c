@@ -2,8 +2,8 @@
  * Displays: lines of text, or an image.
  *
  * `set` with lines changes those lines and leaves the others as they are; after an image the others
- * are empty. What is published is everything that is shown, so that the newest publication alone
- * is enough: all the lines, or the image. The bus sends only the pages that changed.
+ * are empty. What is published is everything that is shown, so that the newest publication alone is
+ * enough: all the lines, or the image. The bus sends only the pages that changed.
  */
 #include "hub_internal.h"
 
@@ -41,8 +41,9 @@ static unsigned line_length(const hub_device *device)
 /* "line-0" to "line-7": the number; -1: another member. */
 static int line_of(const hub_device *device, const char *member)
 {
-    if (strncmp(member, "line-", 5) != 0 || member[5] < '0' || member[5] > '9' || member[6])
+    if (strncmp(member, "line-", 5) != 0 || member[5] < '0' || member[5] > '9' || member[6]) {
         return -1;
+    }
     return member[5] - '0' < (int)n_lines(device) ? member[5] - '0' : -1;
 }
 
@@ -73,12 +74,14 @@ static struct json_object *merge(const hub_device *device, const request *reques
     content = blank(device);
     for (int i = 0; i < 2; i++) {
         struct json_object *from = i == 0 ? shown : request->payload;
-        if (!from)
+        if (!from) {
             continue;
+        }
         json_object_object_foreach(from, member, text)
         {
-            if (line_of(device, member) >= 0)
+            if (line_of(device, member) >= 0) {
                 json_object_object_add(content, member, json_object_get(text));
+            }
         }
     }
     return content;
@@ -88,8 +91,9 @@ static void draw_line(const hub_device *device, uint8_t *page, const char *text)
 {
     uint32_t character;
 
-    for (unsigned i = 0; i < line_length(device) && (character = font_next(&text)); i++)
+    for (unsigned i = 0; i < line_length(device) && (character = font_next(&text)); i++) {
         memcpy(page + (size_t)i * FONT_ADVANCE, font_glyph(character), FONT_WIDTH);
+    }
 }
 
 /* The command that draws it. */
@@ -108,9 +112,10 @@ static message *draw(const hub_device *device, struct json_object *content)
     json_object_object_foreach(content, member, text)
     {
         int line = line_of(device, member);
-        if (line >= 0)
+        if (line >= 0) {
             draw_line(device, command->data + (size_t)line * ops_of(device)->columns,
                       json_object_get_string(text));
+        }
     }
     return command;
 }
@@ -126,14 +131,17 @@ static talk_error read_raw(const hub_device *device, const struct json_object *r
     uint8_t *bytes = malloc(size);
     int length = -1;
 
-    if (!bytes)
+    if (!bytes) {
         abort();
-    if (json_object_is_type(raw, json_type_string))
+    }
+    if (json_object_is_type(raw, json_type_string)) {
         length = talk_data_decode(json_object_get_string((struct json_object *)raw), bytes, size,
                                   &encoding, wrong, sizeof(wrong));
+    }
     free(bytes);
-    if (length == (int)size && encoding == TALK_BASE64)
+    if (length == (int)size && encoding == TALK_BASE64) {
         return TALK_OK;
+    }
     snprintf(why, why_size,
              "raw must be %zu bytes in base64: pages from the top, columns from the "
              "left, the upper pixel in the lowest bit",
@@ -146,23 +154,27 @@ static talk_error read(hub_device *device, request *request, char *why, size_t w
     struct json_object *raw;
     bool has_raw, has_lines = false;
 
-    if (request->form != TALK_SET)
+    if (request->form != TALK_SET) {
         return TALK_OK;
+    }
     has_raw = json_object_object_get_ex(request->payload, "raw", &raw);
     json_object_object_foreach(request->payload, member, text)
     {
-        if (line_of(device, member) < 0)
+        if (line_of(device, member) < 0) {
             continue;
+        }
         has_lines = true;
         if (json_object_is_type(text, json_type_string) &&
-            font_length(json_object_get_string(text)) <= line_length(device))
+            font_length(json_object_get_string(text)) <= line_length(device)) {
             continue;
+        }
         snprintf(why, why_size, "%s must be a text of at most %u characters", member,
                  line_length(device));
         return TALK_BAD_PAYLOAD;
     }
-    if (has_raw != has_lines)
+    if (has_raw != has_lines) {
         return has_raw ? read_raw(device, raw, why, why_size) : TALK_OK;
+    }
     snprintf(why, why_size,
              "either lines are needed (line-0 to line-%u, texts of at most %u "
              "characters) or raw (an image)",
@@ -188,16 +200,18 @@ static void begin(hub_device *device, request *request)
 static void result(hub_device *device, request *request, const message *result)
 {
     if (result->error < 0 || result->serial != device->display.drawing_serial) {
-        if (request)
+        if (request) {
             request_refuse_errno(request, device, result->error < 0 ? result->error : -EIO);
+        }
         return;
     }
     json_object_put(device->display.shown);
     device->display.shown = device->display.drawing;
     device->display.drawing = NULL;
     device_publish(device, json_object_get(device->display.shown), request ? request->asker : 0);
-    if (request)
+    if (request) {
         request_answer(request, device->topic, json_object_get(device->display.shown));
+    }
 }
 
 /* ---- appearing ---- */
@@ -211,8 +225,9 @@ static void redraw(hub_device *device)
 
 static void event(hub_device *device, const message *event)
 {
-    if (event->type == MESSAGE_RECOVERED)
+    if (event->type == MESSAGE_RECOVERED) {
         redraw(device);
+    }
 }
 
 static void found(hub_device *device, const message *found, message *adopt)

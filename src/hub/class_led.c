@@ -61,8 +61,9 @@ static int open_led(led *led)
         length = read(fd, led->bright, sizeof(led->bright) - 1);
         close(fd);
     }
-    if (length > 0)
+    if (length > 0) {
         led->bright[length] = 0;
+    }
     if ((fd = open_attribute(led, "trigger", O_WRONLY)) >= 0) {
         if (write(fd, "none", 4) < 0) {
             int error = errno;
@@ -80,16 +81,18 @@ static int light(led *led, bool lit)
 {
     const char *value = lit ? led->bright : "0";
 
-    if (led->path && pwrite(led->fd, value, strlen(value), 0) < 0)
+    if (led->path && pwrite(led->fd, value, strlen(value), 0) < 0) {
         return errno;
+    }
     led->lit = lit;
     return 0;
 }
 
 static void close_led(led *led)
 {
-    if (led->fd >= 0)
+    if (led->fd >= 0) {
         close(led->fd);
+    }
     led->fd = -1;
 }
 
@@ -102,8 +105,9 @@ static bool pattern(const led *led, int64_t now, int64_t *next)
             flash = within / FLASH_PERIOD;
 
     *next = HUB_NEVER;
-    if (led->state == STATE_OFF || led->state == STATE_ON)
+    if (led->state == STATE_OFF || led->state == STATE_ON) {
         return led->state == STATE_ON;
+    }
     if (flash >= (int64_t)led->state) {
         *next = begin + PERIOD;
         return false;
@@ -126,10 +130,11 @@ static struct json_object *payload_of(unsigned state)
 
 static void complain(hub_device *device, int error)
 {
-    if (!device->led->complained)
+    if (!device->led->complained) {
         hub_log(device->node->hub, HUB_WARNING, CT_LED_NOT_OPENED,
                 "%s (%s) cannot be driven: %s; tried again every 5 s", device->topic,
                 device->led->path, strerrordesc_np(error));
+    }
     device->led->complained = true;
 }
 
@@ -141,8 +146,9 @@ static void fail(hub_device *device, int error)
     close_led(led);
     led->failed = true;
     led->next = hub_now(device->node->hub) + RETRY_AFTER;
-    if (device->listed)
+    if (device->listed) {
         device_left(device);
+    }
 }
 
 static void appear(hub_device *device)
@@ -155,9 +161,10 @@ static void appear(hub_device *device)
     device->listed = true;
     device->node->list_changed = true;
     device_publish(device, payload_of(led->state), 0);
-    if (device->settings.interval > 0)
+    if (device->settings.interval > 0) {
         device->republish_at =
             hub_now(device->node->hub) + (int64_t)(device->settings.interval * 1e6);
+    }
 }
 
 /* Shows the pattern. 0 or an errno. */
@@ -174,12 +181,14 @@ static void try_to_open(hub_device *device)
     led *led = device->led;
     int error = led->path ? open_led(led) : 0;
 
-    if (!error)
+    if (!error) {
         error = show(device);
-    if (error)
+    }
+    if (error) {
         fail(device, error);
-    else
+    } else {
         appear(device);
+    }
 }
 
 void led_tick(hub_device *device)
@@ -187,12 +196,14 @@ void led_tick(hub_device *device)
     led *led = device->led;
     int error;
 
-    if (led->next > hub_now(device->node->hub))
+    if (led->next > hub_now(device->node->hub)) {
         return;
-    if (led->failed)
+    }
+    if (led->failed) {
         try_to_open(device);
-    else if ((error = show(device)))
+    } else if ((error = show(device))) {
         fail(device, error);
+    }
 }
 
 int64_t led_due(const hub_device *device)
@@ -207,13 +218,17 @@ static talk_error read_state(hub_device *device, request *request, char *why, si
     struct json_object *value;
 
     (void)device;
-    if (request->form != TALK_SET)
+    if (request->form != TALK_SET) {
         return TALK_OK;
+    }
     if (json_object_object_get_ex(request->payload, "state", &value) &&
-        json_object_is_type(value, json_type_string))
-        for (unsigned i = 0; i < N_STATES; i++)
-            if (strcmp(json_object_get_string(value), states[i]) == 0)
+        json_object_is_type(value, json_type_string)) {
+        for (unsigned i = 0; i < N_STATES; i++) {
+            if (strcmp(json_object_get_string(value), states[i]) == 0) {
                 return TALK_OK;
+            }
+        }
+    }
     snprintf(why, why_size, "state is needed: \"off\", \"on\", \"1-dot\", \"2-dot\" or \"3-dot\"");
     return TALK_BAD_PAYLOAD;
 }
@@ -224,8 +239,9 @@ static unsigned wanted_state(const request *request)
     unsigned state = 0;
 
     json_object_object_get_ex(request->payload, "state", &value);
-    while (strcmp(json_object_get_string(value), states[state]) != 0)
+    while (strcmp(json_object_get_string(value), states[state]) != 0) {
         state++;
+    }
     return state;
 }
 
@@ -261,8 +277,9 @@ void led_create(hub_node *node, const char *path)
 {
     hub_device *device = device_create(node, "led/-", &class_led, NULL);
 
-    if (!(device->led = calloc(1, sizeof(*device->led))))
+    if (!(device->led = calloc(1, sizeof(*device->led)))) {
         abort();
+    }
     device->led->fd = -1;
     device->led->next = HUB_NEVER;
     device->led->path = strcmp(path, "sim") == 0 ? NULL : hub_copy(path);
@@ -272,10 +289,12 @@ void led_create(hub_node *node, const char *path)
 /* Dark when nobody drives it. */
 void led_free(led *led)
 {
-    if (!led)
+    if (!led) {
         return;
-    if (led->fd >= 0)
+    }
+    if (led->fd >= 0) {
         light(led, false);
+    }
     close_led(led);
     free(led->path);
     free(led);

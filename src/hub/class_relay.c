@@ -14,7 +14,8 @@
 /* A switch may wait so long for the bus, the gap between two clicks included. */
 #define SWITCH_WITHIN INT64_C(5000000)
 
-/* Bounds of `duration`, in seconds. A pulse shorter than the gap between two clicks lasts that gap.
+/*
+ * Bounds of `duration`, in seconds. A pulse shorter than the gap between two clicks lasts that gap.
  */
 #define MIN_PULSE 0.05
 #define MAX_PULSE 86400.0
@@ -34,8 +35,9 @@ static struct json_object *payload_of(relay_state state)
 /* Takes note of a state. To be followed by state_save(), as the next one. */
 static void remember_state(hub_device *device, relay_state state)
 {
-    if (state == RELAY_OFF && device->relay.state != RELAY_OFF)
+    if (state == RELAY_OFF && device->relay.state != RELAY_OFF) {
         device->relay.off_at = hub_now(device->node->hub);
+    }
     device->relay.state = state;
     state_set(device->node->states, device->topic, "state",
               state == RELAY_UNKNOWN ? NULL : json_object_new_boolean(state == RELAY_ON));
@@ -58,8 +60,9 @@ relay_state relay_remembered_state(const hub_device *device)
     struct json_object *known = state_device(device->node->states, device->topic), *state;
 
     if (!known || !json_object_object_get_ex(known, "state", &state) ||
-        !json_object_is_type(state, json_type_boolean))
+        !json_object_is_type(state, json_type_boolean)) {
         return RELAY_UNKNOWN;
+    }
     return json_object_get_boolean(state) ? RELAY_ON : RELAY_OFF;
 }
 
@@ -74,14 +77,17 @@ static int64_t remembered_pulse(const hub_device *device)
     double left, longest;
 
     if (!known || !json_object_object_get_ex(known, "pulse-until", &until) ||
-        !json_object_object_get_ex(known, "pulse-duration", &duration))
+        !json_object_object_get_ex(known, "pulse-duration", &duration)) {
         return HUB_NEVER;
+    }
     left = json_object_get_double(until) - (double)hub_wall(device->node->hub) / 1e6;
     longest = json_object_get_double(duration);
-    if (!(longest >= 0 && longest <= MAX_PULSE))
+    if (!(longest >= 0 && longest <= MAX_PULSE)) {
         longest = MAX_PULSE;
-    if (!(left > 0))
+    }
+    if (!(left > 0)) {
         left = 0;
+    }
     return (int64_t)((left < longest ? left : longest) * 1e6);
 }
 
@@ -135,14 +141,17 @@ static talk_error read(hub_device *device, request *request, char *why, size_t w
     double duration = 0;
 
     (void)device;
-    if (request->form != TALK_SET && !pulse)
+    if (request->form != TALK_SET && !pulse) {
         return TALK_OK;
-    if (!json_object_object_get_ex(request->payload, pulse ? "duration" : "state", &value))
+    }
+    if (!json_object_object_get_ex(request->payload, pulse ? "duration" : "state", &value)) {
         value = NULL;
+    }
     if (pulse) {
         if (json_object_is_type(value, json_type_int) ||
-            json_object_is_type(value, json_type_double))
+            json_object_is_type(value, json_type_double)) {
             duration = json_object_get_double(value);
+        }
         if (!(duration >= MIN_PULSE && duration <= MAX_PULSE)) {
             snprintf(why, why_size, "duration is needed: 0.05 to 86400 seconds");
             return TALK_BAD_PAYLOAD;
@@ -169,10 +178,11 @@ static void begin(hub_device *device, request *request)
         return;
     }
     /* Switching off is always allowed, and at once. */
-    if (device->relay.interlock && request->command->relay.on)
+    if (device->relay.interlock && request->command->relay.on) {
         interlock_begin(device, request);
-    else
+    } else {
         relay_send(device, request);
+    }
 }
 
 /* ---- what came of them ---- */
@@ -186,35 +196,41 @@ static void switched(hub_device *device, request *request, const message *result
     device->relay.failed = false;
     end_move(device);
     device_publish(device, payload_of(state), request ? request->asker : 0);
-    if (request)
+    if (request) {
         request_answer(request, device->topic, payload_of(state));
+    }
 }
 
 static void not_switched(hub_device *device, request *request, const message *result)
 {
     bool changed = result->relay.attempted && device->relay.state != RELAY_UNKNOWN;
 
-    if (changed)
+    if (changed) {
         remember_state(device, RELAY_UNKNOWN); /* a running pulse still ends */
+    }
     end_move(device);
-    if (changed && !device->relay.failed)
+    if (changed && !device->relay.failed) {
         device_publish(device, payload_of(RELAY_UNKNOWN), 0);
-    if (request && !request->asker)
+    }
+    if (request && !request->asker) {
         hub_log(device->node->hub, HUB_ERROR, CT_POWER_ON,
                 "%s could not be put into its power-on state: %s", device->topic,
                 strerrordesc_np(-result->error));
-    if (request)
+    }
+    if (request) {
         request_refuse_errno(request, device, result->error);
+    }
 }
 
 static void report(hub_device *device, request *request, const message *result)
 {
-    if (result->error == -EOPNOTSUPP)
+    if (result->error == -EOPNOTSUPP) {
         request_answer(request, device->topic, payload_of(device->relay.state));
-    else if (result->error < 0)
+    } else if (result->error < 0) {
         request_refuse_errno(request, device, result->error);
-    else
+    } else {
         request_answer(request, device->topic, payload_of(result->relay.on ? RELAY_ON : RELAY_OFF));
+    }
 }
 
 static void result(hub_device *device, request *request, const message *result)
@@ -223,16 +239,19 @@ static void result(hub_device *device, request *request, const message *result)
         report(device, request, result);
         return;
     }
-    if (!result->relay.moves)
+    if (!result->relay.moves) {
         return; /* of a `get` that nobody waits for any more */
-    if (result->error < 0)
+    }
+    if (result->error < 0) {
         not_switched(device, request, result);
-    else
+    } else {
         switched(device, request, result);
+    }
     if (device->relay.interlock) {
         interlock_moved(device, result);
-        if (request)
+        if (request) {
             interlock_release(device, request);
+        }
     }
 }
 
@@ -243,15 +262,18 @@ static void event(hub_device *device, const message *event)
     switch (event->type) {
     case MESSAGE_STATE:
         remember_state(device, state);
-        if (state == RELAY_OFF)
+        if (state == RELAY_OFF) {
             remember_pulse(device, 0);
+        }
         state_save(device->node->states);
-        if (!device->relay.failed)
+        if (!device->relay.failed) {
             device_publish(device, payload_of(state), 0);
+        }
         break;
     case MESSAGE_FAILED:
-        if (!device->relay.failed && device->relay.state != RELAY_UNKNOWN)
+        if (!device->relay.failed && device->relay.state != RELAY_UNKNOWN) {
             device_publish(device, payload_of(RELAY_UNKNOWN), 0);
+        }
         device->relay.failed = true;
         break;
     case MESSAGE_RECOVERED:
@@ -271,8 +293,9 @@ static void apply_power_on(hub_device *device)
     bool on;
 
     if (!device->pin || device->pin->power_on == POWER_ON_KEEP ||
-        (!device->node->hub->powered_on && !device->was_lost))
+        (!device->node->hub->powered_on && !device->was_lost)) {
         return;
+    }
     on = device->pin->power_on == POWER_ON_ON;
     hub_log(device->node->hub, HUB_INFO, CT_POWER_ON, "%s is switched %s, its power-on state",
             device->topic, on ? "on" : "off");
@@ -304,10 +327,12 @@ static void lost(hub_device *device)
 {
     /* What was under way is over, and its results are not waited for. */
     device->relay.off_serial = 0;
-    while (device->relay.moving > 0)
+    while (device->relay.moving > 0) {
         end_move(device);
-    if (device->relay.interlock)
+    }
+    if (device->relay.interlock) {
         interlock_left(device);
+    }
 }
 
 const hub_class class_relay = {

@@ -15,10 +15,11 @@ static struct json_object *payload_of(const hub_device *device, const double *va
     const sensor_ops *sensor = device->driver->sensor;
     struct json_object *payload = json_object_new_object();
 
-    for (size_t i = 0; i < sensor->n_quantities; i++)
+    for (size_t i = 0; i < sensor->n_quantities; i++) {
         json_object_object_add(
             payload, sensor->quantities[i].name,
             talk_quantity(values[i], sensor->quantities[i].decimals, sensor->quantities[i].unit));
+    }
     return payload;
 }
 
@@ -27,13 +28,15 @@ static void tell_pressure(hub_node *node, double pressure)
     hub *hub = node->hub;
 
     if (isnan(pressure) ? isnan(node->air_pressure)
-                        : fabs(pressure - node->air_pressure) < PRESSURE_STEP)
+                        : fabs(pressure - node->air_pressure) < PRESSURE_STEP) {
         return;
+    }
     node->air_pressure = pressure;
     for (size_t i = 0; i < hub->n_buses; i++) {
         message *message;
-        if (hub->buses[i].node != node)
+        if (hub->buses[i].node != node) {
             continue;
+        }
         message = message_new(MESSAGE_AIR_PRESSURE, 0);
         message->values[0] = pressure;
         worker_post(hub->buses[i].worker, message);
@@ -44,15 +47,18 @@ static void notice_pressure(hub_device *device, const double *values)
 {
     const sensor_ops *sensor = device->driver->sensor;
 
-    for (size_t i = 0; i < sensor->n_quantities; i++)
-        if (strcmp(sensor->quantities[i].name, "pressure") == 0)
+    for (size_t i = 0; i < sensor->n_quantities; i++) {
+        if (strcmp(sensor->quantities[i].name, "pressure") == 0) {
             tell_pressure(device->node, values ? values[i] : NAN);
+        }
+    }
 }
 
 static void calibrate(const hub_device *device, const double *measured, double *values)
 {
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++)
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
         values[i] = measured[i] + device->settings.offset[i];
+    }
 }
 
 /* ---- periodic measurements ---- */
@@ -64,13 +70,16 @@ static bool has_moved(const hub_device *device, const double *values)
 
     for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
         double delta = device->settings.delta[i];
-        if (isnan(values[i]) != isnan(before[i]))
+        if (isnan(values[i]) != isnan(before[i])) {
             return true;
-        if (delta <= 0)
+        }
+        if (delta <= 0) {
             continue;
+        }
         any_delta = true;
-        if (fabs(values[i] - before[i]) >= delta)
+        if (fabs(values[i] - before[i]) >= delta) {
             return true;
+        }
     }
     return !any_delta;
 }
@@ -86,9 +95,11 @@ static bool is_due(const hub_device *device)
 
 static bool all_nan(const hub_device *device, const double *values)
 {
-    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++)
-        if (!isnan(values[i]))
+    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
+        if (!isnan(values[i])) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -107,8 +118,9 @@ static void publish_null(hub_device *device)
 
     notice_pressure(device, NULL);
     /* Once. And who never said anything need not take it back. */
-    if (device->sensor.published && !device->sensor.failed)
+    if (device->sensor.published && !device->sensor.failed) {
         publish(device, nothing);
+    }
 }
 
 static void event(hub_device *device, const message *event)
@@ -119,15 +131,17 @@ static void event(hub_device *device, const message *event)
         publish_null(device);
         return;
     }
-    if (event->type != MESSAGE_SAMPLE)
+    if (event->type != MESSAGE_SAMPLE) {
         return;
+    }
     calibrate(device, event->values, values);
     notice_pressure(device, values);
     history_add(device, values);
-    if (all_nan(device, values))
+    if (all_nan(device, values)) {
         publish_null(device);
-    else if (!device->sensor.published || has_moved(device, values) || is_due(device))
+    } else if (!device->sensor.published || has_moved(device, values) || is_due(device)) {
         publish(device, values);
+    }
 }
 
 /* ---- requests ---- */
@@ -145,14 +159,16 @@ static void result(hub_device *device, request *request, const message *result)
     struct json_object *payload;
 
     if (result->error < 0) {
-        if (request)
+        if (request) {
             request_refuse_errno(request, device, result->error);
+        }
         return;
     }
     calibrate(device, result->values, values);
     history_add(device, values);
-    if (!request)
+    if (!request) {
         return;
+    }
     payload = payload_of(device, values);
     /* Whoever opens now gets the newest that is known, published or not. */
     if (!device->sensor.failed) {

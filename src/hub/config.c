@@ -26,8 +26,10 @@ static const char *const members[] = {"publish-interval", "delta", "heartbeat", 
 
 static bool read_number(const struct json_object *value, double *number)
 {
-    if (!json_object_is_type(value, json_type_int) && !json_object_is_type(value, json_type_double))
+    if (!json_object_is_type(value, json_type_int) &&
+        !json_object_is_type(value, json_type_double)) {
         return false;
+    }
     *number = json_object_get_double(value);
     return isfinite(*number);
 }
@@ -45,8 +47,9 @@ static bool read_seconds(const struct json_object *value, double *seconds)
 
 static bool in_range(const char *member, double number)
 {
-    if (strcmp(member, "delta") == 0)
+    if (strcmp(member, "delta") == 0) {
         return number >= 0 && number <= SETTINGS_MAX_OFFSET;
+    }
     return fabs(number) <= SETTINGS_MAX_OFFSET;
 }
 
@@ -58,19 +61,23 @@ static bool read_by_quantity(const sensor_ops *sensor, const char *member,
         memset(numbers, 0, DEVICE_MAX_QUANTITIES * sizeof(*numbers));
         return true;
     }
-    if (!json_object_is_type(value, json_type_object))
+    if (!json_object_is_type(value, json_type_object)) {
         return read_number(value, &numbers[0]) && in_range(member, numbers[0]);
+    }
     json_object_object_foreach((struct json_object *)value, name, number)
     {
         size_t i = 0;
-        while (i < sensor->n_quantities && strcmp(sensor->quantities[i].name, name) != 0)
+        while (i < sensor->n_quantities && strcmp(sensor->quantities[i].name, name) != 0) {
             i++;
-        if (i == sensor->n_quantities)
+        }
+        if (i == sensor->n_quantities) {
             return false;
-        if (!number)
+        }
+        if (!number) {
             numbers[i] = 0;
-        else if (!read_number(number, &numbers[i]) || !in_range(member, numbers[i]))
+        } else if (!read_number(number, &numbers[i]) || !in_range(member, numbers[i])) {
             return false;
+        }
     }
     return true;
 }
@@ -92,14 +99,16 @@ static bool read_member(const hub_device *device, const char *member,
 
     if (strcmp(member, "publish-interval") == 0 || strcmp(member, "heartbeat") == 0) {
         double *seconds = *member == 'p' ? &settings->interval : &settings->heartbeat;
-        if (read_seconds(value, seconds))
+        if (read_seconds(value, seconds)) {
             return true;
+        }
         snprintf(why, size, "%s must be 0.1 to 86400 seconds, or null", member);
         return false;
     }
     if (read_by_quantity(sensor, member, value,
-                         strcmp(member, "delta") == 0 ? settings->delta : settings->offset))
+                         strcmp(member, "delta") == 0 ? settings->delta : settings->offset)) {
         return true;
+    }
     say_quantities(sensor, member, why, size);
     return false;
 }
@@ -118,10 +127,12 @@ static int read_all(const hub_device *device, struct json_object *payload, setti
     for (size_t i = 0; i < N_MEMBERS; i++) {
         struct json_object *value;
         if (!has_member(device, members[i]) ||
-            !json_object_object_get_ex(payload, members[i], &value))
+            !json_object_object_get_ex(payload, members[i], &value)) {
             continue;
-        if (!read_member(device, members[i], value, settings, why, size))
+        }
+        if (!read_member(device, members[i], value, settings, why, size)) {
             return -1;
+        }
         n++;
     }
     return n;
@@ -131,16 +142,19 @@ static int read_all(const hub_device *device, struct json_object *payload, setti
 
 static struct json_object *number(double value)
 {
-    if (value == floor(value) && fabs(value) < 1e15)
+    if (value == floor(value) && fabs(value) < 1e15) {
         return json_object_new_int64((int64_t)value);
+    }
     return json_object_new_double(value);
 }
 
 static bool any(const double *numbers)
 {
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++)
-        if (numbers[i] != 0)
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+        if (numbers[i] != 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -149,15 +163,17 @@ static void show_by_quantity(struct json_object *payload, const char *member,
 {
     struct json_object *shown;
 
-    if (!any(numbers))
+    if (!any(numbers)) {
         return;
+    }
     if (sensor->n_quantities == 1) {
         json_object_object_add(payload, member, number(numbers[0]));
         return;
     }
     shown = json_object_new_object();
-    for (size_t i = 0; i < sensor->n_quantities; i++)
+    for (size_t i = 0; i < sensor->n_quantities; i++) {
         json_object_object_add(shown, sensor->quantities[i].name, number(numbers[i]));
+    }
     json_object_object_add(payload, member, shown);
 }
 
@@ -168,11 +184,13 @@ static struct json_object *show(const hub_device *device)
 
     json_object_object_add(payload, "publish-interval",
                            settings->interval > 0 ? number(settings->interval) : NULL);
-    if (!device->class->sensor)
+    if (!device->class->sensor) {
         return payload;
+    }
     show_by_quantity(payload, "delta", device->driver->sensor, settings->delta);
-    if (settings->heartbeat > 0)
+    if (settings->heartbeat > 0) {
         json_object_object_add(payload, "heartbeat", number(settings->heartbeat));
+    }
     show_by_quantity(payload, "offset", device->driver->sensor, settings->offset);
     return payload;
 }
@@ -185,8 +203,9 @@ void config_remember(hub_device *device)
     settings settings = device->settings;
     char why[TALK_MAX_MESSAGE];
 
-    if (!known || !json_object_object_get_ex(known, "config", &config))
+    if (!known || !json_object_object_get_ex(known, "config", &config)) {
         return;
+    }
     if (json_object_is_type(config, json_type_object) &&
         read_all(device, config, &settings, why, sizeof(why)) >= 0) {
         device->settings = settings;
@@ -203,14 +222,16 @@ static void remember(hub_device *device, struct json_object *payload)
     struct json_object *known = state_device(device->node->states, device->topic), *before = NULL;
     struct json_object *config = json_object_new_object(), *shown = show(device);
 
-    if (known)
+    if (known) {
         json_object_object_get_ex(known, "config", &before);
+    }
     for (size_t i = 0; i < N_MEMBERS; i++) {
         struct json_object *value = NULL;
         bool asked = json_object_object_get_ex(payload, members[i], NULL);
         bool kept = before && json_object_object_get_ex(before, members[i], NULL);
-        if ((asked || kept) && json_object_object_get_ex(shown, members[i], &value))
+        if ((asked || kept) && json_object_object_get_ex(shown, members[i], &value)) {
             json_object_object_add(config, members[i], json_object_get(value));
+        }
     }
     json_object_put(shown);
     state_set(device->node->states, device->topic, "config", config);
@@ -225,8 +246,9 @@ static void apply(hub_device *device, const settings *changed)
     int64_t interval = (int64_t)llround(changed->interval * 1e6);
 
     device->settings = *changed;
-    if (!paced)
+    if (!paced) {
         return;
+    }
     if (device->class->sensor) {
         message *message = message_new(MESSAGE_INTERVAL, 0);
         message->interval = interval;

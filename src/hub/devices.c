@@ -7,8 +7,9 @@
 
 const hub_class *class_of_driver(const device_driver *driver)
 {
-    if (driver->sensor)
+    if (driver->sensor) {
         return &class_sensor;
+    }
     return driver->relay ? &class_relay : &class_display;
 }
 
@@ -25,10 +26,11 @@ static size_t place_of(const hub_node *node, const char *topic, bool *found)
             *found = true;
             return middle;
         }
-        if (order < 0)
+        if (order < 0) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low;
 }
@@ -43,9 +45,11 @@ hub_device *device_find(hub_node *node, const char *topic)
 
 static double default_interval(const hub_node *node, const hub_device *device)
 {
-    for (size_t i = 0; i < node->n_intervals; i++)
-        if (strcmp(node->intervals[i].type, device->type) == 0)
+    for (size_t i = 0; i < node->n_intervals; i++) {
+        if (strcmp(node->intervals[i].type, device->type) == 0) {
             return node->intervals[i].seconds;
+        }
+    }
     return device->driver && device->driver->sensor ? device->driver->sensor->default_interval : 0;
 }
 
@@ -54,8 +58,9 @@ static hub_device *device_new(hub_node *node, const char *topic, const hub_class
 {
     hub_device *device = calloc(1, sizeof(*device));
 
-    if (!device)
+    if (!device) {
         abort();
+    }
     device->node = node;
     device->bus = HUB_NO_BUS;
     device->class = class;
@@ -74,17 +79,22 @@ static const pin *find_pin(const hub_node *node, const hub_device *device)
     talk_address address;
     const pin *of_chip = NULL;
 
-    if (!talk_address_parse(device->topic + strlen(device->type) + 1, &address) || !address.on_bus)
+    if (!talk_address_parse(device->topic + strlen(device->type) + 1, &address) ||
+        !address.on_bus) {
         return NULL;
+    }
     for (size_t i = 0; i < node->n_pins; i++) {
         const pin *pin = &node->pins[i];
         if (pin->address.bus != address.bus || pin->address.chip != address.chip ||
-            strcmp(pin->type, device->type) != 0)
+            strcmp(pin->type, device->type) != 0) {
             continue;
-        if (pin->address.channel == address.channel)
+        }
+        if (pin->address.channel == address.channel) {
             return pin;
-        if (pin->address.channel < 0)
+        }
+        if (pin->address.channel < 0) {
             of_chip = pin;
+        }
     }
     return of_chip;
 }
@@ -98,11 +108,13 @@ hub_device *device_create(hub_node *node, const char *topic, const hub_class *cl
     size_t place = place_of(node, topic, &found);
 
     /* i2c/... has a queue, but it is not a device. */
-    if (class == &class_raw)
+    if (class == &class_raw) {
         return device;
+    }
     grown = realloc(node->devices, (node->n_devices + 1) * sizeof(*grown));
-    if (!grown)
+    if (!grown) {
         abort();
+    }
     node->devices = grown;
     memmove(grown + place + 1, grown + place, (node->n_devices - place) * sizeof(*grown));
     grown[place] = device;
@@ -110,10 +122,12 @@ hub_device *device_create(hub_node *node, const char *topic, const hub_class *cl
 
     device->pin = find_pin(node, device);
     config_remember(device);
-    if (class == &class_relay)
+    if (class == &class_relay) {
         device->relay.state = relay_remembered_state(device);
-    if (device->pin && device->pin->interlock[0])
+    }
+    if (device->pin && device->pin->interlock[0]) {
         interlock_join(device, device->pin->interlock, device->pin->dead_time);
+    }
     return device;
 }
 
@@ -125,8 +139,9 @@ void device_free(hub_device *device)
         device->requests = next;
     }
     json_object_put(device->last);
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++)
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
         history_free(device->sensor.history[i]);
+    }
     json_object_put(device->display.shown);
     json_object_put(device->display.drawing);
     led_free(device->led);
@@ -137,11 +152,14 @@ hub_device *device_of_unit(hub *hub, unsigned bus, uint32_t unit)
 {
     hub_node *node = hub->buses[bus].node;
 
-    if (unit == 0)
+    if (unit == 0) {
         return hub->buses[bus].raw;
-    for (size_t i = 0; i < node->n_devices; i++)
-        if (node->devices[i]->bus == bus && node->devices[i]->unit == unit)
+    }
+    for (size_t i = 0; i < node->n_devices; i++) {
+        if (node->devices[i]->bus == bus && node->devices[i]->unit == unit) {
             return node->devices[i];
+        }
+    }
     return NULL;
 }
 
@@ -154,8 +172,9 @@ void device_appeared(hub *hub, const message *found)
     hub_device *device = device_find(node, topic);
     message *adopt = message_new(MESSAGE_ADOPT, 0);
 
-    if (!device)
+    if (!device) {
         device = device_create(node, topic, class_of_driver(found->driver), found->driver);
+    }
     if (device->driver != found->driver) {
         /* Another chip of the same type: what is usual for it may be different. */
         device->driver = found->driver;
@@ -170,8 +189,9 @@ void device_appeared(hub *hub, const message *found)
     adopt->adopt.pulse = HUB_NEVER;
     device->class->found(device, found, adopt);
     device_send(device, adopt);
-    if (!device->class->sensor && device->settings.interval > 0)
+    if (!device->class->sensor && device->settings.interval > 0) {
         device->republish_at = hub_now(hub) + (int64_t)llround(device->settings.interval * 1e6);
+    }
     device_pump(device);
     requests_release(node);
 }
@@ -183,8 +203,9 @@ void device_left(hub_device *device)
     device->was_lost = true;
     device->republish_at = HUB_NEVER;
     device->node->list_changed = true;
-    if (device->class->lost)
+    if (device->class->lost) {
         device->class->lost(device);
+    }
     requests_refuse(device, TALK_UNKNOWN_DEVICE, "has left; see -/-/config/list");
     device_pump(device);
 }
@@ -197,10 +218,12 @@ struct json_object *device_list(const hub_node *node)
     struct json_object *sensors = json_object_new_array(), *actuators = json_object_new_array();
     struct json_object *notifications = json_object_new_array();
 
-    for (size_t i = 0; i < node->n_devices; i++)
-        if (node->devices[i]->listed)
+    for (size_t i = 0; i < node->n_devices; i++) {
+        if (node->devices[i]->listed) {
             json_object_array_add(node->devices[i]->class->sensor ? sensors : actuators,
                                   json_object_new_string(node->devices[i]->topic));
+        }
+    }
     json_object_array_add(notifications, json_object_new_string("boot"));
     json_object_object_add(list, "sensors", sensors);
     json_object_object_add(list, "actuators", actuators);
@@ -221,8 +244,9 @@ void device_list_publish(hub_node *node)
 {
     struct json_object *list;
 
-    if (!node->list_changed || !node->ready || node->hub->stopping)
+    if (!node->list_changed || !node->ready || node->hub->stopping) {
         return;
+    }
     node->list_changed = false;
     list = device_list(node);
     publish(node, "-/-/config/ok", list, 0);
@@ -236,9 +260,10 @@ void device_publish(hub_device *device, struct json_object *payload, uint64_t ex
     /* A device is in the list before it says anything. */
     device_list_publish(device->node);
     publish(device->node, device->topic, payload, except);
-    if (device->republish_at != HUB_NEVER)
+    if (device->republish_at != HUB_NEVER) {
         device->republish_at =
             hub_now(device->node->hub) + (int64_t)llround(device->settings.interval * 1e6);
+    }
 }
 
 void device_send(hub_device *device, message *message)
@@ -255,17 +280,20 @@ void device_tick(hub_device *device)
 
     if (device->republish_at <= now) {
         device->republish_at = now + (int64_t)llround(device->settings.interval * 1e6);
-        if (device->last)
+        if (device->last) {
             device_publish(device, json_object_get(device->last), 0);
+        }
     }
-    if (device->led)
+    if (device->led) {
         led_tick(device);
+    }
     if (device->requests && device->requests->progress == REQUEST_RUNNING &&
         device->requests->deadline <= now) {
         request *request = device->requests;
         request_refuse(request, TALK_TIMEOUT, "%s did not finish in time", device->topic);
-        if (device->relay.interlock)
+        if (device->relay.interlock) {
             interlock_release(device, request);
+        }
         device_pump(device);
     }
 }
@@ -275,9 +303,11 @@ int64_t device_due(const hub_device *device)
     int64_t due = device->republish_at;
 
     if (device->requests && device->requests->progress == REQUEST_RUNNING &&
-        device->requests->deadline < due)
+        device->requests->deadline < due) {
         due = device->requests->deadline;
-    if (device->led && led_due(device) < due)
+    }
+    if (device->led && led_due(device) < due) {
         due = led_due(device);
+    }
     return due;
 }

@@ -74,11 +74,13 @@ uint32_t font_next(const char **text)
     unsigned more = *at >= 0xf0 ? 3 : *at >= 0xe0 ? 2 : *at >= 0xc0 ? 1 : 0;
     uint32_t character = more ? *at & (0x3fu >> more) : *at;
 
-    if (!*at)
+    if (!*at) {
         return 0;
+    }
     at++;
-    for (; more && (*at & 0xc0) == 0x80; more--)
+    for (; more && (*at & 0xc0) == 0x80; more--) {
         character = character << 6 | (*at++ & 0x3f);
+    }
     *text = (const char *)at;
     return character;
 }
@@ -87,17 +89,20 @@ size_t font_length(const char *text)
 {
     size_t length = 0;
 
-    while (font_next(&text))
+    while (font_next(&text)) {
         length++;
+    }
     return length;
 }
 
 const uint8_t *font_glyph(uint32_t character)
 {
-    if (character >= 0x20 && character < 0x7f)
+    if (character >= 0x20 && character < 0x7f) {
         return ascii[character - 0x20];
-    if (character >= LATIN_FIRST && character < 0x180)
+    }
+    if (character >= LATIN_FIRST && character < 0x180) {
         return ascii[latin[character - LATIN_FIRST] - 0x20];
+    }
     switch (character) {
     case 0xa0: /* a space that does not break */
         return ascii[0];

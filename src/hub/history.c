@@ -51,20 +51,24 @@ static slot *slot_at(history *history, int64_t number)
 /* Empties the slots that time has passed over. */
 static void advance(history *history, int64_t now)
 {
-    if (now - history->newest > SLOTS)
+    if (now - history->newest > SLOTS) {
         history->newest = now - SLOTS;
-    while (history->newest < now)
+    }
+    while (history->newest < now) {
         *slot_at(history, ++history->newest) = (slot){0};
+    }
 }
 
 static void add(history *history, double value)
 {
     slot *slot = slot_at(history, history->newest);
 
-    if (!slot->count || value < slot->least)
+    if (!slot->count || value < slot->least) {
         slot->least = (float)value;
-    if (!slot->count || value > slot->greatest)
+    }
+    if (!slot->count || value > slot->greatest) {
         slot->greatest = (float)value;
+    }
     slot->sum += (float)value;
     slot->count++;
 }
@@ -75,11 +79,13 @@ void history_add(hub_device *device, const double *values)
 
     for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
         history **history = &device->sensor.history[i];
-        if (isnan(values[i]))
+        if (isnan(values[i])) {
             continue;
+        }
         if (!*history) {
-            if (!(*history = calloc(1, sizeof(**history))))
+            if (!(*history = calloc(1, sizeof(**history)))) {
                 abort();
+            }
             (*history)->newest = now;
         }
         advance(*history, now);
@@ -99,8 +105,9 @@ static bool read_count(const struct json_object *payload, const char *member, in
     struct json_object *value;
 
     if (!json_object_object_get_ex(payload, member, &value) ||
-        !json_object_is_type(value, json_type_int))
+        !json_object_is_type(value, json_type_int)) {
         return false;
+    }
     *count = json_object_get_int(value);
     return *count >= 1 && *count <= limit;
 }
@@ -124,11 +131,13 @@ static void add_step(history *history, int64_t end, int slots, int decimals,
     for (int64_t number = end - slots; history && number < end; number++) {
         const slot *slot;
         /* The clock may be younger than an hour. */
-        if (number < 0 || number <= history->newest - SLOTS || number > history->newest)
+        if (number < 0 || number <= history->newest - SLOTS || number > history->newest) {
             continue;
+        }
         slot = slot_at(history, number);
-        if (!slot->count)
+        if (!slot->count) {
             continue;
+        }
         low = fmin(low, slot->least);
         high = fmax(high, slot->greatest);
         sum += slot->sum;
@@ -146,11 +155,13 @@ static struct json_object *quantity(hub_device *device, size_t i, int64_t end, i
     struct json_object *mean = json_object_new_array(), *greatest = json_object_new_array();
     history *history = device->sensor.history[i];
 
-    if (history)
+    if (history) {
         advance(history, end - 1);
-    for (int step = steps; step > 0; step--)
+    }
+    for (int step = steps; step > 0; step--) {
         add_step(history, end - (int64_t)(step - 1) * slots, slots, quantity->decimals, least, mean,
                  greatest);
+    }
     json_object_object_add(shown, "min", least);
     json_object_object_add(shown, "mean", mean);
     json_object_object_add(shown, "max", greatest);
@@ -181,9 +192,10 @@ void history_begin(hub_device *device, request *request)
     json_object_object_add(
         payload, "end",
         json_object_new_int64((hub_wall(hub) + end * slot_time - hub_now(hub)) / 1000000));
-    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++)
+    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
         json_object_object_add(payload, device->driver->sensor->quantities[i].name,
                                quantity(device, i, end, steps, slots));
+    }
     snprintf(topic, sizeof(topic), "%s/history", device->topic);
     request_answer(request, topic, payload);
 }

@@ -38,8 +38,9 @@ char *hub_copy(const char *text)
 {
     char *copy = strdup(text ? text : "");
 
-    if (!copy)
+    if (!copy) {
         abort();
+    }
     return copy;
 }
 
@@ -58,9 +59,11 @@ static void boot(hub *hub, hub_node *node)
 
 static bool all_opened(const hub *hub)
 {
-    for (size_t i = 0; i < hub->n_buses; i++)
-        if (!hub->buses[i].opened)
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if (!hub->buses[i].opened) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -69,12 +72,15 @@ static bool start_workers(hub *hub)
 {
     struct pollfd readable = {.fd = hub->inbox.fd, .events = POLLIN};
 
-    for (size_t i = 0; i < hub->n_buses; i++)
+    for (size_t i = 0; i < hub->n_buses; i++) {
         if (!hub->buses[i].worker ||
-            (!hub->environment.manual && !worker_start(hub->buses[i].worker)))
+            (!hub->environment.manual && !worker_start(hub->buses[i].worker))) {
             return false;
-    if (hub->environment.manual)
+        }
+    }
+    if (hub->environment.manual) {
         return true;
+    }
     while (!all_opened(hub)) {
         poll(&readable, 1, -1);
         hub_dispatch(hub);
@@ -86,8 +92,9 @@ static bool create_descriptors(hub *hub)
 {
     struct epoll_event event = {.events = EPOLLIN};
 
-    if (!queue_init(&hub->inbox, true))
+    if (!queue_init(&hub->inbox, true)) {
         return false;
+    }
     hub->epoll = epoll_create1(EPOLL_CLOEXEC);
     hub->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     return hub->epoll >= 0 && hub->timer >= 0 &&
@@ -100,8 +107,9 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
 {
     hub *hub = calloc(1, sizeof(*hub));
 
-    if (!hub)
+    if (!hub) {
         return NULL;
+    }
     hub->environment = *environment;
     hub->output = *output;
     hub->epoll = hub->timer = -1;
@@ -119,8 +127,9 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
     setup_nodes(hub, config);
     for (size_t i = 0; i < hub->n_nodes; i++) {
         boot(hub, &hub->nodes[i]);
-        if (config->nodes[i].led)
+        if (config->nodes[i].led) {
             led_create(&hub->nodes[i], config->nodes[i].led);
+        }
     }
     if (!start_workers(hub)) {
         hub_destroy(hub);
@@ -148,17 +157,23 @@ int64_t hub_next_due(const hub *hub)
 
     for (size_t i = 0; i < hub->n_nodes; i++) {
         const hub_node *node = &hub->nodes[i];
-        if (!node->ready && hub->started + HUB_FIRST_LOOK < due)
+        if (!node->ready && hub->started + HUB_FIRST_LOOK < due) {
             due = hub->started + HUB_FIRST_LOOK;
-        if ((wanted = interlock_due(node)) < due)
+        }
+        if ((wanted = interlock_due(node)) < due) {
             due = wanted;
-        for (size_t j = 0; j < node->n_devices; j++)
-            if ((wanted = device_due(node->devices[j])) < due)
+        }
+        for (size_t j = 0; j < node->n_devices; j++) {
+            if ((wanted = device_due(node->devices[j])) < due) {
                 due = wanted;
+            }
+        }
     }
-    for (size_t i = 0; i < hub->n_buses; i++)
-        if ((wanted = device_due(hub->buses[i].raw)) < due)
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if ((wanted = device_due(hub->buses[i].raw)) < due) {
             due = wanted;
+        }
+    }
     return due;
 }
 
@@ -167,14 +182,16 @@ void hub_rearm(hub *hub)
     struct itimerspec at = {0};
     int64_t due = hub_next_due(hub);
 
-    if (due == hub->timer_at || hub->environment.manual)
+    if (due == hub->timer_at || hub->environment.manual) {
         return;
+    }
     hub->timer_at = due;
     if (due != HUB_NEVER) {
         at.it_value.tv_sec = due / 1000000;
         at.it_value.tv_nsec = due % 1000000 * 1000;
-        if (due <= 0)
+        if (due <= 0) {
             at.it_value.tv_nsec = 1; /* all zero would disarm it */
+        }
     }
     timerfd_settime(hub->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
@@ -203,12 +220,14 @@ static void take(hub *hub, const message *message)
         break;
     default:
         device = device_of_unit(hub, message->bus, message->unit);
-        if (!device || !message->unit)
+        if (!device || !message->unit) {
             break;
-        if (message->type == MESSAGE_LOST)
+        }
+        if (message->type == MESSAGE_LOST) {
             device_left(device);
-        else
+        } else {
             device->class->event(device, message);
+        }
     }
 }
 
@@ -217,13 +236,17 @@ static void check_ready(hub_node *node)
     const hub *hub = node->hub;
     bool ready = true;
 
-    if (node->ready)
+    if (node->ready) {
         return;
-    for (size_t i = 0; i < hub->n_buses; i++)
-        if (hub->buses[i].node == node && !hub->buses[i].looked)
+    }
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if (hub->buses[i].node == node && !hub->buses[i].looked) {
             ready = false;
-    if (!ready && hub_now(hub) < hub->started + HUB_FIRST_LOOK)
+        }
+    }
+    if (!ready && hub_now(hub) < hub->started + HUB_FIRST_LOOK) {
         return;
+    }
     node->ready = true;
     node->list_changed = true;
     device_list_publish(node);
@@ -234,8 +257,9 @@ static void tick(hub_node *node)
 {
     check_ready(node);
     interlock_tick(node);
-    for (size_t i = 0; i < node->n_devices; i++)
+    for (size_t i = 0; i < node->n_devices; i++) {
         device_tick(node->devices[i]);
+    }
     device_list_publish(node);
 }
 
@@ -248,12 +272,15 @@ void hub_dispatch(hub *hub)
         take(hub, message);
         message_free(message);
     }
-    if (!hub->environment.manual && read(hub->timer, &expirations, sizeof(expirations)) > 0)
+    if (!hub->environment.manual && read(hub->timer, &expirations, sizeof(expirations)) > 0) {
         hub->timer_at = HUB_NEVER;
-    for (size_t i = 0; i < hub->n_nodes; i++)
+    }
+    for (size_t i = 0; i < hub->n_nodes; i++) {
         tick(&hub->nodes[i]);
-    for (size_t i = 0; i < hub->n_buses; i++)
+    }
+    for (size_t i = 0; i < hub->n_buses; i++) {
         device_tick(hub->buses[i].raw);
+    }
     hub_rearm(hub);
 }
 
@@ -263,17 +290,20 @@ int64_t hub_run_buses(hub *hub)
 
     for (size_t i = 0; i < hub->n_buses; i++) {
         int64_t wanted = worker_run(hub->buses[i].worker);
-        if (wanted < due)
+        if (wanted < due) {
             due = wanted;
+        }
     }
     return due;
 }
 
 bool hub_is_idle(hub *hub)
 {
-    for (size_t i = 0; i < hub->n_buses; i++)
-        if (worker_backlog(hub->buses[i].worker))
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if (worker_backlog(hub->buses[i].worker)) {
             return false;
+        }
+    }
     return queue_length(&hub->inbox) == 0;
 }
 
@@ -302,9 +332,11 @@ static void stop_workers(hub *hub)
     message *message;
 
     /* A pulse that nobody will remember ends now; others go on after the next start. */
-    for (size_t i = 0; i < hub->n_buses; i++)
-        if (hub->buses[i].worker)
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if (hub->buses[i].worker) {
             worker_stop(hub->buses[i].worker, !state_writer_remembers(hub->writer));
+        }
+    }
     while ((message = queue_take(&hub->inbox))) {
         take(hub, message);
         message_free(message);
@@ -316,8 +348,9 @@ void hub_destroy(hub *hub)
     message *message;
 
     hub->stopping = true;
-    if (hub->n_buses)
+    if (hub->n_buses) {
         stop_workers(hub);
+    }
     for (size_t i = 0; i < hub->n_nodes; i++) {
         hub->nodes[i].ready = true;
         requests_release(&hub->nodes[i]);
@@ -325,26 +358,31 @@ void hub_destroy(hub *hub)
     refuse_all(hub);
     for (size_t i = 0; i < hub->n_buses; i++) {
         device_free(hub->buses[i].raw);
-        if (hub->buses[i].worker)
+        if (hub->buses[i].worker) {
             worker_free(hub->buses[i].worker);
+        }
         free(hub->buses[i].pins);
         free(hub->buses[i].device);
     }
-    if (hub->writer)
+    if (hub->writer) {
         state_writer_destroy(hub->writer);
+    }
     while (hub->inbox.fd >= 0 && (message = queue_take(&hub->inbox))) {
         take(hub, message);
         message_free(message);
     }
-    for (size_t i = 0; i < hub->n_nodes; i++)
+    for (size_t i = 0; i < hub->n_nodes; i++) {
         setup_free_node(&hub->nodes[i]);
+    }
     free(hub->nodes);
     free(hub->buses);
     talk_text_free(&hub->text);
-    if (hub->epoll >= 0)
+    if (hub->epoll >= 0) {
         close(hub->epoll);
-    if (hub->timer >= 0)
+    }
+    if (hub->timer >= 0) {
         close(hub->timer);
+    }
     queue_destroy(&hub->inbox);
     free(hub->release);
     free(hub->datetime);

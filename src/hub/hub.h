@@ -22,13 +22,13 @@
 /* ---- configuration: plain data, owned by the caller, read during hub_create() only ---- */
 
 typedef struct hub_bus_config {
-    int label;           /* 0 to 99: the 0 in i2c0-48 */
-    const char *device;  /* "/dev/i2c-1", "sim", "sim:FILE" */
+    int label;          /* 0 to 99: the 0 in i2c0-48 */
+    const char *device; /* "/dev/i2c-1", "sim", "sim:FILE" */
 } hub_bus_config;
 
 typedef struct hub_device_config { /* ClownTalkDevice TOPIC [DRIVER] [OPTION=VALUE ...] */
-    const char *topic;   /* "relay/i2c0-20" */
-    const char *driver;  /* "pcf8574", "none" leaves the address alone, NULL: the type's usual one */
+    const char *topic;             /* "relay/i2c0-20" */
+    const char *driver; /* "pcf8574", "none" leaves the address alone, NULL: the type's usual one */
     const char *const *options; /* "pin=0" ..., NULL-terminated, or NULL */
 } hub_device_config;
 
@@ -38,15 +38,15 @@ typedef struct hub_interval_config { /* ClownTalkPublishInterval TYPE SECONDS */
 } hub_interval_config;
 
 typedef struct hub_node_config {
-    const char *name;    /* "nodes/bridge/0" */
+    const char *name; /* "nodes/bridge/0" */
     const hub_bus_config *buses;
     size_t n_buses;
     const hub_device_config *devices;
     size_t n_devices;
     const hub_interval_config *intervals;
     size_t n_intervals;
-    const char *led;     /* "/sys/class/leds/NAME", "sim" or NULL */
-    double rescan;       /* seconds between looks at absent addresses, 0: never */
+    const char *led; /* "/sys/class/leds/NAME", "sim" or NULL */
+    double rescan;   /* seconds between looks at absent addresses, 0: never */
 } hub_node_config;
 
 typedef struct hub_config {
@@ -70,19 +70,25 @@ const char *hub_check_interval(const hub_interval_config *interval, char *why, s
 
 typedef enum hub_level { HUB_DEBUG, HUB_INFO, HUB_WARNING, HUB_ERROR } hub_level;
 
-/* Called on the owner's thread, from within hub_create(), hub_request(), hub_dispatch() and hub_destroy(). */
+/*
+ * Called on the owner's thread, from within hub_create(), hub_request(), hub_dispatch() and
+ * hub_destroy().
+ */
 typedef struct hub_output {
     /*
-     * A message (with its '\n') for the one who sent request `asker`. `last` is true for the final one:
-     * every request gets exactly one final reply.
+     * A message (with its '\n') for the one who sent request `asker`. `last` is true for the final
+     * one: every request gets exactly one final reply.
      */
     void (*reply)(void *baton, uint64_t asker, const char *line, size_t length, bool last);
     /*
      * A message for every initialized client of the node, but not for the sender of request
      * `except` (0: no exception), who gets the same with the request's id through reply().
      */
-    void (*publish)(void *baton, const char *node, uint64_t except, const char *line, size_t length);
-    /* A line for the log, without '\n'. `code` is a stable number of the series CT1000 to CT1999. */
+    void (*publish)(void *baton, const char *node, uint64_t except, const char *line,
+                    size_t length);
+    /*
+     * A line for the log, without '\n'. `code` is a stable number of the series CT1000 to CT1999.
+     */
     void (*log)(void *baton, hub_level level, int code, const char *text);
     void *baton;
 } hub_output;
@@ -102,12 +108,15 @@ void hub_dispatch(hub *hub);
  * Takes one request (without '\n', at most HUB_MAX_LINE bytes). `asker` (not 0) names it in
  * reply(). An unknown node is answered with `unavailable`. Requests that come before the buses were
  * looked through wait for that, at most two seconds. The opening is one of them: it is answered by
- * `clown.talk/-/config/ok` and the last known values. Whether a client is initialized is its keeper's
- * business: the hub answers every request as if it were.
+ * `clown.talk/-/config/ok` and the last known values. Whether a client is initialized is its
+ * keeper's business: the hub answers every request as if it were.
  */
 void hub_request(hub *hub, const char *node, unsigned rights, uint64_t asker, const char *line,
                  size_t length);
-/* Ends the threads (a relay's pulse is finished first) and closes the buses. Outstanding requests are answered with `unavailable`. */
+/*
+ * Ends the threads (a relay's pulse is finished first) and closes the buses. Outstanding requests
+ * are answered with `unavailable`.
+ */
 void hub_destroy(hub *hub);
 
 #endif

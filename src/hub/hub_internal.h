@@ -172,7 +172,7 @@ struct hub_node {
     struct {
         char *type;
         double seconds;
-    } * intervals;
+    } *intervals;
     size_t n_intervals;
     interlock *interlocks;
     state_store *states;

@@ -33,23 +33,27 @@ void interlock_join(hub_device *device, const char *group, double dead_time)
     interlock *interlock = node->interlocks;
     int64_t microseconds = (int64_t)llround(dead_time * 1e6);
 
-    while (interlock && strcmp(interlock->name, group) != 0)
+    while (interlock && strcmp(interlock->name, group) != 0) {
         interlock = interlock->next;
+    }
     if (!interlock) {
-        if (!(interlock = calloc(1, sizeof(*interlock))))
+        if (!(interlock = calloc(1, sizeof(*interlock)))) {
             abort();
+        }
         interlock->node = node;
         interlock->resume_at = HUB_NEVER;
         strncpy(interlock->name, group, sizeof(interlock->name) - 1);
         interlock->next = node->interlocks;
         node->interlocks = interlock;
     }
-    if (microseconds > interlock->dead_time)
+    if (microseconds > interlock->dead_time) {
         interlock->dead_time = microseconds;
+    }
     interlock->members =
         realloc(interlock->members, (interlock->n_members + 1) * sizeof(*interlock->members));
-    if (!interlock->members)
+    if (!interlock->members) {
         abort();
+    }
     interlock->members[interlock->n_members++] = device;
     device->relay.interlock = interlock;
     device->relay.off_at = hub_now(node->hub); /* it may have been just before the hub started */
@@ -70,8 +74,9 @@ static const hub_device *unreachable(const interlock *interlock)
 {
     for (size_t i = 0; i < interlock->n_members; i++) {
         const hub_device *member = interlock->members[i];
-        if (member != interlock->serving && !member->listed && member->relay.state != RELAY_OFF)
+        if (member != interlock->serving && !member->listed && member->relay.state != RELAY_OFF) {
             return member;
+        }
     }
     return NULL;
 }
@@ -85,8 +90,9 @@ static void step(interlock *interlock)
     int64_t now = hub_now(interlock->node->hub), resume_at = now;
     bool waits = false;
 
-    if (interlock->node->hub->stopping)
+    if (interlock->node->hub->stopping) {
         return;
+    }
     if (missing) {
         request_refuse(request, TALK_IO_ERROR, "interlock %s: %s does not answer and may be on",
                        interlock->name, missing->topic);
@@ -96,8 +102,9 @@ static void step(interlock *interlock)
     }
     for (size_t i = 0; i < interlock->n_members; i++) {
         hub_device *member = interlock->members[i];
-        if (member == device)
+        if (member == device) {
             continue;
+        }
         if (member->relay.moving) {
             waits = true;
         } else if (member->relay.state != RELAY_OFF) {
@@ -108,8 +115,9 @@ static void step(interlock *interlock)
         }
     }
     interlock->resume_at = HUB_NEVER;
-    if (waits)
+    if (waits) {
         return;
+    }
     if (resume_at > now) {
         interlock->resume_at = resume_at;
         request->deadline = resume_at + OFF_WITHIN;
@@ -130,10 +138,11 @@ static void serve(interlock *interlock, hub_device *device)
 
 void interlock_begin(hub_device *device, request *request)
 {
-    if (device->relay.interlock->serving)
+    if (device->relay.interlock->serving) {
         request->waits_for_interlock = true;
-    else
+    } else {
         serve(device->relay.interlock, device);
+    }
 }
 
 void interlock_moved(hub_device *device, const message *result)
@@ -142,10 +151,12 @@ void interlock_moved(hub_device *device, const message *result)
     hub_device *serving = interlock->serving;
     bool ours = device->relay.off_serial && device->relay.off_serial == result->serial;
 
-    if (ours)
+    if (ours) {
         device->relay.off_serial = 0;
-    if (!serving || serving == device || !serving->requests->command)
+    }
+    if (!serving || serving == device || !serving->requests->command) {
         return;
+    }
     if (ours && result->error < 0) {
         request *request = serving->requests;
         request_refuse(request, TALK_IO_ERROR, "interlock %s: %s could not be switched off: %s",
@@ -161,8 +172,9 @@ void interlock_left(hub_device *device)
 {
     hub_device *serving = device->relay.interlock->serving;
 
-    if (serving && serving != device && serving->requests->command)
+    if (serving && serving != device && serving->requests->command) {
         step(device->relay.interlock);
+    }
 }
 
 /* The oldest request that waits for the group. */
@@ -174,8 +186,9 @@ static hub_device *next_waiting(const interlock *interlock)
         hub_device *member = interlock->members[i];
         if (member->requests && member->requests->waits_for_interlock &&
             member->requests->progress == REQUEST_RUNNING &&
-            (!next || member->requests->serial < next->requests->serial))
+            (!next || member->requests->serial < next->requests->serial)) {
             next = member;
+        }
     }
     return next;
 }
@@ -186,27 +199,33 @@ void interlock_release(hub_device *device, request *request)
     hub_device *next;
 
     request->waits_for_interlock = false;
-    if (interlock->serving != device || device->requests != request)
+    if (interlock->serving != device || device->requests != request) {
         return;
+    }
     interlock->serving = NULL;
     interlock->resume_at = HUB_NEVER;
-    if (!interlock->node->hub->stopping && (next = next_waiting(interlock)))
+    if (!interlock->node->hub->stopping && (next = next_waiting(interlock))) {
         serve(interlock, next);
+    }
 }
 
 void interlock_tick(hub_node *node)
 {
-    for (interlock *interlock = node->interlocks; interlock; interlock = interlock->next)
-        if (interlock->serving && interlock->resume_at <= hub_now(node->hub))
+    for (interlock *interlock = node->interlocks; interlock; interlock = interlock->next) {
+        if (interlock->serving && interlock->resume_at <= hub_now(node->hub)) {
             step(interlock);
+        }
+    }
 }
 
 int64_t interlock_due(const hub_node *node)
 {
     int64_t due = HUB_NEVER;
 
-    for (const interlock *interlock = node->interlocks; interlock; interlock = interlock->next)
-        if (interlock->serving && interlock->resume_at < due)
+    for (const interlock *interlock = node->interlocks; interlock; interlock = interlock->next) {
+        if (interlock->serving && interlock->resume_at < due) {
             due = interlock->resume_at;
+        }
+    }
     return due;
 }

@@ -20,11 +20,13 @@ static bool read_address(struct json_object *payload, uint8_t *address)
     unsigned number;
 
     if (!json_object_object_get_ex(payload, "address", &value) ||
-        !json_object_is_type(value, json_type_string))
+        !json_object_is_type(value, json_type_string)) {
         return false;
+    }
     text = json_object_get_string(value);
-    if (strlen(text) != 2 || strspn(text, digits) != 2 || sscanf(text, "%x", &number) != 1)
+    if (strlen(text) != 2 || strspn(text, digits) != 2 || sscanf(text, "%x", &number) != 1) {
         return false;
+    }
     *address = (uint8_t)number;
     return number >= I2C_FIRST_ADDRESS && number <= I2C_LAST_ADDRESS;
 }
@@ -36,16 +38,18 @@ static int read_data(request *request, uint8_t *data, char *why, size_t why_size
     int length;
 
     request->encoding = TALK_HEX;
-    if (!json_object_object_get_ex(request->payload, "write", &value))
+    if (!json_object_object_get_ex(request->payload, "write", &value)) {
         return 0;
+    }
     if (!json_object_is_type(value, json_type_string)) {
         snprintf(why, why_size, "write must be a string of bytes: \"01,FF\", \"(text)\" or base64");
         return -1;
     }
     length = talk_data_decode(json_object_get_string(value), data, MAX_DATA, &request->encoding,
                               why, why_size);
-    if (length == 0)
+    if (length == 0) {
         snprintf(why, why_size, "write must hold 1 to %d bytes", MAX_DATA);
+    }
     return length > 0 ? length : -1;
 }
 
@@ -55,10 +59,12 @@ static int read_length(struct json_object *payload)
     struct json_object *value;
     int length;
 
-    if (!json_object_object_get_ex(payload, "read-length", &value))
+    if (!json_object_object_get_ex(payload, "read-length", &value)) {
         return 0;
-    if (!json_object_is_type(value, json_type_int))
+    }
+    if (!json_object_is_type(value, json_type_int)) {
         return -1;
+    }
     length = json_object_get_int(value);
     return length >= 1 && length <= MAX_DATA ? length : -1;
 }
@@ -78,8 +84,9 @@ static talk_error read(hub_device *device, request *request, char *why, size_t w
         snprintf(why, why_size, "address is needed: \"08\" to \"77\", two hexadecimal digits");
         return TALK_BAD_PAYLOAD;
     }
-    if ((to_write = read_data(request, data, why, why_size)) < 0)
+    if ((to_write = read_data(request, data, why, why_size)) < 0) {
         return TALK_BAD_PAYLOAD;
+    }
     if (to_read < 0 || (request->form == TALK_I2C_GET && !to_read)) {
         snprintf(why, why_size, "read-length must be 1 to %d", MAX_DATA);
         return TALK_BAD_PAYLOAD;
@@ -116,8 +123,9 @@ static const hub_device *owner_of(const hub_device *raw, uint8_t address)
         talk_address at;
         if (device->listed && device->bus == raw->bus &&
             talk_address_parse(device->topic + strlen(device->type) + 1, &at) &&
-            (at.chip == address || device->driver->companion == address))
+            (at.chip == address || device->driver->companion == address)) {
             return device;
+        }
     }
     return NULL;
 }
@@ -163,11 +171,13 @@ static void answer_transfer(const hub_device *device, request *request, const me
     struct json_object *payload = json_object_new_object(), *written = NULL;
 
     json_object_object_add(payload, "address", data_address(result->transfer.address));
-    if (json_object_object_get_ex(request->payload, "write", &written))
+    if (json_object_object_get_ex(request->payload, "write", &written)) {
         json_object_object_add(payload, "write", json_object_get(written));
-    if (result->transfer.read_length)
+    }
+    if (result->transfer.read_length) {
         json_object_object_add(payload, "read",
                                data(result->data, result->transfer.read_length, request->encoding));
+    }
     request_answer(request, device->topic, payload);
 }
 
@@ -175,8 +185,9 @@ static void result(hub_device *device, request *request, const message *result)
 {
     const hub_device *owner;
 
-    if (!request)
+    if (!request) {
         return;
+    }
     if (result->error == -EACCES) {
         owner = owner_of(device, result->transfer.address);
         request_refuse(request, TALK_FORBIDDEN, "%02X belongs to %s", result->transfer.address,

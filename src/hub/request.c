@@ -27,8 +27,9 @@ void request_refuse(request *request, talk_error error, const char *format, ...)
     char sentence[TALK_MAX_MESSAGE];
     va_list arguments;
 
-    if (request->progress == REQUEST_ANSWERED)
+    if (request->progress == REQUEST_ANSWERED) {
         return;
+    }
     va_start(arguments, format);
     vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
@@ -38,31 +39,34 @@ void request_refuse(request *request, talk_error error, const char *format, ...)
 
 void request_refuse_errno(request *request, const hub_device *device, int error)
 {
-    if (device->node->hub->stopping && error == -ECANCELED)
+    if (device->node->hub->stopping && error == -ECANCELED) {
         request_refuse(request, TALK_UNAVAILABLE, "%s cannot be reached: the hardware side ends",
                        device->topic);
-    else if (error == -ETIMEDOUT)
+    } else if (error == -ETIMEDOUT) {
         request_refuse(request, TALK_TIMEOUT, "%s did not finish in time", device->topic);
-    else
+    } else {
         request_refuse(request, TALK_IO_ERROR, "%s: %s (%s)", device->topic,
                        strerrordesc_np(-error), strerrorname_np(-error));
+    }
 }
 
 void request_free(request *request)
 {
     json_object_put(request->id);
     json_object_put(request->payload);
-    if (request->command)
+    if (request->command) {
         message_free(request->command);
+    }
     talk_text_free(&request->reply);
     free(request);
 }
 
 static void deliver(hub *hub, const request *request)
 {
-    if (request->asker)
+    if (request->asker) {
         hub->output.reply(hub->output.baton, request->asker, request->reply.data,
                           request->reply.length, true);
+    }
 }
 
 /* ---- a device's queue ---- */
@@ -71,35 +75,40 @@ static void begin(hub_device *device, request *request)
 {
     request->progress = REQUEST_RUNNING;
     request->deadline = HUB_NEVER;
-    if (device->node->hub->stopping)
+    if (device->node->hub->stopping) {
         request_refuse(request, TALK_UNAVAILABLE, "%s cannot be reached: the hardware side ends",
                        device->topic);
-    else if (!device->listed && device->class != &class_raw)
+    } else if (!device->listed && device->class != &class_raw) {
         request_refuse(request, TALK_UNKNOWN_DEVICE, "%s has left; see -/-/config/list",
                        device->topic);
-    else if (request->form == TALK_CONFIG_GET || request->form == TALK_CONFIG_SET)
+    } else if (request->form == TALK_CONFIG_GET || request->form == TALK_CONFIG_SET) {
         config_begin(device, request);
-    else if (request->form == TALK_HISTORY_GET)
+    } else if (request->form == TALK_HISTORY_GET) {
         history_begin(device, request);
-    else
+    } else {
         device->class->begin(device, request);
+    }
 }
 
 void device_pump(hub_device *device)
 {
     request *request;
 
-    if (device->pumping)
+    if (device->pumping) {
         return; /* called from below: the loop that is running goes on */
+    }
     device->pumping = true;
     while ((request = device->requests)) {
-        if (request->progress == REQUEST_WAITING)
+        if (request->progress == REQUEST_WAITING) {
             begin(device, request);
-        if (request->progress != REQUEST_ANSWERED)
+        }
+        if (request->progress != REQUEST_ANSWERED) {
             break;
+        }
         device->requests = request->next;
-        if (!device->requests)
+        if (!device->requests) {
             device->requests_end = &device->requests;
+        }
         device->n_requests--;
         deliver(device->node->hub, request);
         request_free(request);
@@ -118,8 +127,9 @@ void request_own(hub_device *device, talk_form form, message *command)
 {
     request *own = calloc(1, sizeof(*own));
 
-    if (!own)
+    if (!own) {
         abort();
+    }
     own->form = form;
     own->command = command;
     own->serial = ++device->node->hub->last_serial;
@@ -143,11 +153,13 @@ void request_result(hub *hub, const message *result)
     request *request;
 
     /* It left before: whoever asked has had an answer. */
-    if (!device)
+    if (!device) {
         return;
+    }
     request = device->requests;
-    if (!request || request->serial != result->serial || request->progress != REQUEST_RUNNING)
+    if (!request || request->serial != result->serial || request->progress != REQUEST_RUNNING) {
         request = NULL;
+    }
     device->class->result(device, request, result);
     device_pump(device);
 }
@@ -155,8 +167,9 @@ void request_result(hub *hub, const message *result)
 void requests_refuse(hub_device *device, talk_error error, const char *sentence)
 {
     for (request *request = device->requests; request; request = request->next) {
-        if (request->progress == REQUEST_RUNNING && device->relay.interlock)
+        if (request->progress == REQUEST_RUNNING && device->relay.interlock) {
             interlock_release(device, request);
+        }
         request_refuse(request, error, "%s %s", device->topic, sentence);
     }
 }
@@ -204,9 +217,11 @@ static void answer_opening(const incoming *in)
     struct json_object *payload = json_object_new_object();
     size_t n_values = 0;
 
-    for (size_t i = 0; i < node->n_devices; i++)
-        if (node->devices[i]->listed && node->devices[i]->last)
+    for (size_t i = 0; i < node->n_devices; i++) {
+        if (node->devices[i]->listed && node->devices[i]->last) {
             n_values++;
+        }
+    }
     json_object_object_add(payload, "ack", json_object_new_boolean(false));
     json_object_object_add(payload, "device", json_object_new_string("bridge"));
     json_object_object_add(payload, "capabilities", json_object_new_int(1));
@@ -214,14 +229,16 @@ static void answer_opening(const incoming *in)
                            json_object_new_string(node->hub->datetime));
     json_object_object_add(payload, "firmware-release", json_object_new_string(node->hub->release));
     /* Said to those only who may not: the page shows them no switches that seem to work. */
-    if (!(in->rights & HUB_MAY_CONTROL))
+    if (!(in->rights & HUB_MAY_CONTROL)) {
         json_object_object_add(payload, "control", json_object_new_boolean(false));
+    }
     send_reply(in, "clown.talk/-/config/ok", payload, n_values == 0);
     json_object_put(payload);
     for (size_t i = 0; i < node->n_devices && n_values > 0; i++) {
         const hub_device *device = node->devices[i];
-        if (device->listed && device->last)
+        if (device->listed && device->last) {
             send_reply(in, device->topic, device->last, --n_values == 0);
+        }
     }
 }
 
@@ -254,9 +271,11 @@ static hub_device *find_raw(const hub_node *node, const char *topic)
 {
     const hub *hub = node->hub;
 
-    for (size_t i = 0; i < hub->n_buses; i++)
-        if (hub->buses[i].node == node && strcmp(hub->buses[i].raw->topic, topic) == 0)
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if (hub->buses[i].node == node && strcmp(hub->buses[i].raw->topic, topic) == 0) {
             return hub->buses[i].raw;
+        }
+    }
     return NULL;
 }
 
@@ -285,8 +304,9 @@ static void take_for_device(const incoming *in, hub_device *device)
                HUB_MAX_REQUESTS, device->topic);
         return;
     }
-    if (!(request = calloc(1, sizeof(*request))))
+    if (!(request = calloc(1, sizeof(*request)))) {
         abort();
+    }
     request->asker = in->asker;
     request->serial = ++in->node->hub->last_serial;
     request->form = topic->form;
@@ -295,10 +315,12 @@ static void take_for_device(const incoming *in, hub_device *device)
     request->payload = json_object_get(in->message->payload);
     enqueue(device, request);
     /* What is wrong with it is said in its turn. */
-    if (device->class->read)
+    if (device->class->read) {
         error = device->class->read(device, request, why, sizeof(why));
-    if (error != TALK_OK)
+    }
+    if (error != TALK_OK) {
         request_refuse(request, error, "%s", why);
+    }
     device_pump(device);
 }
 
@@ -327,24 +349,26 @@ static void take(const incoming *in)
     case TALK_I2C_SCAN:
     case TALK_I2C_GET:
     case TALK_I2C_SET:
-        if ((device = find_raw(in->node, topic->device)))
+        if ((device = find_raw(in->node, topic->device))) {
             take_for_device(in, device);
-        else
+        } else {
             refuse(hub, in->asker, in->message, TALK_UNKNOWN_DEVICE, "this node has no bus %s",
                    topic->address);
+        }
         return;
     default:
         break;
     }
     device = device_find(in->node, topic->device);
-    if (!device || !device->listed)
+    if (!device || !device->listed) {
         refuse(hub, in->asker, in->message, TALK_UNKNOWN_DEVICE, "no %s at %s; see -/-/config/list",
                topic->type, topic->address);
-    else if (!fits(device, topic->form))
+    } else if (!fits(device, topic->form)) {
         refuse(hub, in->asker, in->message, TALK_UNKNOWN_TOPIC, "a %s does not take %s",
                topic->type, topic->text + strlen(topic->device) + 1);
-    else
+    } else {
         take_for_device(in, device);
+    }
 }
 
 static void receive(hub_node *node, unsigned rights, uint64_t asker, const char *line,
@@ -355,10 +379,11 @@ static void receive(hub_node *node, unsigned rights, uint64_t asker, const char 
     talk_error error = talk_message_parse(&message, line, length, why, sizeof(why));
     incoming in = {node, rights, asker, &message};
 
-    if (error != TALK_OK)
+    if (error != TALK_OK) {
         refuse(node->hub, asker, &message, error, "%s", why);
-    else
+    } else {
         take(&in);
+    }
     talk_message_clear(&message);
 }
 
@@ -370,12 +395,14 @@ static void hold(hub_node *node, unsigned rights, uint64_t asker, const char *li
     talk_message message = {0};
     char why[TALK_MAX_WHY];
 
-    if (!held)
+    if (!held) {
         abort();
+    }
     *held = (struct held){.rights = rights, .asker = asker, .length = length};
     memcpy(held->line, line, length);
-    if (talk_message_parse(&message, line, length, why, sizeof(why)) == TALK_OK)
+    if (talk_message_parse(&message, line, length, why, sizeof(why)) == TALK_OK) {
         memcpy(held->device, message.topic.device, sizeof(held->device));
+    }
     talk_message_clear(&message);
     *node->held_end = held;
     node->held_end = &held->next;
@@ -396,8 +423,9 @@ void requests_release(hub_node *node)
 
     while ((held = node->held) && (node->ready || is_there(node, held->device))) {
         node->held = held->next;
-        if (!node->held)
+        if (!node->held) {
             node->held_end = &node->held;
+        }
         node->bytes_held -= sizeof(*held) + held->length;
         receive(node, held->rights, held->asker, held->line, held->length);
         free(held);
@@ -410,8 +438,9 @@ static void refuse_line(hub *hub, uint64_t asker, const char *line, size_t lengt
     talk_message message = {0};
     char why[TALK_MAX_WHY] = "";
 
-    if (length <= HUB_MAX_LINE)
+    if (length <= HUB_MAX_LINE) {
         talk_message_parse(&message, line, length, why, sizeof(why));
+    }
     refuse(hub, asker, &message, error, "%s", sentence);
     talk_message_clear(&message);
 }
@@ -421,20 +450,23 @@ void hub_request(hub *hub, const char *name, unsigned rights, uint64_t asker, co
 {
     hub_node *node = NULL;
 
-    for (size_t i = 0; i < hub->n_nodes && !node; i++)
-        if (strcmp(hub->nodes[i].name, name) == 0)
+    for (size_t i = 0; i < hub->n_nodes && !node; i++) {
+        if (strcmp(hub->nodes[i].name, name) == 0) {
             node = &hub->nodes[i];
-    if (length > HUB_MAX_LINE)
+        }
+    }
+    if (length > HUB_MAX_LINE) {
         refuse_line(hub, asker, line, length, TALK_MALFORMED,
                     "the message is longer than 65536 bytes");
-    else if (!node)
+    } else if (!node) {
         refuse_line(hub, asker, line, length, TALK_UNAVAILABLE, "there is no such node here");
-    else if (node->ready)
+    } else if (node->ready) {
         receive(node, rights, asker, line, length);
-    else if (node->bytes_held < HUB_MAX_HELD)
+    } else if (node->bytes_held < HUB_MAX_HELD) {
         hold(node, rights, asker, line, length);
-    else
+    } else {
         refuse_line(hub, asker, line, length, TALK_UNAVAILABLE,
                     "the hardware side is starting, and too many requests wait for it; try again");
+    }
     hub_rearm(hub);
 }

@@ -9,16 +9,19 @@ static void *allocate(size_t count, size_t size)
 {
     void *memory = calloc(count ? count : 1, size);
 
-    if (!memory)
+    if (!memory) {
         abort();
+    }
     return memory;
 }
 
 static bool has_bus(const hub_node_config *config, int label)
 {
-    for (size_t i = 0; i < config->n_buses; i++)
-        if (config->buses[i].label == label)
+    for (size_t i = 0; i < config->n_buses; i++) {
+        if (config->buses[i].label == label) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -27,11 +30,13 @@ static bool contradicts(const hub_node *node, const pin *pin)
 {
     for (size_t i = 0; i < node->n_pins; i++) {
         const struct pin *other = &node->pins[i];
-        if (other->address.bus != pin->address.bus || other->address.chip != pin->address.chip)
+        if (other->address.bus != pin->address.bus || other->address.chip != pin->address.chip) {
             continue;
+        }
         if (other->driver != pin->driver || other->address.channel == pin->address.channel ||
-            other->address.channel < 0 || pin->address.channel < 0)
+            other->address.channel < 0 || pin->address.channel < 0) {
             return true;
+        }
     }
     return false;
 }
@@ -45,10 +50,12 @@ static void copy_pins(hub_node *node, const hub_node_config *config)
         char why[512];
         const char *wrong = pin_read(pin, device, why, sizeof(why));
 
-        if (!wrong && !has_bus(config, pin->address.bus))
+        if (!wrong && !has_bus(config, pin->address.bus)) {
             wrong = "this node has no such bus";
-        if (!wrong && contradicts(node, pin))
+        }
+        if (!wrong && contradicts(node, pin)) {
             wrong = "an earlier line says something else about the same address";
+        }
         if (wrong) {
             hub_log(node->hub, HUB_WARNING, CT_DEVICE_CONFIG, "%s: %s; this line is ignored",
                     device->topic, wrong);
@@ -84,14 +91,16 @@ static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config)
     bus->label = config->label;
     bus->device = hub_copy(config->device);
     bus->pins = allocate(node->n_pins, sizeof(*bus->pins));
-    for (size_t i = 0; i < node->n_pins; i++)
-        if (node->pins[i].address.bus == config->label)
+    for (size_t i = 0; i < node->n_pins; i++) {
+        if (node->pins[i].address.bus == config->label) {
             bus->pins[bus->n_pins++] = (worker_pin){
                 node->pins[i].address.chip,
                 node->pins[i].address.channel,
                 node->pins[i].driver,
                 node->pins[i].options,
             };
+        }
+    }
     snprintf(topic, sizeof(topic), "i2c/%d", config->label);
     bus->raw = device_create(node, topic, &class_raw, NULL);
     bus->raw->bus = bus->index;
@@ -117,13 +126,15 @@ static void create_interlocked(hub_node *node)
 
         for (unsigned channel = 0; pin->interlock[0] && channel < channels; channel++) {
             char text[TALK_MAX_ADDRESS], topic[TALK_MAX_TOPIC * 2];
-            if (channels > 1 && pin->address.channel >= 0 && pin->address.channel != (int)channel)
+            if (channels > 1 && pin->address.channel >= 0 && pin->address.channel != (int)channel) {
                 continue;
+            }
             address.channel = channels > 1 ? (int)channel : -1;
             talk_address_format(&address, text);
             snprintf(topic, sizeof(topic), "%s/%s", pin->type, text);
-            if (!device_find(node, topic))
+            if (!device_find(node, topic)) {
                 device_create(node, topic, &class_relay, pin->driver);
+            }
         }
     }
 }
@@ -134,8 +145,9 @@ void setup_nodes(hub *hub, const hub_config *config)
 
     hub->nodes = allocate(config->n_nodes, sizeof(*hub->nodes));
     hub->n_nodes = config->n_nodes;
-    for (size_t i = 0; i < config->n_nodes; i++)
+    for (size_t i = 0; i < config->n_nodes; i++) {
         n_buses += config->nodes[i].n_buses;
+    }
     hub->buses = allocate(n_buses, sizeof(*hub->buses));
     for (size_t i = 0; i < config->n_nodes; i++) {
         hub_node *node = &hub->nodes[i];
@@ -152,14 +164,17 @@ void setup_nodes(hub *hub, const hub_config *config)
 
 void setup_free_node(hub_node *node)
 {
-    for (size_t i = 0; i < node->n_devices; i++)
+    for (size_t i = 0; i < node->n_devices; i++) {
         device_free(node->devices[i]);
+    }
     free(node->devices);
-    for (size_t i = 0; i < node->n_pins; i++)
+    for (size_t i = 0; i < node->n_pins; i++) {
         pin_clear(&node->pins[i]);
+    }
     free(node->pins);
-    for (size_t i = 0; i < node->n_intervals; i++)
+    for (size_t i = 0; i < node->n_intervals; i++) {
         free(node->intervals[i].type);
+    }
     free(node->intervals);
     interlocks_free(node);
     free(node->name);

@@ -14,8 +14,8 @@
 #define STATE_VERSION  1
 
 /*
- * A change is written so much later: the publication goes out before the disk is busy, and what several
- * relays do at once is written once. Nothing is lost by it: a moving relay is on record.
+ * A change is written so much later: the publication goes out before the disk is busy, and what
+ * several relays do at once is written once. Nothing is lost by it: a moving relay is on record.
  */
 #define GATHER_NS 2000000
 
@@ -69,8 +69,9 @@ static void say(state_writer *writer, hub_level level, log_code code, const char
 static char *own(const char *text)
 {
     char *copy = strdup(text);
-    if (!copy)
+    if (!copy) {
         abort();
+    }
     return copy;
 }
 
@@ -82,10 +83,12 @@ static int write_all(int fd, const char *text)
 
     while (left > 0) {
         ssize_t written = write(fd, text, left);
-        if (written < 0 && errno == EINTR)
+        if (written < 0 && errno == EINTR) {
             continue;
-        if (written < 0)
+        }
+        if (written < 0) {
             return -1;
+        }
         text += written;
         left -= (size_t)written;
     }
@@ -101,17 +104,22 @@ static int replace(state_writer *writer, const char *file, const char *text)
     snprintf(temporary, sizeof(temporary), "%s.new", file);
     fd =
         openat(writer->dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
+    if (fd < 0) {
         return errno;
-    if (write_all(fd, text) < 0 || fsync(fd) < 0)
+    }
+    if (write_all(fd, text) < 0 || fsync(fd) < 0) {
         error = errno;
-    if (close(fd) < 0 && !error)
+    }
+    if (close(fd) < 0 && !error) {
         error = errno;
+    }
     if (!error &&
-        (renameat(writer->dir, temporary, writer->dir, file) < 0 || fsync(writer->dir) < 0))
+        (renameat(writer->dir, temporary, writer->dir, file) < 0 || fsync(writer->dir) < 0)) {
         error = errno;
-    if (error)
+    }
+    if (error) {
         unlinkat(writer->dir, temporary, 0);
+    }
     return error;
 }
 
@@ -119,29 +127,33 @@ static void write_store(state_writer *writer, const char *file, const char *text
 {
     int error = replace(writer, file, text);
 
-    if (error && error != writer->last_error)
+    if (error && error != writer->last_error) {
         say(writer, HUB_ERROR, CT_STATE_NOT_WRITTEN,
             "%s/%s: relay states and settings cannot be remembered: %s", writer->path, file,
             strerrordesc_np(error));
-    if (!error && writer->last_error)
+    }
+    if (!error && writer->last_error) {
         say(writer, HUB_INFO, CT_STATE_WRITTEN, "%s/%s: states are remembered again", writer->path,
             file);
+    }
     writer->last_error = error;
 }
 
 /* Every move that was begun has been recorded: the file that names them may go. Under the mutex. */
 static void settle(state_store *store, uint64_t moves)
 {
-    if (!store->writer->last_error && moves && store->moves == moves)
+    if (!store->writer->last_error && moves && store->moves == moves) {
         unlinkat(store->writer->dir, store->moving, 0);
+    }
 }
 
 static state_store *next_pending(state_writer *writer)
 {
     state_store *store = writer->stores;
 
-    while (store && !store->pending)
+    while (store && !store->pending) {
         store = store->next;
+    }
     return store;
 }
 
@@ -168,10 +180,12 @@ static void wait_for_change(state_writer *writer)
 {
     const struct timespec gathering = {.tv_nsec = GATHER_NS};
 
-    while (!writer->stopping && !next_pending(writer))
+    while (!writer->stopping && !next_pending(writer)) {
         pthread_cond_wait(&writer->cond, &writer->mutex);
-    if (writer->stopping)
+    }
+    if (writer->stopping) {
         return;
+    }
     pthread_mutex_unlock(&writer->mutex);
     nanosleep(&gathering, NULL);
     pthread_mutex_lock(&writer->mutex);
@@ -185,8 +199,9 @@ static void *writer_main(void *data)
     while (true) {
         wait_for_change(writer);
         write_pending(writer);
-        if (writer->stopping)
+        if (writer->stopping) {
             break;
+        }
     }
     pthread_mutex_unlock(&writer->mutex);
     return NULL;
@@ -198,21 +213,24 @@ state_writer *state_writer_create(const char *dir, queue *outbox, bool threaded)
 {
     state_writer *writer = calloc(1, sizeof(*writer));
 
-    if (!writer)
+    if (!writer) {
         return NULL;
+    }
     writer->outbox = outbox;
     writer->dir = -1;
     pthread_mutex_init(&writer->mutex, NULL);
     pthread_cond_init(&writer->cond, NULL);
-    if (!dir)
+    if (!dir) {
         return writer;
+    }
     writer->path = own(dir);
     writer->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (writer->dir < 0)
+    if (writer->dir < 0) {
         say(writer, HUB_WARNING, CT_STATE_NOT_READ,
             "%s: relay states and settings cannot be remembered: %s", dir, strerrordesc_np(errno));
-    else if (threaded)
+    } else if (threaded) {
         writer->threaded = pthread_create(&writer->thread, NULL, writer_main, writer) == 0;
+    }
     return writer;
 }
 
@@ -239,8 +257,9 @@ void state_writer_destroy(state_writer *writer)
         store_free(writer->stores);
         writer->stores = next;
     }
-    if (writer->dir >= 0)
+    if (writer->dir >= 0) {
         close(writer->dir);
+    }
     pthread_cond_destroy(&writer->cond);
     pthread_mutex_destroy(&writer->mutex);
     free(writer->path);
@@ -262,13 +281,14 @@ static char *file_name(const char *node, const char *suffix)
 
     for (; *node && length < sizeof(name) - 16; node++) {
         unsigned char c = (unsigned char)*node;
-        if (c == '/')
+        if (c == '/') {
             name[length++] = '_';
-        else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 c == '-')
+        } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '-') {
             name[length++] = (char)c;
-        else
+        } else {
             length += (size_t)sprintf(name + length, "%%%02X", c);
+        }
     }
     strcpy(name + length, suffix);
     return own(name);
@@ -283,26 +303,31 @@ static char *read_file(state_writer *writer, const char *file)
     size_t length = 0;
     int error;
 
-    if (fd < 0)
+    if (fd < 0) {
         return NULL;
-    if (fstat(fd, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > STATE_MAX_FILE))
+    }
+    if (fstat(fd, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > STATE_MAX_FILE)) {
         errno = EFBIG;
-    else if (!(text = malloc(STATE_MAX_FILE + 1)))
+    } else if (!(text = malloc(STATE_MAX_FILE + 1))) {
         abort();
+    }
     while (text && length < STATE_MAX_FILE) {
         ssize_t got = read(fd, text + length, STATE_MAX_FILE - length);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR) {
             continue;
+        }
         if (got < 0) {
             free(text);
             text = NULL;
         }
-        if (got <= 0)
+        if (got <= 0) {
             break;
+        }
         length += (size_t)got;
     }
-    if (text)
+    if (text) {
         text[length] = 0;
+    }
     error = errno;
     close(fd);
     errno = error;
@@ -324,8 +349,9 @@ static struct json_object *parse(const char *text)
         json_object_object_foreach(devices, topic, device)
         {
             (void)topic;
-            if (json_object_is_type(device, json_type_object))
+            if (json_object_is_type(device, json_type_object)) {
                 continue;
+            }
             json_object_put(result);
             result = NULL;
             break;
@@ -341,8 +367,9 @@ static void forget_moving(state_store *store, char *topics)
     char *rest = topics;
 
     for (char *topic; (topic = strsep(&rest, "\n"));) {
-        if (!*topic || strlen(topic) > 64)
+        if (!*topic || strlen(topic) > 64) {
             continue;
+        }
         say(store->writer, HUB_WARNING, CT_STATE_INTERRUPTED,
             "%s was moving when the hub ended: its state is not known", topic);
         state_set(store, topic, "state", NULL);
@@ -355,25 +382,28 @@ state_store *state_open(state_writer *writer, const char *node)
     state_store *store = calloc(1, sizeof(*store));
     char *text;
 
-    if (!store)
+    if (!store) {
         abort();
+    }
     store->writer = writer;
     store->file = file_name(node, ".json");
     store->moving = file_name(node, ".moving");
     if (writer->dir >= 0) {
         text = read_file(writer, store->file);
-        if (!text && errno != ENOENT)
+        if (!text && errno != ENOENT) {
             say(writer, HUB_WARNING, CT_STATE_NOT_READ,
                 "%s/%s cannot be read, no relay's state is known: %s", writer->path, store->file,
                 strerrordesc_np(errno));
-        else if (text && !(store->devices = parse(text)))
+        } else if (text && !(store->devices = parse(text))) {
             say(writer, HUB_WARNING, CT_STATE_CORRUPT,
                 "%s/%s is damaged and starts anew, no relay's state is known", writer->path,
                 store->file);
+        }
         free(text);
     }
-    if (!store->devices)
+    if (!store->devices) {
         store->devices = json_object_new_object();
+    }
     if (writer->dir >= 0 && (text = read_file(writer, store->moving))) {
         forget_moving(store, text);
         free(text);
@@ -400,20 +430,24 @@ void state_set(state_store *store, const char *topic, const char *member, struct
     struct json_object *device = state_device(store, topic);
 
     if (!device) {
-        if (!value)
+        if (!value) {
             return;
+        }
         device = json_object_new_object();
         json_object_object_add(store->devices, topic, device);
     }
-    if (value)
+    if (value) {
         json_object_object_add(device, member, value);
-    else
+    } else {
         json_object_object_del(device, member);
-    if (json_object_object_length(device) == 0)
+    }
+    if (json_object_object_length(device) == 0) {
         json_object_object_del(store->devices, topic);
+    }
 }
 
-/* Not made durable: a power cut within these milliseconds is the one case that it does not cover.
+/*
+ * Not made durable: a power cut within these milliseconds is the one case that it does not cover.
  */
 void state_moving(state_store *store, const char *topic)
 {
@@ -421,8 +455,9 @@ void state_moving(state_store *store, const char *topic)
     int fd;
 
     store->in_motion++;
-    if (store->writer->dir < 0)
+    if (store->writer->dir < 0) {
         return;
+    }
     pthread_mutex_lock(&store->writer->mutex);
     store->moves++;
     fd = openat(store->writer->dir, store->moving,
@@ -438,8 +473,9 @@ void state_moving(state_store *store, const char *topic)
 
 void state_moved(state_store *store)
 {
-    if (store->in_motion > 0)
+    if (store->in_motion > 0) {
         store->in_motion--;
+    }
 }
 
 void state_save(state_store *store)
@@ -448,8 +484,9 @@ void state_save(state_store *store)
     struct json_object *root;
     char *text;
 
-    if (writer->dir < 0)
+    if (writer->dir < 0) {
         return;
+    }
     root = json_object_new_object();
     json_object_object_add(root, "version", json_object_new_int(STATE_VERSION));
     json_object_object_add(root, "devices", json_object_get(store->devices));
@@ -460,9 +497,10 @@ void state_save(state_store *store)
     free(store->pending);
     store->pending = text;
     store->settles = store->in_motion ? 0 : store->moves;
-    if (writer->threaded)
+    if (writer->threaded) {
         pthread_cond_signal(&writer->cond);
-    else
+    } else {
         write_pending(writer);
+    }
     pthread_mutex_unlock(&writer->mutex);
 }

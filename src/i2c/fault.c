@@ -32,16 +32,18 @@ static bool next_fault(fault_bus *bus, uint8_t address, unsigned direction, int 
     bus->transfers++;
     for (size_t i = 0; i < bus->n_rules && !hit; i++) {
         fault_rule *rule = &bus->rules[i];
-        if (!rule_matches(rule, address, direction, reg))
+        if (!rule_matches(rule, address, direction, reg)) {
             continue;
+        }
         if (rule->skip > 0) {
             rule->skip--;
             continue;
         }
         *fault = *rule;
         hit = true;
-        if (rule->count > 0 && --rule->count == 0) /* used up */
+        if (rule->count > 0 && --rule->count == 0) { /* used up */
             memmove(rule, rule + 1, (--bus->n_rules - i) * sizeof *rule);
+        }
     }
     pthread_mutex_unlock(&bus->lock);
     return hit;
@@ -50,10 +52,12 @@ static bool next_fault(fault_bus *bus, uint8_t address, unsigned direction, int 
 /* What a rule does to a transfer whose outcome, where it took place, is `result`. */
 static int apply(const fault_rule *fault, int result, uint8_t *read, size_t read_length)
 {
-    if (fault->kind == FAULT_LOST_REPLY)
+    if (fault->kind == FAULT_LOST_REPLY) {
         return fault->error;
-    if (fault->kind == FAULT_GARBAGE && result >= 0 && read_length > 0)
+    }
+    if (fault->kind == FAULT_GARBAGE && result >= 0 && read_length > 0) {
         memset(read, fault->garbage, read_length);
+    }
     return result;
 }
 
@@ -63,10 +67,12 @@ static int fault_read_register(i2c_bus *base, uint8_t address, uint8_t reg, uint
     fault_bus *bus = (fault_bus *)base;
     fault_rule fault;
     bool hit = next_fault(bus, address, FAULT_READS, reg, &fault);
-    if (hit && fault.kind == FAULT_ERROR)
+    if (hit && fault.kind == FAULT_ERROR) {
         return fault.error;
-    if (hit && fault.kind == FAULT_DELAY)
+    }
+    if (hit && fault.kind == FAULT_DELAY) {
         bus->inner->ops->sleep(bus->inner, fault.delay);
+    }
     int result = bus->inner->ops->read_register(bus->inner, address, reg, data, length);
     return hit ? apply(&fault, result, data, length) : result;
 }
@@ -77,10 +83,12 @@ static int fault_write_register(i2c_bus *base, uint8_t address, uint8_t reg, con
     fault_bus *bus = (fault_bus *)base;
     fault_rule fault;
     bool hit = next_fault(bus, address, FAULT_WRITES, reg, &fault);
-    if (hit && fault.kind == FAULT_ERROR)
+    if (hit && fault.kind == FAULT_ERROR) {
         return fault.error;
-    if (hit && fault.kind == FAULT_DELAY)
+    }
+    if (hit && fault.kind == FAULT_DELAY) {
         bus->inner->ops->sleep(bus->inner, fault.delay);
+    }
     int result = bus->inner->ops->write_register(bus->inner, address, reg, data, length);
     return hit ? apply(&fault, result, NULL, 0) : result;
 }
@@ -92,10 +100,12 @@ static int fault_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, 
     fault_rule fault;
     bool hit = next_fault(bus, address, read_length ? FAULT_READS : FAULT_WRITES,
                           write_length ? write[0] : -1, &fault);
-    if (hit && fault.kind == FAULT_ERROR)
+    if (hit && fault.kind == FAULT_ERROR) {
         return fault.error;
-    if (hit && fault.kind == FAULT_DELAY)
+    }
+    if (hit && fault.kind == FAULT_DELAY) {
         bus->inner->ops->sleep(bus->inner, fault.delay);
+    }
     int result =
         bus->inner->ops->transfer(bus->inner, address, write, write_length, read, read_length);
     return hit ? apply(&fault, result, read, read_length) : result;
@@ -134,8 +144,9 @@ static const i2c_bus_ops fault_ops = {
 i2c_bus *fault_bus_create(i2c_bus *inner)
 {
     fault_bus *bus = calloc(1, sizeof *bus);
-    if (!bus)
+    if (!bus) {
         return NULL;
+    }
     bus->bus.ops = &fault_ops;
     bus->bus.label = inner->label;
     bus->inner = inner;
@@ -148,8 +159,9 @@ bool fault_bus_add(i2c_bus *base, const fault_rule *rule)
     fault_bus *bus = (fault_bus *)base;
     pthread_mutex_lock(&bus->lock);
     bool fits = bus->n_rules < MAX_RULES;
-    if (fits)
+    if (fits) {
         bus->rules[bus->n_rules++] = *rule;
+    }
     pthread_mutex_unlock(&bus->lock);
     return fits;
 }

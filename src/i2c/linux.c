@@ -42,8 +42,9 @@ static int64_t linux_now(i2c_bus *bus)
 static void linux_sleep(i2c_bus *bus, int64_t microseconds)
 {
     (void)bus;
-    if (microseconds <= 0)
+    if (microseconds <= 0) {
         return;
+    }
     struct timespec t = {microseconds / 1000000, microseconds % 1000000 * 1000};
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
         ;
@@ -58,8 +59,10 @@ static bool adapter_is_present(const linux_bus *bus)
     return access(path, F_OK) == 0;
 }
 
-/* Brings what adapters' drivers answer (fault-codes.rst, and what they do besides) to bus.h's few. A
- * USB adapter that was pulled answers ENODEV, or with i2c-tiny-usb EIO, for as long as it is open.
+/*
+ * Brings what adapters' drivers answer (fault-codes.rst, and what they do besides) to bus.h's few.
+ * A USB adapter that was pulled answers ENODEV, or with i2c-tiny-usb EIO, for as long as it is
+ * open.
  */
 static int translate(const linux_bus *bus, int result)
 {
@@ -76,8 +79,9 @@ static int translate(const linux_bus *bus, int result)
     case ENOSYS:
         return -EOPNOTSUPP;
     default:
-        if (result >= 0)
+        if (result >= 0) {
             return result;
+        }
         return bus->listed && !adapter_is_present(bus) ? -ENODEV : -EIO;
     }
 }
@@ -85,8 +89,9 @@ static int translate(const linux_bus *bus, int result)
 /* Directs SMBus transfers to an address. -EBUSY where a kernel driver holds it. */
 static int select_chip(const linux_bus *bus, uint8_t address)
 {
-    if (ioctl(bus->fd, I2C_SLAVE, (unsigned long)address) == 0)
+    if (ioctl(bus->fd, I2C_SLAVE, (unsigned long)address) == 0) {
         return 0;
+    }
     return errno == EINVAL ? -EINVAL : translate(bus, -errno);
 }
 
@@ -102,14 +107,17 @@ static int read_write(const linux_bus *bus, uint8_t address, const uint8_t *writ
 {
     struct i2c_msg messages[2];
     struct i2c_rdwr_ioctl_data data = {messages, 0};
-    if (write_length)
+    if (write_length) {
         messages[data.nmsgs++] =
             (struct i2c_msg){address, 0, (uint16_t)write_length, (uint8_t *)write};
-    if (read_length)
+    }
+    if (read_length) {
         messages[data.nmsgs++] = (struct i2c_msg){address, I2C_M_RD, (uint16_t)read_length, read};
+    }
     int done = ioctl(bus->fd, I2C_RDWR, &data);
-    if (done < 0)
+    if (done < 0) {
         return translate(bus, -errno);
+    }
     return done == (int)data.nmsgs ? 0 : -EIO;
 }
 
@@ -118,8 +126,9 @@ static int smbus_read(const linux_bus *bus, uint8_t reg, uint8_t *data, size_t l
     int result;
     if (length == 1 && can(bus, I2C_FUNC_SMBUS_READ_BYTE_DATA)) {
         result = i2c_smbus_read_byte_data(bus->fd, reg);
-        if (result >= 0)
+        if (result >= 0) {
             data[0] = (uint8_t)result;
+        }
     } else if (length == 2 && can(bus, I2C_FUNC_SMBUS_READ_WORD_DATA)) {
         result = i2c_smbus_read_word_data(bus->fd, reg);
         if (result >= 0) { /* the low byte is the first on the wire */
@@ -129,10 +138,12 @@ static int smbus_read(const linux_bus *bus, uint8_t reg, uint8_t *data, size_t l
     } else if (can(bus, I2C_FUNC_SMBUS_READ_I2C_BLOCK)) {
         uint8_t block[I2C_SMBUS_BLOCK_MAX];
         result = i2c_smbus_read_i2c_block_data(bus->fd, reg, (uint8_t)length, block);
-        if (result >= 0 && (size_t)result != length)
+        if (result >= 0 && (size_t)result != length) {
             return -EIO;
-        if (result >= 0)
+        }
+        if (result >= 0) {
             memcpy(data, block, length);
+        }
     } else {
         return -EOPNOTSUPP;
     }
@@ -142,16 +153,17 @@ static int smbus_read(const linux_bus *bus, uint8_t reg, uint8_t *data, size_t l
 static int smbus_write(const linux_bus *bus, uint8_t reg, const uint8_t *data, size_t length)
 {
     int result;
-    if (length == 0 && can(bus, I2C_FUNC_SMBUS_WRITE_BYTE))
+    if (length == 0 && can(bus, I2C_FUNC_SMBUS_WRITE_BYTE)) {
         result = i2c_smbus_write_byte(bus->fd, reg);
-    else if (length == 1 && can(bus, I2C_FUNC_SMBUS_WRITE_BYTE_DATA))
+    } else if (length == 1 && can(bus, I2C_FUNC_SMBUS_WRITE_BYTE_DATA)) {
         result = i2c_smbus_write_byte_data(bus->fd, reg, data[0]);
-    else if (length == 2 && can(bus, I2C_FUNC_SMBUS_WRITE_WORD_DATA))
+    } else if (length == 2 && can(bus, I2C_FUNC_SMBUS_WRITE_WORD_DATA)) {
         result = i2c_smbus_write_word_data(bus->fd, reg, (uint16_t)(data[1] << 8 | data[0]));
-    else if (length > 0 && can(bus, I2C_FUNC_SMBUS_WRITE_I2C_BLOCK))
+    } else if (length > 0 && can(bus, I2C_FUNC_SMBUS_WRITE_I2C_BLOCK)) {
         result = i2c_smbus_write_i2c_block_data(bus->fd, reg, (uint8_t)length, data);
-    else
+    } else {
         return -EOPNOTSUPP;
+    }
     return result < 0 ? translate(bus, result) : 0;
 }
 
@@ -160,11 +172,13 @@ static int linux_read_register(i2c_bus *base, uint8_t address, uint8_t reg, uint
 {
     linux_bus *bus = (linux_bus *)base;
     int result = select_chip(bus, address);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     result = smbus_read(bus, reg, data, length);
-    if (result == -EOPNOTSUPP && can(bus, I2C_FUNC_I2C))
+    if (result == -EOPNOTSUPP && can(bus, I2C_FUNC_I2C)) {
         result = read_write(bus, address, &reg, 1, data, length);
+    }
     return result;
 }
 
@@ -173,13 +187,15 @@ static int linux_write_register(i2c_bus *base, uint8_t address, uint8_t reg, con
 {
     linux_bus *bus = (linux_bus *)base;
     int result = select_chip(bus, address);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     result = smbus_write(bus, reg, data, length);
     if (result == -EOPNOTSUPP && can(bus, I2C_FUNC_I2C)) {
         uint8_t message[1 + I2C_MAX_REGISTER_BLOCK] = {reg};
-        if (length)
+        if (length) {
             memcpy(message + 1, data, length);
+        }
         result = read_write(bus, address, message, 1 + length, NULL, 0);
     }
     return result;
@@ -191,14 +207,17 @@ static int transfer_as_smbus(const linux_bus *bus, const uint8_t *write, size_t 
 {
     if (write_length == 0 && read_length == 1 && can(bus, I2C_FUNC_SMBUS_READ_BYTE)) {
         int result = i2c_smbus_read_byte(bus->fd);
-        if (result >= 0)
+        if (result >= 0) {
             read[0] = (uint8_t)result;
+        }
         return result < 0 ? translate(bus, result) : 0;
     }
-    if (write_length == 1 && read_length >= 1 && read_length <= I2C_MAX_REGISTER_BLOCK)
+    if (write_length == 1 && read_length >= 1 && read_length <= I2C_MAX_REGISTER_BLOCK) {
         return smbus_read(bus, write[0], read, read_length);
-    if (write_length >= 1 && write_length <= 1 + I2C_MAX_REGISTER_BLOCK && read_length == 0)
+    }
+    if (write_length >= 1 && write_length <= 1 + I2C_MAX_REGISTER_BLOCK && read_length == 0) {
         return smbus_write(bus, write[0], write + 1, write_length - 1);
+    }
     return -EOPNOTSUPP;
 }
 
@@ -207,10 +226,12 @@ static int linux_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, 
 {
     linux_bus *bus = (linux_bus *)base;
     int result = select_chip(bus, address);
-    if (result < 0)
+    if (result < 0) {
         return result;
-    if (can(bus, I2C_FUNC_I2C))
+    }
+    if (can(bus, I2C_FUNC_I2C)) {
         return read_write(bus, address, write, write_length, read, read_length);
+    }
     return transfer_as_smbus(bus, write, write_length, read, read_length);
 }
 
@@ -240,8 +261,9 @@ static void describe(int number, char *text, size_t size)
     snprintf(path, sizeof path, "/sys/class/i2c-dev/i2c-%d/name", number);
     FILE *file = fopen(path, "re");
     if (file) {
-        if (!fgets(name, sizeof name, file))
+        if (!fgets(name, sizeof name, file)) {
             name[0] = '\0';
+        }
         fclose(file);
     }
     name[strcspn(name, "\n")] = '\0';

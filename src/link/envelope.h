@@ -62,13 +62,15 @@ void envelope_write_reply(talk_text *out, uint64_t request, bool last);
 void envelope_write_publication(talk_text *out, uint64_t except, const char *node);
 
 /*
- * Of what waits for a socket, the first `*sent` bytes are written: forgets them where they are the larger part, so
- * that a buffer which is never quite empty does not grow for ever.
+ * Of what waits for a socket, the first `*sent` bytes are written: forgets them where they are the
+ * larger part, so that a buffer which is never quite empty does not grow for ever.
  */
 void envelope_forget_sent(talk_text *unsent, size_t *sent);
 
-/* Whether `node` may be a node's name: levels of [a-z0-9.-], divided by '/', at most
- * ENVELOPE_MAX_NODE bytes. */
+/*
+ * Whether `node` may be a node's name: levels of [a-z0-9.-], divided by '/', at most
+ * ENVELOPE_MAX_NODE bytes.
+ */
 bool envelope_node_is_valid(const char *node);
 
 #endif

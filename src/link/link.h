@@ -20,16 +20,20 @@ typedef struct hub_link_events {
     void (*reply)(void *request, const char *line, size_t length, bool last);
     /* The link broke before the last reply; it has forgotten the request. */
     void (*lost)(void *request);
-    /* A publication for every initialized client of `node` but the sender of `except` (NULL: for
-     * all). */
+    /*
+     * A publication for every initialized client of `node` but the sender of `except` (NULL: for
+     * all).
+     */
     void (*publish)(void *baton, const char *node, void *except, const char *line, size_t length);
     /*
      * The hub has said hello. `restarted`: it is another than before, and `reason` tells why
      * ("crash", "restart", "power-on").
      */
     void (*up)(void *baton, bool restarted, const char *reason);
-    /* For the log: the link broke or cannot be made. `error` is an errno, or 0 where the hub closed
-     * it. */
+    /*
+     * For the log: the link broke or cannot be made. `error` is an errno, or 0 where the hub closed
+     * it.
+     */
     void (*trouble)(void *baton, int error, const char *what);
     void *baton;
 } hub_link_events;

@@ -153,7 +153,8 @@ static void end_with(pid_t parent)
     }
 }
 
-/* Runs the hub; returns its exit code. The buses are opened as the user that the server started as.
+/*
+ * Runs the hub; returns its exit code. The buses are opened as the user that the server started as.
  */
 static int run_hub(const hub_process *process, const char *reason, pid_t guardian)
 {
@@ -411,7 +412,10 @@ static apr_status_t end_guardian(void *baton)
     }
     if (process->guardian.pid > 0) {
         unregister_guardian(process);
-        /* Not by a signal: a server in one process (-X) has given up root's rights, the guardian has not. */
+        /*
+         * Not by a signal: a server in one process (-X) has given up root's rights, the guardian
+         * has not.
+         */
         if (write(process->leash[1], "", 1) != 1) {
             kill(process->guardian.pid, SIGTERM);
         }

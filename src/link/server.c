@@ -147,8 +147,10 @@ static void on_line(peer *p, const char *line, size_t length)
                 p->number << REQUEST_BITS | request.request, request.message, request.length);
 }
 
-/* Hands on each whole line and keeps the rest. What no child of ours sends, an over-long line, is
- * skipped. */
+/*
+ * Hands on each whole line and keeps the rest. What no child of ours sends, an over-long line, is
+ * skipped.
+ */
 static void on_bytes(peer *p)
 {
     char *at = p->in, *end = p->in + p->in_length, *feed;

@@ -11,13 +11,19 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Descriptors taken from epoll at once. A round of tasks follows, so that none waits for too many others. */
+/*
+ * Descriptors taken from epoll at once. A round of tasks follows, so that none waits for too many
+ * others.
+ */
 #define EVENTS_PER_ROUND 256
-/* Late tasks of one round: what they take is what an answer may have to wait for, well below a millisecond each way. */
+/*
+ * Late tasks of one round: what they take is what an answer may have to wait for, well below a
+ * millisecond each way.
+ */
 #define LATE_PER_ROUND 64
 /* The timer wheel: a slot per tick. A timer that is further away goes round more than once. */
 #define WHEEL_SLOTS 256
-#define TICK_US (WS_TICK_MS * 1000)
+#define TICK_US     (WS_TICK_MS * 1000)
 
 typedef struct mail {
     struct mail *next;
@@ -36,7 +42,10 @@ struct ws_loop {
     int64_t tick; /* the last one whose timers have run */
     unsigned timers;
     ws_timer wheel[WHEEL_SLOTS]; /* heads of rings */
-    /* Heads of rings: what runs in this round, what takes its turn, and what is to run later, in no order. */
+    /*
+     * Heads of rings: what runs in this round, what takes its turn, and what is to run later, in no
+     * order.
+     */
     ws_task prompt, late, delayed;
 };
 
@@ -116,8 +125,9 @@ void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds)
 {
     ws_timer_clear(loop, timer);
     /*
-     * From the tick that it is now, not the last one that has run: after a long sleep, or while time makes up
-     * for it, that lies far back. It is partly over, so one more makes sure that the whole time passes.
+     * From the tick that it is now, not the last one that has run: after a long sleep, or while
+     * time makes up for it, that lies far back. It is partly over, so one more makes sure that the
+     * whole time passes.
      */
     timer->tick = loop->now / TICK_US + 1 + (milliseconds + WS_TICK_MS - 1) / WS_TICK_MS;
     link_timer(loop, timer);
@@ -229,7 +239,10 @@ static void run_delayed(ws_loop *loop)
     }
 }
 
-/* Runs up to `most` of what was queued until now; what is queued meanwhile waits for the next round. */
+/*
+ * Runs up to `most` of what was queued until now; what is queued meanwhile waits for the next
+ * round.
+ */
 static void run_queue(ws_loop *loop, ws_task *head, unsigned most)
 {
     ws_task end = {0}; /* marks where this round's tasks stop */
@@ -380,8 +393,8 @@ void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
 
     loop->now = monotonic_us();
     while (!loop->quit) {
-        int n = epoll_wait(loop->epoll, events, EVENTS_PER_ROUND,
-                           patience(loop, every_round != NULL));
+        int n =
+            epoll_wait(loop->epoll, events, EVENTS_PER_ROUND, patience(loop, every_round != NULL));
 
         loop->now = monotonic_us();
         for (int i = 0; i < n; i++) {

@@ -1,9 +1,10 @@
 /*
  * An event loop: descriptors, coarse timers, deferred tasks and a mailbox, for one thread.
  *
- * It serves two shapes. In an asynchronous MPM (event) one loop per child process, on a thread of its own,
- * carries all sessions; in the others each worker thread runs a loop for its one session. Only
- * ws_loop_post() may be called from other threads; everything else is for the loop's own thread.
+ * It serves two shapes. In an asynchronous MPM (event) one loop per child process, on a thread of
+ * its own, carries all sessions; in the others each worker thread runs a loop for its one session.
+ * Only ws_loop_post() may be called from other threads; everything else is for the loop's own
+ * thread.
  */
 #ifndef WS_LOOP_H
 #define WS_LOOP_H
@@ -15,11 +16,14 @@
 
 typedef struct ws_loop ws_loop;
 
-/* A descriptor that is watched. Embedded in its owner; must outlive the round in which it is removed. */
+/*
+ * A descriptor that is watched. Embedded in its owner; must outlive the round in which it is
+ * removed.
+ */
 typedef struct ws_watch {
     void (*ready)(struct ws_watch *watch, uint32_t events); /* EPOLLIN ... */
-    int fd;          /* -1: not watched */
-    uint32_t events; /* what epoll was asked for */
+    int fd;                                                 /* -1: not watched */
+    uint32_t events;                                        /* what epoll was asked for */
 } ws_watch;
 
 /* A timer. Embedded; all zero is a cleared one. */
@@ -29,7 +33,10 @@ typedef struct ws_timer {
     int64_t tick;                     /* when it expires */
 } ws_timer;
 
-/* Something to do at the end of the current round, or of one soon. Embedded; all zero is one that is not queued. */
+/*
+ * Something to do at the end of the current round, or of one soon. Embedded; all zero is one that
+ * is not queued.
+ */
 typedef struct ws_task {
     void (*run)(struct ws_task *task);
     struct ws_task *next, *previous; /* in its queue's ring; NULL: not queued */
@@ -43,8 +50,8 @@ ws_loop *ws_loop_create(void);
 void ws_loop_destroy(ws_loop *loop);
 
 /*
- * Runs until ws_loop_quit(). `every_round`, where given, is called at least every two ticks: for a thread
- * that has to look at something that cannot wake it.
+ * Runs until ws_loop_quit(). `every_round`, where given, is called at least every two ticks: for a
+ * thread that has to look at something that cannot wake it.
  */
 void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton);
 void ws_loop_quit(ws_loop *loop);
@@ -59,13 +66,16 @@ void ws_timer_clear(ws_loop *loop, ws_timer *timer);
 /* Runs at the end of the round, or of the next one where it was queued by a task. */
 void ws_loop_defer(ws_loop *loop, ws_task *task);
 /*
- * The same for what there may be thousands of at once: runs when its turn comes, a number of them in each round, so
- * that meanwhile what comes in is read and answered.
+ * The same for what there may be thousands of at once: runs when its turn comes, a number of them
+ * in each round, so that meanwhile what comes in is read and answered.
  */
 void ws_loop_defer_late(ws_loop *loop, ws_task *task);
 /* Runs after some milliseconds: finer than a timer, and meant for a loop that has few of them. */
 void ws_loop_delay(ws_loop *loop, ws_task *task, int milliseconds);
-/* A task that is queued already stays where it is; only ws_loop_defer() moves a late or delayed one forward. */
+/*
+ * A task that is queued already stays where it is; only ws_loop_defer() moves a late or delayed one
+ * forward.
+ */
 void ws_loop_cancel(ws_loop *loop, ws_task *task);
 
 /* From any thread: `run` is called once on the loop's thread. */

@@ -3,13 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Members that are given something in one round: what that takes is what an answer may have to wait for. */
+/*
+ * Members that are given something in one round: what that takes is what an answer may have to wait
+ * for.
+ */
 #define MEMBERS_PER_ROUND 64
 /* How many members ahead memory is asked for: thousands of sessions do not stay in a cache. */
-#define AHEAD 4
+#define AHEAD      4
 #define CACHE_LINE 64
 /* Publications that may wait before a newer one replaces those of its topic. */
-#define MAX_WAITING 64
+#define MAX_WAITING   64
 #define INITIAL_SEATS 16
 
 typedef struct publication {
@@ -30,10 +33,13 @@ struct ws_audience {
     void *baton;
     member *members; /* while nothing waits, without gaps */
     unsigned seats, capacity, size;
-    /* What has not reached everybody yet, in order. While there is some the task goes round the members. */
+    /*
+     * What has not reached everybody yet, in order. While there is some the task goes round the
+     * members.
+     */
     publication *first, **last;
     unsigned waiting;
-    uint64_t newest;     /* the number of the last publication */
+    uint64_t newest; /* the number of the last publication */
     ws_task round;
     unsigned at;         /* the member that is next */
     uint64_t round_from; /* `newest` when this round began: at its end all have seen that */

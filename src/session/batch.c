@@ -53,7 +53,7 @@ void ws_batch_send(ws_batch *batch)
 #include <string.h>
 #include <sys/socket.h>
 
-#define PARCELS 64
+#define PARCELS      64
 #define COPIES_BYTES 65536
 
 struct ws_batch {
@@ -68,7 +68,7 @@ struct ws_batch {
 };
 
 /* Set where a parcel was not handed over, or nothing came back. */
-#define UNSENT (-SSIZE_MAX)
+#define UNSENT       (-SSIZE_MAX)
 
 ws_batch *ws_batch_create(ws_sent *sent)
 {
@@ -182,7 +182,10 @@ void ws_batch_send(ws_batch *batch)
         batch->telling = true;
         batch->told = 0;
     }
-    /* Who is told may send the batch again: then the others are told first, and nothing is left to do here. */
+    /*
+     * Who is told may send the batch again: then the others are told first, and nothing is left to
+     * do here.
+     */
     while (batch->telling && batch->told < batch->count) {
         ws_parcel parcel = batch->parcels[batch->told++];
 

@@ -48,7 +48,9 @@ void ws_census_bury(pid_t pid)
     }
 }
 
-/* This process's tally, claimed at its first session. Two threads may race: one finds the other's. */
+/*
+ * This process's tally, claimed at its first session. Two threads may race: one finds the other's.
+ */
 static tally *own_tally(void)
 {
     const int32_t pid = (int32_t)getpid();
@@ -95,7 +97,9 @@ int ws_census_enter(int limit)
     if (!mine) {
         return limit == 0; /* more processes than the MPM said there could be */
     }
-    /* First counted, then looked at: two that come at once may both be refused, never both let in. */
+    /*
+     * First counted, then looked at: two that come at once may both be refused, never both let in.
+     */
     __atomic_add_fetch(&mine->sessions, 1, __ATOMIC_ACQ_REL);
     if (limit > 0 && ws_census_total() > (unsigned)limit) {
         ws_census_leave();

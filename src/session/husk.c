@@ -6,8 +6,11 @@
 
 #include <stddef.h>
 
-/* How often the MPM must be seen to have let go of a connection before it may be freed, and how far apart. */
-#define RELEASE_LOOKS 3
+/*
+ * How often the MPM must be seen to have let go of a connection before it may be freed, and how far
+ * apart.
+ */
+#define RELEASE_LOOKS    3
 #define RELEASE_APART_MS 250
 
 /* In the pool that it frees. */
@@ -26,9 +29,10 @@ void ws_husks_abandon(bool abandon)
 }
 
 /*
- * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of its own. Only when
- * the first was seen, and two timers have run out since, may the connection be freed. Two, since a process that was
- * stopped in between finds one of them expired when it goes on, before the MPM's thread has done anything.
+ * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of
+ * its own. Only when the first was seen, and two timers have run out since, may the connection be
+ * freed. Two, since a process that was stopped in between finds one of them expired when it goes
+ * on, before the MPM's thread has done anything.
  */
 static void free_when_released(ws_timer *timer)
 {

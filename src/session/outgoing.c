@@ -6,7 +6,8 @@
 /* A message with room for its frame and topic. */
 static ws_outgoing *allocate(size_t frame_length, const char *topic, size_t topic_length)
 {
-    ws_outgoing *outgoing = malloc(sizeof *outgoing + frame_length + (topic ? topic_length + 1 : 0));
+    ws_outgoing *outgoing =
+        malloc(sizeof *outgoing + frame_length + (topic ? topic_length + 1 : 0));
 
     if (!outgoing) {
         abort(); /* as APR's pools do when memory is out */
@@ -58,7 +59,8 @@ static ws_outgoing *compress_message(ws_outgoing *plain, unsigned window, ws_def
     }
     n = ws_deflate_message(compressor, window, payload, length, room, length);
     if (n > 0) {
-        compressed = create(opcode, true, room, n, plain->topic, plain->topic ? strlen(plain->topic) : 0);
+        compressed =
+            create(opcode, true, room, n, plain->topic, plain->topic ? strlen(plain->topic) : 0);
     }
     free(room);
     return compressed;
@@ -121,8 +123,14 @@ static apr_status_t frame_read(apr_bucket *bucket, const char **data, apr_size_t
 }
 
 static const apr_bucket_type_t frame_bucket_type = {
-    "CLOWNTALK FRAME", 5, APR_BUCKET_DATA, frame_destroy, frame_read,
-    apr_bucket_setaside_noop, apr_bucket_shared_split, apr_bucket_shared_copy,
+    "CLOWNTALK FRAME",
+    5,
+    APR_BUCKET_DATA,
+    frame_destroy,
+    frame_read,
+    apr_bucket_setaside_noop,
+    apr_bucket_shared_split,
+    apr_bucket_shared_copy,
 };
 
 apr_bucket *ws_outgoing_bucket(ws_outgoing *outgoing, size_t offset, size_t length,
@@ -154,8 +162,14 @@ static apr_status_t push_read(apr_bucket *bucket, const char **data, apr_size_t 
 }
 
 static const apr_bucket_type_t push_bucket_type = {
-    "CLOWNTALK PUSH", 5, APR_BUCKET_METADATA, apr_bucket_destroy_noop, push_read,
-    apr_bucket_setaside_noop, apr_bucket_split_notimpl, apr_bucket_simple_copy,
+    "CLOWNTALK PUSH",
+    5,
+    APR_BUCKET_METADATA,
+    apr_bucket_destroy_noop,
+    push_read,
+    apr_bucket_setaside_noop,
+    apr_bucket_split_notimpl,
+    apr_bucket_simple_copy,
 };
 
 apr_bucket *ws_push_bucket(apr_bucket_alloc_t *list)

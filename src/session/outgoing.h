@@ -1,6 +1,6 @@
 /*
- * A message on its way out: framed once, however many sessions it goes to, and counted. It belongs to one
- * loop's thread, as do the sessions that hold references to it.
+ * A message on its way out: framed once, however many sessions it goes to, and counted. It belongs
+ * to one loop's thread, as do the sessions that hold references to it.
  */
 #ifndef WS_OUTGOING_H
 #define WS_OUTGOING_H
@@ -15,19 +15,22 @@
 typedef struct ws_outgoing {
     apr_bucket_refcount references; /* first: what apr_bucket_shared_*() expects */
     const char *topic;              /* publications: what a newer one replaces; NULL: must arrive */
-    /* Compressed for each window, made when the first client wants it; itself where that saves nothing. */
+    /*
+     * Compressed for each window, made when the first client wants it; itself where that saves
+     * nothing.
+     */
     struct ws_outgoing *compressed[WS_DEFLATE_WINDOWS];
-    size_t length;                  /* bytes of `frame` */
-    size_t header_length;           /* of which the header has this many */
-    unsigned char frame[];          /* header and payload; the topic behind it */
+    size_t length;         /* bytes of `frame` */
+    size_t header_length;  /* of which the header has this many */
+    unsigned char frame[]; /* header and payload; the topic behind it */
 } ws_outgoing;
 
 /* One reference, the caller's. `topic` is copied; NULL for everything that must not be replaced. */
 ws_outgoing *ws_outgoing_create(enum ws_opcode opcode, const void *payload, size_t length,
                                 const char *topic, size_t topic_length);
 /*
- * The form of a message that a session with these parameters gets: compressed, or as it is. Borrowed from
- * `outgoing`. The compressor is the loop's.
+ * The form of a message that a session with these parameters gets: compressed, or as it is.
+ * Borrowed from `outgoing`. The compressor is the loop's.
  */
 ws_outgoing *ws_outgoing_for(ws_outgoing *outgoing, const ws_deflate_params *params,
                              ws_deflate *compressor);
@@ -38,8 +41,8 @@ void ws_outgoing_release(ws_outgoing *outgoing);
 apr_bucket *ws_outgoing_bucket(ws_outgoing *outgoing, size_t offset, size_t length,
                                apr_bucket_alloc_t *list);
 /*
- * A metadata bucket that carries nothing. At the end of a brigade it makes mod_ssl's coalescing filter
- * pass on what it holds, and, unlike a FLUSH bucket, lets no filter block.
+ * A metadata bucket that carries nothing. At the end of a brigade it makes mod_ssl's coalescing
+ * filter pass on what it holds, and, unlike a FLUSH bucket, lets no filter block.
  */
 apr_bucket *ws_push_bucket(apr_bucket_alloc_t *list);
 

@@ -1,8 +1,8 @@
 /*
  * Messages that wait for a slow connection, in order. It belongs to a session and its thread.
  *
- * Replies keep their place. A publication (a message with a topic) makes an older one of the same topic
- * superfluous: only the newest value of each is of interest to a client that is behind.
+ * Replies keep their place. A publication (a message with a topic) makes an older one of the same
+ * topic superfluous: only the newest value of each is of interest to a client that is behind.
  */
 #ifndef WS_QUEUE_H
 #define WS_QUEUE_H

@@ -11,7 +11,7 @@
 #include <sys/prctl.h>
 
 /* Session ids: the reactor's number above, a count within it below. */
-#define ID_BITS 32
+#define ID_BITS       32
 #define INITIAL_TABLE 64
 /* zlib's: messages are short, so that a higher one gains nothing. */
 #define COMPRESSION_LEVEL 4
@@ -212,7 +212,8 @@ apr_status_t ws_reactor_start(void)
     if (!own_reactor) {
         return errno;
     }
-    sigfillset(&all); /* signals are the MPM's, but for those that say that this thread has crashed */
+    sigfillset(
+        &all); /* signals are the MPM's, but for those that say that this thread has crashed */
     sigdelset(&all, SIGSEGV);
     sigdelset(&all, SIGBUS);
     sigdelset(&all, SIGFPE);
@@ -232,7 +233,10 @@ static void adopt(void *baton)
     ws_session_begin(baton, own_reactor, true);
 }
 
-/* The MPM frees a connection that is the reactor's: it does so when the process ends, before it frees pchild. */
+/*
+ * The MPM frees a connection that is the reactor's: it does so when the process ends, before it
+ * frees pchild.
+ */
 static apr_status_t end_own_reactor(void *unused)
 {
     (void)unused;

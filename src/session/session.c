@@ -18,17 +18,21 @@
 /* What a session begins with lies on as few of these as possible. */
 #define CACHE_LINE 64
 /*
- * How long the peer may take to answer our Close, and then to close its side. With the MPM's own part (a second in
- * which its parent process looks at none of its children, or two in which it drains the socket) a process that is to
- * end is gone within five seconds, whatever the peer does.
+ * How long the peer may take to answer our Close, and then to close its side. With the MPM's own
+ * part (a second in which its parent process looks at none of its children, or two in which it
+ * drains the socket) a process that is to end is gone within five seconds, whatever the peer does.
  */
-#define CLOSE_PATIENCE_MS 1000
+#define CLOSE_PATIENCE_MS  1000
 #define LINGER_PATIENCE_MS 500
-/* The same for one that does not read, while the process does not end: it shall hear why, when it reads again. */
+/*
+ * The same for one that does not read, while the process does not end: it shall hear why, when it
+ * reads again.
+ */
 #define SLOW_PATIENCE_MS 10000
 /*
- * Pings without any sign of life after which a peer is taken for dead. The second follows half an interval after
- * the first and is given as long: so a dead peer is found within two intervals of its last word.
+ * Pings without any sign of life after which a peer is taken for dead. The second follows half an
+ * interval after the first and is given as long: so a dead peer is found within two intervals of
+ * its last word.
  */
 #define MAX_UNANSWERED_PINGS 2
 static const char *const state_names[] = {"open", "closing", "lingering", "dead"};
@@ -253,7 +257,8 @@ static void wait_for_room(clowntalk_session *s)
 
 /*
  * Writes what waits, as far as the socket takes it and other sessions do not wait too long. While
- * the socket is full nothing is read from this client either: it gets no answers to what it has not yet asked.
+ * the socket is full nothing is read from this client either: it gets no answers to what it has not
+ * yet asked.
  */
 static void on_flush(ws_task *task)
 {
@@ -295,8 +300,8 @@ static void put(clowntalk_session *s, ws_outgoing *message)
 }
 
 /*
- * The same, and has it written at the end of the round, or when the client takes more. What one client's message sends to
- * others may go to thousands: answers come first.
+ * The same, and has it written at the end of the round, or when the client takes more. What one
+ * client's message sends to others may go to thousands: answers come first.
  */
 static void enqueue(clowntalk_session *s, ws_outgoing *message)
 {
@@ -507,7 +512,10 @@ void ws_session_stop(clowntalk_session *s, int code)
 
 /* ---- reading ---- */
 
-/* The peer broke the protocol: it is told why, and nothing that it still sends counts (section 7.1.7). */
+/*
+ * The peer broke the protocol: it is told why, and nothing that it still sends counts (section
+ * 7.1.7).
+ */
 static void fail_session(clowntalk_session *s, uint16_t code, const char *reason)
 {
     LOG_SESSION(s, APLOG_INFO, 0, "CT0033", "the client broke the protocol, closing with %d: %s",
@@ -545,7 +553,10 @@ static bool make_room(clowntalk_session *s, size_t more)
     return true;
 }
 
-/* Adds a piece to the message, inflating it where it is compressed. False: the piece is a WS_EVENT_FAIL. */
+/*
+ * Adds a piece to the message, inflating it where it is compressed. False: the piece is a
+ * WS_EVENT_FAIL.
+ */
 static bool add_piece(clowntalk_session *s, ws_event *piece)
 {
     const bool compressed = piece->compressed; /* a failure overwrites it */
@@ -611,8 +622,10 @@ static void feed(clowntalk_session *s, uint8_t *data, size_t length)
             on_data(s, &event);
             break;
         case WS_EVENT_PING:
-            /* Also behind our Close, until the peer's has come (section 5.5.2). Conflated like a publication: section
-             * 5.5.3 lets us answer the latest ping only. */
+            /*
+             * Also behind our Close, until the peer's has come (section 5.5.2). Conflated like a
+             * publication: section 5.5.3 lets us answer the latest ping only.
+             */
             enqueue_frame(s, WS_PONG, event.data, event.length, "\npong");
             break;
         case WS_EVENT_PONG:
@@ -636,8 +649,8 @@ static void on_bytes(void *baton, uint8_t *data, size_t length)
 }
 
 /*
- * Takes the socket over, and what mod_ssl has set up, and gives the rest back: httpd's pools, buckets and filters are
- * most of what a connection costs, and the MPM counts it no more.
+ * Takes the socket over, and what mod_ssl has set up, and gives the rest back: httpd's pools,
+ * buckets and filters are most of what a connection costs, and the MPM counts it no more.
  */
 static void leave_connection(clowntalk_session *s)
 {
@@ -665,7 +678,7 @@ static void read_some(clowntalk_session *s)
     result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
     s->reactor->reading = NULL;
     if (s->state > WS_STATE_CLOSING) {
-        return; /* our Close goes out first, also where the peer's came with the end of the stream */
+        return; /* our Close goes out first, also where the peer's came with the stream's end */
     }
     if (result == WS_READ_ENDED) {
         abort_session(s, APR_SUCCESS, "the client is gone without a Close");
@@ -829,7 +842,8 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
         return;
     }
     if (owns_connection && s->transport.kind == WS_TRANSPORT_FILTERS && !s->transport.tls.ssl) {
-        LOG_SESSION(s, APLOG_DEBUG, 0, "CT0037", "it stays on its connection, whose filters are in use");
+        LOG_SESSION(s, APLOG_DEBUG, 0, "CT0037",
+                    "it stays on its connection, whose filters are in use");
     }
     start_clock(s);
     s->handler_open = true;

@@ -1,9 +1,10 @@
 /*
  * A WebSocket session on an Apache connection (RFC 6455).
  *
- * A session belongs to one thread, its reactor's, from ws_session_begin() on: that thread alone reads,
- * writes and frees it, so no lock guards it. It lives on the heap, since it leaves its connection where that is
- * possible: most of what a connection costs is httpd's, and no session needs it.
+ * A session belongs to one thread, its reactor's, from ws_session_begin() on: that thread alone
+ * reads, writes and frees it, so no lock guards it. It lives on the heap, since it leaves its
+ * connection where that is possible: most of what a connection costs is httpd's, and no session
+ * needs it.
  */
 #ifndef WS_SESSION_H
 #define WS_SESSION_H
@@ -21,10 +22,10 @@ typedef struct ws_reactor ws_reactor;
 
 /* What the configuration says about a session, resolved at its handshake. */
 typedef struct ws_settings {
-    apr_uint64_t max_message; /* bytes */
-    apr_size_t backlog;       /* unsent bytes before the client is dropped */
-    int ping;                 /* seconds, 0: no pings */
-    int max_age;              /* seconds, 0: no end */
+    apr_uint64_t max_message;  /* bytes */
+    apr_size_t backlog;        /* unsent bytes before the client is dropped */
+    int ping;                  /* seconds, 0: no pings */
+    int max_age;               /* seconds, 0: no end */
     ws_deflate_params deflate; /* as agreed in the handshake */
 } ws_settings;
 
@@ -33,25 +34,28 @@ typedef enum ws_state {
     WS_STATE_OPEN = 0, /* messages go both ways */
     WS_STATE_CLOSING,  /* our Close is on its way, the peer's has not come */
     WS_STATE_LINGER,   /* nothing more to say: the rest is written, then the peer's FIN awaited */
-    WS_STATE_DEAD,     /* the socket is closed; freed at the end of the round, or by the MPM's thread */
+    WS_STATE_DEAD, /* the socket is closed; freed at the end of the round, or by the MPM's thread */
 } ws_state;
 
 /*
- * Makes a session for a request whose handshake has succeeded and which ws_census_enter() has counted. `ssl` as
- * ws_tls_register() has told, or NULL; `data` is released with the session. On the worker thread.
+ * Makes a session for a request whose handshake has succeeded and which ws_census_enter() has
+ * counted. `ssl` as ws_tls_register() has told, or NULL; `data` is released with the session. On
+ * the worker thread.
  */
 clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings *settings,
                                      const clowntalk_handler *handler, void *data);
 /* Frees one that has not begun, or that was served by ws_reactor_serve(). */
 void ws_session_free(clowntalk_session *session);
 /*
- * Hands the session to its reactor's thread, on which this is called. `owns_connection`: the reactor closes the
- * socket and frees the connection, and in the end the session (event MPM); otherwise the loop is told to quit and
- * the MPM does it.
+ * Hands the session to its reactor's thread, on which this is called. `owns_connection`: the
+ * reactor closes the socket and frees the connection, and in the end the session (event MPM);
+ * otherwise the loop is told to quit and the MPM does it.
  */
 void ws_session_begin(clowntalk_session *session, ws_reactor *reactor, bool owns_connection);
 
-/* Queues a message; written at the end of the loop's round. False where the session takes no more. */
+/*
+ * Queues a message; written at the end of the loop's round. False where the session takes no more.
+ */
 bool ws_session_send(clowntalk_session *session, ws_outgoing *outgoing);
 
 /* ---- publications ---- */
@@ -63,8 +67,8 @@ apr_status_t ws_session_join(clowntalk_session *session, ws_audience *audience);
 /* As it does by itself when it closes. */
 void ws_session_leave(clowntalk_session *session);
 /*
- * For all that have joined, but for `except` (or NULL). A publication (one with a topic) that a slow client has not been
- * sent yet is replaced by a newer one of the same topic.
+ * For all that have joined, but for `except` (or NULL). A publication (one with a topic) that a
+ * slow client has not been sent yet is replaced by a newer one of the same topic.
  */
 void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clowntalk_session *except);
 
@@ -72,7 +76,10 @@ void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clownta
 
 /* Begins the closing handshake. */
 void ws_session_close(clowntalk_session *session, int code, const char *reason);
-/* The same where the process ends: who was given time to take an earlier Close has no more of it than others. */
+/*
+ * The same where the process ends: who was given time to take an earlier Close has no more of it
+ * than others.
+ */
 void ws_session_stop(clowntalk_session *session, int code);
 
 server_rec *ws_session_server(clowntalk_session *session);

@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * mod_ssl's hook, of its mod_ssl_openssl.h (since httpd 2.4.33), which not every distribution installs: run for each
- * connection before its handshake.
+ * mod_ssl's hook, of its mod_ssl_openssl.h (since httpd 2.4.33), which not every distribution
+ * installs: run for each connection before its handshake.
  */
 typedef int ssl_HOOK_pre_handshake_t(conn_rec *c, SSL *ssl, int is_proxy);
 
@@ -63,8 +63,8 @@ static long wire_control(BIO *bio, int command, long number, void *pointer)
 /* ---- what mod_ssl tells ---- */
 
 /*
- * Whether the OpenSSL of the one who calls is the one that this module is linked with: another copy, or another
- * version, must not be handed its objects.
+ * Whether the OpenSSL of the one who calls is the one that this module is linked with: another
+ * copy, or another version, must not be handed its objects.
  */
 static bool is_our_openssl(const void *code)
 {

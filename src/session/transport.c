@@ -18,8 +18,8 @@
 /* What one read through the filters takes at most: the size of httpd's own socket buckets. */
 #define READ_BYTES APR_BUCKET_BUFF_SIZE
 /*
- * What the filters are given at once: what fits into one TLS record (RFC 8446 section 5.1). As long as
- * core's own end is in use it blocks when it holds more than FlushMaxThreshold (64 KiB).
+ * What the filters are given at once: what fits into one TLS record (RFC 8446 section 5.1). As long
+ * as core's own end is in use it blocks when it holds more than FlushMaxThreshold (64 KiB).
  */
 #define FILTER_BYTES 16384
 /* How often an empty answer is asked again for what the core filter may hold. */
@@ -33,11 +33,16 @@
  * than this of a stream's output it takes one more bucket, of any size, without waiting.
  */
 #define STREAM_ROOM 1024
-/* How soon mod_http2 is asked whether it has sent something, in milliseconds: at first, and at
- * last. */
+/*
+ * How soon mod_http2 is asked whether it has sent something, in milliseconds: at first, and at
+ * last.
+ */
 #define STREAM_ASK_FIRST 1
 #define STREAM_ASK_LAST  64
-/* Over TLS, the longest message that is worth a copy into a batch; and what a few records add to it. */
+/*
+ * Over TLS, the longest message that is worth a copy into a batch; and what a few records add to
+ * it.
+ */
 #define POSTED_BYTES 4096
 #define TLS_OVERHEAD 1024
 /* Messages in one system call. */
@@ -46,8 +51,8 @@
 /* Filters that only count, or that have nothing more to do once the request is over. */
 static bool is_transparent(const char *name)
 {
-    static const char *const names[] = {"core",        "core_in",        "log_input_output",
-                                        "reqtimeout",  "clowntalk_wire"};
+    static const char *const names[] = {"core", "core_in", "log_input_output", "reqtimeout",
+                                        "clowntalk_wire"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0) {
@@ -60,8 +65,8 @@ static bool is_transparent(const char *name)
 /* Whether nothing is lost without these filters: they are transparent, or `replaced`. */
 static bool can_do_without(const ap_filter_t *filters, bool (*replaced)(const char *name))
 {
-    while (filters && (is_transparent(filters->frec->name) ||
-                       (replaced && replaced(filters->frec->name)))) {
+    while (filters &&
+           (is_transparent(filters->frec->name) || (replaced && replaced(filters->frec->name)))) {
         filters = filters->next;
     }
     return filters == NULL;
@@ -69,7 +74,8 @@ static bool can_do_without(const ap_filter_t *filters, bool (*replaced)(const ch
 
 static bool only_these(const conn_rec *c, bool (*replaced)(const char *name))
 {
-    return can_do_without(c->input_filters, replaced) && can_do_without(c->output_filters, replaced);
+    return can_do_without(c->input_filters, replaced) &&
+           can_do_without(c->output_filters, replaced);
 }
 
 void ws_transport_init(ws_transport *t, conn_rec *c, SSL *ssl)
@@ -99,7 +105,8 @@ static int find_descriptor(const ws_transport *t)
         apr_pollfd_t pollfd = {.desc_type = APR_NO_DESC};
 
         if (ap_get_pollfd_from_conn(t->c, &pollfd, NULL) != APR_SUCCESS ||
-            pollfd.desc_type != APR_POLL_FILE || apr_os_file_get(&fd, pollfd.desc.f) != APR_SUCCESS) {
+            pollfd.desc_type != APR_POLL_FILE ||
+            apr_os_file_get(&fd, pollfd.desc.f) != APR_SUCCESS) {
             return -1;
         }
         return fd;
@@ -121,7 +128,8 @@ bool ws_transport_open(ws_transport *t)
     }
     t->blocked = t->kind != WS_TRANSPORT_STREAM && t->c->data_in_output_filters;
     if (t->blocked) {
-        t->kind = WS_TRANSPORT_FILTERS; /* they hold the end of the handshake: all goes through them */
+        t->kind =
+            WS_TRANSPORT_FILTERS; /* they hold the end of the handshake: all goes through them */
     }
     if (t->kind == WS_TRANSPORT_FILTERS) {
         ws_wire_insert(&t->wire, t->c, t->fd);
@@ -183,7 +191,10 @@ static ws_read read_filters(ws_transport *t, uint8_t *scratch,
     if (!going_on || (status != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(status))) {
         return WS_READ_ENDED;
     }
-    /* Filters may keep back what they have read from the socket: only an empty answer says that they do not. */
+    /*
+     * Filters may keep back what they have read from the socket: only an empty answer says that
+     * they do not.
+     */
     return status == APR_SUCCESS && !empty ? WS_READ_MORE : WS_READ_ALL;
 }
 
@@ -227,8 +238,9 @@ static ws_read read_wire(ws_transport *t, uint8_t *scratch,
 }
 
 /*
- * Reads once from the socket, and decrypts what came. OpenSSL is asked until it has taken everything: mod_ssl has it return
- * behind a record without data (a key update) even if more lies there.
+ * Reads once from the socket, and decrypts what came. OpenSSL is asked until it has taken
+ * everything: mod_ssl has it return behind a record without data (a key update) even if more lies
+ * there.
  */
 static ws_read read_tls(ws_transport *t, uint8_t *scratch,
                         void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
@@ -252,8 +264,8 @@ static ws_read read_tls(ws_transport *t, uint8_t *scratch,
 }
 
 /*
- * Reads what httpd has read before the session began. Filters give as little at a time as a TLS record: unless they are
- * asked again, a client that writes steadily is never done with.
+ * Reads what httpd has read before the session began. Filters give as little at a time as a TLS
+ * record: unless they are asked again, a client that writes steadily is never done with.
  */
 static ws_read read_rest(ws_transport *t, uint8_t *scratch,
                          void (*feed)(void *baton, uint8_t *data, size_t length), void *baton)
@@ -299,7 +311,9 @@ ws_read ws_transport_read(ws_transport *t, uint8_t *scratch,
 
 /* ---- writing ---- */
 
-/* Makes core's own end write what the socket takes, until it holds nothing and the wire takes over. */
+/*
+ * Makes core's own end write what the socket takes, until it holds nothing and the wire takes over.
+ */
 static bool push_core(ws_transport *t)
 {
     ap_filter_t *last = t->c->output_filters;
@@ -377,8 +391,9 @@ bool ws_transport_is_slow(const ws_transport *t)
 }
 
 /*
- * The queue's next bytes, up to FILTER_BYTES: of the first message where that is all, otherwise a copy of several in
- * `room`, for one TLS record. mod_ssl would put them together, too, but in a buffer that the connection keeps.
+ * The queue's next bytes, up to FILTER_BYTES: of the first message where that is all, otherwise a
+ * copy of several in `room`, for one TLS record. mod_ssl would put them together, too, but in a
+ * buffer that the connection keeps.
  */
 static const void *next_bytes(const ws_queue *queue, char *room, size_t *length)
 {
@@ -438,8 +453,8 @@ static ssize_t pass_some(ws_transport *t, ws_queue *queue)
     } else {
         APR_BRIGADE_INSERT_TAIL(
             t->out, bytes == room ? apr_bucket_transient_create(room, length, t->c->bucket_alloc)
-                                  : ws_outgoing_bucket(queue->first->outgoing, queue->offset, length,
-                                                       t->c->bucket_alloc));
+                                  : ws_outgoing_bucket(queue->first->outgoing, queue->offset,
+                                                       length, t->c->bucket_alloc));
         APR_BRIGADE_INSERT_TAIL(t->out, ws_push_bucket(t->c->bucket_alloc));
     }
     ws_queue_advance(queue, length);
@@ -465,7 +480,8 @@ static ssize_t send_several(const ws_transport *t, const ws_queue *queue, size_t
 
     *wanted = 0;
     for (ws_waiting *at = queue->first;
-         at && message.msg_iovlen < VECTORS && *wanted < BYTES_PER_ROUND; at = at->next, offset = 0) {
+         at && message.msg_iovlen < VECTORS && *wanted < BYTES_PER_ROUND;
+         at = at->next, offset = 0) {
         vectors[message.msg_iovlen++] = (struct iovec){
             .iov_base = at->outgoing->frame + offset,
             .iov_len = at->outgoing->length - offset,
@@ -560,7 +576,10 @@ size_t ws_transport_posted(ws_transport *t, const ws_parcel *parcel)
     return parcel->sent > 0 ? (size_t)parcel->sent : 0;
 }
 
-/* What is unsent, the kernel cannot send: the peer's window is full. What is not, is on its way, or there. */
+/*
+ * What is unsent, the kernel cannot send: the peer's window is full. What is not, is on its way, or
+ * there.
+ */
 bool ws_transport_catches_up(ws_transport *t)
 {
     const int64_t before = t->acknowledged;
@@ -607,7 +626,8 @@ bool ws_transport_leave(ws_transport *t)
 bool ws_transport_hang_up(ws_transport *t)
 {
     if (t->kind == WS_TRANSPORT_FILTERS) {
-        APR_BRIGADE_INSERT_TAIL(t->out, ap_bucket_eoc_create(t->c->bucket_alloc)); /* close_notify */
+        APR_BRIGADE_INSERT_TAIL(t->out,
+                                ap_bucket_eoc_create(t->c->bucket_alloc)); /* close_notify */
         if (ap_pass_brigade(t->c->output_filters, t->out) == APR_SUCCESS) {
             ws_transport_push(t);
         }
@@ -649,7 +669,9 @@ void ws_transport_give_back(ws_transport *t)
     }
     ws_wire_remove(&t->wire);
     t->c->keepalive = AP_CONN_CLOSE;
-    /* What has waited for the peer's Close need not wait for its FIN half a minute, if it talks on. */
+    /*
+     * What has waited for the peer's Close need not wait for its FIN half a minute, if it talks on.
+     */
     apr_table_setn(t->c->notes, "short-lingering-close", "1");
     if (t->socket && t->fd >= 0) {
         apr_socket_timeout_set(t->socket, t->timeout);

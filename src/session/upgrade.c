@@ -34,16 +34,17 @@ static int answer_upgrade_required(request_rec *r, const char *why)
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff"); /* it quotes the request */
     ap_set_content_type(r, "text/plain; charset=utf-8");
     if (!r->header_only) {
-        ap_rprintf(r,
-                   "This address speaks WebSocket (RFC 6455): %s.\n\n"
-                   "In a web page:\n\n"
-                   "    const socket = new WebSocket(\"%s://%s%s\");\n"
-                   "    socket.onopen = () => socket.send('[\"clown.talk/-/config/set\", {}]\\n');\n"
-                   "    socket.onmessage = (event) => console.log(JSON.parse(event.data));\n",
-                   why, strcmp(ap_http_scheme(r), "https") == 0 ? "wss" : "ws",
-                   apr_table_get(r->headers_in, "Host") ? apr_table_get(r->headers_in, "Host")
-                                                        : ap_get_server_name(r),
-                   r->unparsed_uri);
+        ap_rprintf(
+            r,
+            "This address speaks WebSocket (RFC 6455): %s.\n\n"
+            "In a web page:\n\n"
+            "    const socket = new WebSocket(\"%s://%s%s\");\n"
+            "    socket.onopen = () => socket.send('[\"clown.talk/-/config/set\", {}]\\n');\n"
+            "    socket.onmessage = (event) => console.log(JSON.parse(event.data));\n",
+            why, strcmp(ap_http_scheme(r), "https") == 0 ? "wss" : "ws",
+            apr_table_get(r->headers_in, "Host") ? apr_table_get(r->headers_in, "Host")
+                                                 : ap_get_server_name(r),
+            r->unparsed_uri);
     }
     return DONE;
 }
@@ -163,7 +164,10 @@ void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)
             break;
         }
     }
-    /* No HTTP response follows, also not to a request that was redirected here: all goes out as it is. */
+    /*
+     * No HTTP response follows, also not to a request that was redirected here: all goes out as it
+     * is.
+     */
     for (request_rec *at = r; at; at = at->prev) {
         at->output_filters = at->proto_output_filters = c->output_filters;
     }

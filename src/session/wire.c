@@ -41,7 +41,10 @@ static apr_status_t give(ap_filter_t *f, apr_bucket_brigade *brigade, ap_input_m
     if (!wire->reads) {
         const apr_status_t status = ap_get_brigade(f->next, brigade, mode, block, wanted);
 
-        /* What the core filter has read it hands out first: only an empty answer means none is left. */
+        /*
+         * What the core filter has read it hands out first: only an empty answer means none is
+         * left.
+         */
         wire->reads = status == APR_SUCCESS && block == APR_NONBLOCK_READ &&
                       mode == AP_MODE_READBYTES && APR_BRIGADE_EMPTY(brigade);
         return status;
@@ -55,9 +58,8 @@ static apr_status_t give(ap_filter_t *f, apr_bucket_brigade *brigade, ap_input_m
     if ((apr_off_t)length > wanted) {
         length = (size_t)wanted;
     }
-    APR_BRIGADE_INSERT_TAIL(brigade,
-                            apr_bucket_transient_create((const char *)wire->received, length,
-                                                        f->c->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_transient_create((const char *)wire->received,
+                                                                 length, f->c->bucket_alloc));
     wire->received += length;
     wire->received_length -= length;
     return APR_SUCCESS;
@@ -87,8 +89,9 @@ static bool write_or_keep(ws_wire *wire, const struct iovec *pieces, size_t coun
 
     if (!wire->unsent) {
         do { /* one piece, as most are, is cheaper for the kernel than a list of them */
-            n = count == 1 ? send(wire->fd, pieces->iov_base, pieces->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
-                           : sendmsg(wire->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+            n = count == 1
+                    ? send(wire->fd, pieces->iov_base, pieces->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                    : sendmsg(wire->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         } while (n < 0 && errno == EINTR);
         if (n < 0 && errno != EAGAIN) {
             return false;

@@ -21,7 +21,8 @@ typedef struct sim_clock {
     void *baton;
 } sim_clock;
 
-/* A clock that stands still but for sleeps (and for who writes to *time): tests take no real time.
+/*
+ * A clock that stands still but for sleeps (and for who writes to *time): tests take no real time.
  */
 sim_clock sim_fake_clock(_Atomic int64_t *time);
 
@@ -46,15 +47,18 @@ i2c_bus *sim_bus_create(const sim_clock *clock);
  */
 void sim_bus_retain(i2c_bus *bus);
 
-/* Adds a powered-up chip ("tmp112"). False: no such chip, the address is taken, or memory is short.
+/*
+ * Adds a powered-up chip ("tmp112"). False: no such chip, the address is taken, or memory is short.
  */
 bool sim_add(i2c_bus *bus, const char *chip, uint8_t address);
 /* Cuts a chip's power and takes it off the bus; plugs it in again, powered up anew. */
 void sim_unplug(i2c_bus *bus, uint8_t address);
 void sim_plug(i2c_bus *bus, uint8_t address);
 
-/* Gives one of a chip's inputs ("temperature") a signal or a constant value. False: it has no such
- * input. */
+/*
+ * Gives one of a chip's inputs ("temperature") a signal or a constant value. False: it has no such
+ * input.
+ */
 bool sim_set_signal(i2c_bus *bus, uint8_t address, const char *input, const sim_signal *signal);
 bool sim_set(i2c_bus *bus, uint8_t address, const char *input, double value);
 
@@ -76,7 +80,8 @@ void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount
 
 /* Transfers to an address since the bus was made, refused ones included. */
 unsigned sim_transfers(i2c_bus *bus, uint8_t address);
-/* Bytes written to it beyond the first of a transfer, which is a register's address or a command.
+/*
+ * Bytes written to it beyond the first of a transfer, which is a register's address or a command.
  */
 unsigned sim_written(i2c_bus *bus, uint8_t address);
 
@@ -120,7 +125,8 @@ bool sim_port_read(i2c_bus *bus, uint8_t address, sim_port_record *record);
 
 #define SIM_DISPLAY_SIZE 1024 /* bytes: 8 pages of 128 columns */
 
-/* What can be seen on a display: its memory, or darkness. False where there is none at the address.
+/*
+ * What can be seen on a display: its memory, or darkness. False where there is none at the address.
  */
 bool sim_display_read(i2c_bus *bus, uint8_t address, uint8_t image[SIM_DISPLAY_SIZE]);
 

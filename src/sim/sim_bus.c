@@ -28,8 +28,9 @@ static int64_t monotonic_now(void *baton)
 static void monotonic_sleep(void *baton, int64_t microseconds)
 {
     (void)baton;
-    if (microseconds <= 0)
+    if (microseconds <= 0) {
         return;
+    }
     struct timespec t = {microseconds / 1000000, microseconds % 1000000 * 1000};
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
         ;
@@ -76,8 +77,9 @@ void sim_bus_enter(sim_bus *bus)
 {
     pthread_mutex_lock(&bus->lock);
     bus->now = bus->clock.now(bus->clock.baton);
-    if (bus->memory)
+    if (bus->memory) {
         sim_memory_touch(bus);
+    }
 }
 
 void sim_bus_leave(sim_bus *bus)
@@ -102,8 +104,9 @@ static bool start(sim_chip *chip, uint8_t address, bool reading)
 static int write_bytes(sim_chip *chip, const uint8_t *data, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (!chip->ops->write(chip, data[i]))
+        if (!chip->ops->write(chip, data[i])) {
             return -ENXIO;
+        }
         chip->count++;
     }
     return 0;
@@ -113,8 +116,9 @@ static void read_bytes(sim_bus *bus, sim_chip *chip, uint8_t *data, size_t lengt
 {
     for (size_t i = 0; i < length; i++) {
         data[i] = chip->ops->read(chip);
-        if (chip->faults[SIM_GARBAGE] > 0)
+        if (chip->faults[SIM_GARBAGE] > 0) {
             data[i] = random_byte(bus);
+        }
         chip->count++;
     }
 }
@@ -123,24 +127,29 @@ static int exchange(sim_bus *bus, sim_chip *chip, uint8_t address, const uint8_t
                     size_t write_length, uint8_t *read, size_t read_length)
 {
     int result = 0;
-    if (write_length)
+    if (write_length) {
         result = start(chip, address, false) ? write_bytes(chip, write, write_length) : -ENXIO;
-    if (result == 0 && read_length) {
-        if (start(chip, address, true))
-            read_bytes(bus, chip, read, read_length);
-        else
-            result = -ENXIO;
     }
-    if (chip->ops->stop)
+    if (result == 0 && read_length) {
+        if (start(chip, address, true)) {
+            read_bytes(bus, chip, read, read_length);
+        } else {
+            result = -ENXIO;
+        }
+    }
+    if (chip->ops->stop) {
         chip->ops->stop(chip);
+    }
     return result;
 }
 
 static bool is_stuck(const sim_bus *bus)
 {
-    for (unsigned i = 0; i < SIM_ADDRESSES; i++)
-        if (bus->chips[i] && bus->chips[i]->plugged && bus->chips[i]->faults[SIM_STUCK] > 0)
+    for (unsigned i = 0; i < SIM_ADDRESSES; i++) {
+        if (bus->chips[i] && bus->chips[i]->plugged && bus->chips[i]->faults[SIM_STUCK] > 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -174,10 +183,11 @@ static int sim_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, si
     bus->transfers[address]++;
     bus->written[address] += write_length > 1 ? (unsigned)write_length - 1 : 0;
     int result = -ENXIO;
-    if (is_stuck(bus))
+    if (is_stuck(bus)) {
         result = -ETIMEDOUT;
-    else if (chip && chip->plugged && !(chip->faults[SIM_NO_ACKNOWLEDGE] > 0))
+    } else if (chip && chip->plugged && !(chip->faults[SIM_NO_ACKNOWLEDGE] > 0)) {
         result = exchange(bus, chip, address, write, write_length, read, read_length);
+    }
     sim_trace_transfer(bus, address, write, write_length, read, read_length, result);
     sim_bus_leave(bus);
     return result;
@@ -193,8 +203,9 @@ static int sim_write_register(i2c_bus *base, uint8_t address, uint8_t reg, const
                               size_t length)
 {
     uint8_t message[1 + I2C_MAX_REGISTER_BLOCK] = {reg};
-    if (length)
+    if (length) {
         memcpy(message + 1, data, length);
+    }
     return sim_transfer(base, address, message, 1 + length, NULL, 0);
 }
 
@@ -216,12 +227,14 @@ static void sim_sleep(i2c_bus *base, int64_t microseconds)
 static void discard(sim_bus *bus, sim_chip *chip)
 {
     bus->chips[chip->address] = NULL;
-    if (chip->ops->companion)
+    if (chip->ops->companion) {
         bus->chips[chip->ops->companion] = NULL;
-    if (bus->memory)
+    }
+    if (bus->memory) {
         sim_memory_forget(bus, chip->address);
-    else
+    } else {
         free(chip);
+    }
 }
 
 /* In a file's memory the chips stay: the next owner finds them. */
@@ -231,11 +244,14 @@ static void sim_close(i2c_bus *base)
     sim_bus_enter(bus);
     bool last = --bus->references == 0;
     sim_bus_leave(bus);
-    if (!last)
+    if (!last) {
         return;
-    for (unsigned i = 0; i < SIM_ADDRESSES && !bus->memory; i++)
-        if (bus->chips[i])
+    }
+    for (unsigned i = 0; i < SIM_ADDRESSES && !bus->memory; i++) {
+        if (bus->chips[i]) {
             discard(bus, bus->chips[i]);
+        }
+    }
     sim_player_close(bus);
     sim_memory_close(bus);
     sim_trace_close(bus);
@@ -262,8 +278,9 @@ static void report_to_stderr(void *baton, const char *text)
 i2c_bus *sim_bus_create(const sim_clock *clock)
 {
     sim_bus *bus = calloc(1, sizeof *bus);
-    if (!bus)
+    if (!bus) {
         return NULL;
+    }
     bus->bus.ops = &sim_ops;
     bus->clock = clock ? *clock : monotonic_clock;
     pthread_mutex_init(&bus->lock, NULL);
@@ -325,24 +342,30 @@ sim_chip *sim_bus_add(sim_bus *bus, const sim_chip_ops *ops, uint8_t address)
 {
     bool kept = false;
     if (address >= SIM_ADDRESSES || bus->chips[address] ||
-        (ops->companion && bus->chips[ops->companion]))
+        (ops->companion && bus->chips[ops->companion])) {
         return NULL;
+    }
     sim_chip *chip =
         bus->memory ? sim_memory_place(bus, ops, address, &kept) : calloc(1, ops->size);
-    if (!chip)
+    if (!chip) {
         return NULL;
+    }
     chip->ops = ops;
     chip->bus = &bus->bus;
     chip->address = address;
-    for (unsigned i = 0; i < SIM_MAX_INPUTS; i++)
+    for (unsigned i = 0; i < SIM_MAX_INPUTS; i++) {
         chip->inputs[i] = (sim_signal){.value = ops->inputs[i].value};
+    }
     bus->chips[address] = chip;
-    if (ops->companion)
+    if (ops->companion) {
         bus->chips[ops->companion] = chip;
-    if (!kept && ops->create)
+    }
+    if (!kept && ops->create) {
         ops->create(chip);
-    if (!kept)
+    }
+    if (!kept) {
         sim_bus_power(chip, true);
+    }
     return chip;
 }
 
@@ -354,14 +377,16 @@ void sim_bus_remove(sim_bus *bus, sim_chip *chip)
 
 void sim_bus_power(sim_chip *chip, bool on)
 {
-    if (chip->plugged == on)
+    if (chip->plugged == on) {
         return;
+    }
     chip->plugged = on;
     sim_chip_trace(chip, on ? "plugged" : "unplugged");
-    if (on)
+    if (on) {
         chip->ops->power_up(chip);
-    else if (chip->ops->power_down)
+    } else if (chip->ops->power_down) {
         chip->ops->power_down(chip);
+    }
 }
 
 bool sim_bus_set_signal(sim_chip *chip, const char *input, const sim_signal *signal)
@@ -379,8 +404,9 @@ bool sim_add(i2c_bus *base, const char *name, uint8_t address)
 {
     sim_bus *bus = (sim_bus *)base;
     const sim_chip_ops *ops = sim_chip_by_name(name);
-    if (!ops)
+    if (!ops) {
         return false;
+    }
     sim_bus_enter(bus);
     bool added = sim_bus_add(bus, ops, address) != NULL;
     sim_bus_leave(bus);
@@ -402,16 +428,18 @@ static void leave(i2c_bus *base)
 void sim_unplug(i2c_bus *bus, uint8_t address)
 {
     sim_chip *chip = enter_chip(bus, address);
-    if (chip)
+    if (chip) {
         sim_bus_power(chip, false);
+    }
     leave(bus);
 }
 
 void sim_plug(i2c_bus *bus, uint8_t address)
 {
     sim_chip *chip = enter_chip(bus, address);
-    if (chip)
+    if (chip) {
         sim_bus_power(chip, true);
+    }
     leave(bus);
 }
 
@@ -431,8 +459,9 @@ bool sim_set(i2c_bus *bus, uint8_t address, const char *input, double value)
 void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount)
 {
     sim_chip *chip = enter_chip(bus, address);
-    if (chip && fault < SIM_N_FAULTS)
+    if (chip && fault < SIM_N_FAULTS) {
         chip->faults[fault] = amount;
+    }
     leave(bus);
 }
 

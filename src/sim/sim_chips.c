@@ -25,8 +25,10 @@ const sim_chip_ops *const sim_chips[] = {
 
 const sim_chip_ops *sim_chip_by_name(const char *name)
 {
-    for (size_t i = 0; sim_chips[i]; i++)
-        if (strcmp(sim_chips[i]->name, name) == 0)
+    for (size_t i = 0; sim_chips[i]; i++) {
+        if (strcmp(sim_chips[i]->name, name) == 0) {
             return sim_chips[i];
+        }
+    }
     return NULL;
 }

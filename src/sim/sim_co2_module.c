@@ -93,8 +93,9 @@ static void update_charge(sim_co2_module *module)
     int64_t now = sim_chip_now(&module->chip);
     if (module->charging) {
         module->charge += (double)(now - module->charging_since) / 1e6;
-        if (module->charge > FULL_CHARGE)
+        if (module->charge > FULL_CHARGE) {
             module->charge = FULL_CHARGE;
+        }
     }
     module->charging = pulled_low(module, PIN_BOOST) && pulled_low(module, PIN_VDD2);
     module->charging_since = now;
@@ -119,19 +120,22 @@ static void update_pins(sim_co2_module *module)
         module->lp8.ready_at = sim_chip_now(&module->chip) + BOOT_TIME;
         module->lp8.measured_at = 0;
     }
-    if (!on)
+    if (!on) {
         module->uart.rx_length = module->uart.rx_taken = 0;
+    }
     module->lp8.on = on;
-    if (pulled_low(module, PIN_UART_RESET))
+    if (pulled_low(module, PIN_UART_RESET)) {
         reset_uart(&module->uart);
+    }
 }
 
 static bool ready_is_low(const sim_co2_module *module)
 {
     int64_t now = sim_chip_now(&module->chip);
     const lp8 *lp8 = &module->lp8;
-    if (!lp8->on || now < lp8->ready_at)
+    if (!lp8->on || now < lp8->ready_at) {
         return false;
+    }
     return lp8->measured_at == 0 || now < lp8->measured_at;
 }
 
@@ -166,8 +170,9 @@ static void answer(sim_co2_module *module, const uint8_t *frame, size_t length)
 {
     uart *uart = &module->uart;
     uint16_t crc = crc_of(frame, length);
-    if (sim_chip_breaks_crc(&module->chip))
+    if (sim_chip_breaks_crc(&module->chip)) {
         crc ^= 0x1000;
+    }
     memcpy(uart->rx, frame, length);
     uart->rx[length] = (uint8_t)crc;
     uart->rx[length + 1] = (uint8_t)(crc >> 8);
@@ -199,18 +204,21 @@ static void measure(sim_co2_module *module)
     bool first = control == 0x10;
     memset(memory + 1 + STATE_SIZE + 2, 0, MEMORY_SIZE - 1 - STATE_SIZE - 2);
     update_charge(module);
-    if (module->charge < ENOUGH_CHARGE)
+    if (module->charge < ENOUGH_CHARGE) {
         memory[STATUS1] |= STATUS1_CAPACITOR;
-    if (!first && (!lp8->has_last_state || memcmp(memory + 1, lp8->last_state, STATE_SIZE) != 0))
+    }
+    if (!first && (!lp8->has_last_state || memcmp(memory + 1, lp8->last_state, STATE_SIZE) != 0)) {
         memory[STATUS0] |= STATUS0_ALGORITHM; /* that is no state of its own */
+    }
     module->charge = module->charge > LAMP_CHARGE ? module->charge - LAMP_CHARGE : 0;
     module->record.measurements++;
     module->record.control = control;
     module->record.pressure =
         first ? 0 : (uint16_t)(memory[1 + STATE_SIZE] << 8 | memory[2 + STATE_SIZE]);
     store_concentration(module);
-    for (unsigned i = 0; i < STATE_SIZE; i++) /* anything that changes every time */
+    for (unsigned i = 0; i < STATE_SIZE; i++) { /* anything that changes every time */
         memory[1 + i] = (uint8_t)(module->record.measurements * 7 + i);
+    }
     memcpy(lp8->last_state, memory + 1, STATE_SIZE);
     lp8->has_last_state = true;
     lp8->measured_at = module->uart.tx_done + MEASURE_TIME;
@@ -223,11 +231,13 @@ static void receive(sim_co2_module *module)
     const uint8_t *frame = module->uart.tx;
     size_t length = module->uart.tx_length;
     if (!lp8->on || sim_chip_now(&module->chip) < lp8->ready_at || !line_is_good(&module->uart) ||
-        crc_of(frame, length) != 0 || frame[0] != 0xfe)
+        crc_of(frame, length) != 0 || frame[0] != 0xfe) {
         return;
+    }
     unsigned at = frame[3] - MEMORY_BASE, n = frame[4];
-    if (at > MEMORY_SIZE || n > MEMORY_SIZE - at)
+    if (at > MEMORY_SIZE || n > MEMORY_SIZE - at) {
         return;
+    }
     if (frame[1] == 0x41) {
         const uint8_t acknowledge[] = {0xfe, 0x41};
         memcpy(lp8->memory + at, frame + 5, n);
@@ -245,8 +255,9 @@ static void receive(sim_co2_module *module)
 /* Bytes of a complete frame, as far as can be told from its beginning; 0: not yet. */
 static size_t frame_length(const uart *uart)
 {
-    if (uart->tx_length < 5)
+    if (uart->tx_length < 5) {
         return 0;
+    }
     return uart->tx[1] == 0x41 ? 5 + uart->tx[4] + 2u : 7;
 }
 
@@ -254,10 +265,12 @@ static void transmit(sim_co2_module *module, uint8_t byte)
 {
     uart *uart = &module->uart;
     int64_t now = sim_chip_now(&module->chip);
-    if (uart->tx_length == FIFO_SIZE)
+    if (uart->tx_length == FIFO_SIZE) {
         return; /* it is full */
-    if (uart->tx_done < now)
+    }
+    if (uart->tx_done < now) {
         uart->tx_done = now;
+    }
     uart->tx_done += (int64_t)byte_time(uart);
     uart->tx[uart->tx_length++] = byte;
     if (uart->tx_length == frame_length(uart)) {
@@ -270,8 +283,9 @@ static size_t arrived(const sim_co2_module *module)
 {
     const uart *uart = &module->uart;
     int64_t now = sim_chip_now(&module->chip);
-    if (now < uart->rx_begin)
+    if (now < uart->rx_begin) {
         return 0;
+    }
     double bytes = (double)(now - uart->rx_begin) / byte_time(uart);
     return bytes < (double)uart->rx_length ? (size_t)bytes : uart->rx_length;
 }
@@ -282,8 +296,9 @@ static uint8_t uart_get(sim_co2_module *module, uint8_t reg)
     bool divisor = uart->lcr & 0x80;
     switch (reg) {
     case RHR:
-        if (divisor)
+        if (divisor) {
             return uart->dll;
+        }
         return uart->rx_taken < arrived(module) ? uart->rx[uart->rx_taken++] : 0;
     case 0x1:
         return divisor ? uart->dlh : 0;
@@ -308,21 +323,25 @@ static void uart_set(sim_co2_module *module, uint8_t reg, uint8_t value)
     bool divisor = uart->lcr & 0x80;
     switch (reg) {
     case RHR:
-        if (divisor)
+        if (divisor) {
             uart->dll = value;
-        else
+        } else {
             transmit(module, value);
+        }
         break;
     case 0x1:
-        if (divisor)
+        if (divisor) {
             uart->dlh = value;
+        }
         break;
     case FCR:
         uart->fcr = value;
-        if (value & 0x02)
+        if (value & 0x02) {
             uart->rx_length = uart->rx_taken = 0;
-        if (value & 0x04)
+        }
+        if (value & 0x04) {
             uart->tx_length = 0;
+        }
         break;
     case LCR:
         uart->lcr = value;
@@ -331,8 +350,9 @@ static void uart_set(sim_co2_module *module, uint8_t reg, uint8_t value)
         uart->spr = value;
         break;
     case IOCTRL:
-        if (value & 0x08)
+        if (value & 0x08) {
             reset_uart(uart);
+        }
         break;
     default:
         break;
@@ -352,20 +372,23 @@ static bool start(sim_chip *chip, bool reading)
 static bool write(sim_chip *chip, uint8_t byte)
 {
     sim_co2_module *module = (sim_co2_module *)chip;
-    if (chip->selected != UART_ADDRESS)
+    if (chip->selected != UART_ADDRESS) {
         return sim_write8(chip, byte);
-    if (chip->count == 0)
+    }
+    if (chip->count == 0) {
         module->uart.pointer = byte >> 3 & 0x0f;
-    else
+    } else {
         uart_set(module, module->uart.pointer, byte);
+    }
     return true;
 }
 
 static uint8_t read(sim_chip *chip)
 {
     sim_co2_module *module = (sim_co2_module *)chip;
-    if (chip->selected != UART_ADDRESS)
+    if (chip->selected != UART_ADDRESS) {
         return sim_read8(chip);
+    }
     return uart_get(module, module->uart.pointer);
 }
 
@@ -395,8 +418,9 @@ static void power_up(sim_chip *chip)
 
 bool sim_co2_record_of(sim_chip *chip, sim_co2_record *record)
 {
-    if (chip->ops != &sim_co2_module_ops)
+    if (chip->ops != &sim_co2_module_ops) {
         return false;
+    }
     const sim_co2_module *module = (const sim_co2_module *)chip;
     *record = module->record;
     record->charging = module->charging;

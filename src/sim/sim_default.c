@@ -25,11 +25,13 @@ static const struct {
 bool sim_default_scenario(i2c_bus *bus)
 {
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
-        if (devices[i].chip && !sim_add(bus, devices[i].chip, devices[i].address))
+        if (devices[i].chip && !sim_add(bus, devices[i].chip, devices[i].address)) {
             return false;
+        }
         if (devices[i].input &&
-            !sim_set_signal(bus, devices[i].address, devices[i].input, &devices[i].signal))
+            !sim_set_signal(bus, devices[i].address, devices[i].input, &devices[i].signal)) {
             return false;
+        }
     }
     return true;
 }

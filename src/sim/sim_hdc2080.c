@@ -32,8 +32,9 @@ static void store(uint8_t *registers, double part)
 
 static void advance(sim_hdc2080 *hdc)
 {
-    if (hdc->done == 0 || sim_chip_now(&hdc->chip) < hdc->done)
+    if (hdc->done == 0 || sim_chip_now(&hdc->chip) < hdc->done) {
         return;
+    }
     double error = hdc->settled ? 0 : 15;
     store(hdc->registers, (hdc->temperature + 40) / 165);
     store(hdc->registers + 2, (hdc->humidity + error) / 100);
@@ -55,13 +56,16 @@ static uint8_t get(sim_chip *chip, uint8_t reg)
     static const uint8_t identity[] = {0x49, 0x54, 0xd0, 0x07};
     sim_hdc2080 *hdc = (sim_hdc2080 *)chip;
     advance(hdc);
-    if (reg >= 0xfc)
+    if (reg >= 0xfc) {
         return identity[reg - 0xfc];
-    if (reg >= sizeof hdc->registers)
+    }
+    if (reg >= sizeof hdc->registers) {
         return 0;
+    }
     uint8_t value = hdc->registers[reg];
-    if (reg == REG_STATUS)
+    if (reg == REG_STATUS) {
         hdc->registers[reg] = 0;
+    }
     return value;
 }
 
@@ -69,8 +73,9 @@ static void set(sim_chip *chip, uint8_t reg, uint8_t value)
 {
     sim_hdc2080 *hdc = (sim_hdc2080 *)chip;
     advance(hdc);
-    if (reg <= 0x06 || reg > 0x0f) /* read only */
+    if (reg <= 0x06 || reg > 0x0f) { /* read only */
         return;
+    }
     if (reg == REG_RESET && (value & RESET_SOFT)) {
         reset(hdc);
         return;

@@ -40,8 +40,9 @@ static void store(uint8_t *data, int32_t value)
 
 static void advance(sim_hts221 *hts)
 {
-    if (hts->done == 0 || sim_chip_now(&hts->chip) < hts->done)
+    if (hts->done == 0 || sim_chip_now(&hts->chip) < hts->done) {
         return;
+    }
     double humidity = hts->humidity + (hts->settled ? 0 : 8);
     double out = OUT0 + (humidity - H0) * (OUT1 - OUT0) / (H1 - H0);
     store(hts->data, sim_round(out, -32768, 32767));
@@ -65,15 +66,19 @@ static uint8_t get(sim_chip *chip, uint8_t address)
     sim_hts221 *hts = (sim_hts221 *)chip;
     uint8_t reg = address & (uint8_t)~ADVANCE;
     advance(hts);
-    if (reg >= 0x30 && reg <= 0x3f)
+    if (reg >= 0x30 && reg <= 0x3f) {
         return get_calibration(hts, reg);
-    if (reg >= REG_CTRL1 && reg < REG_CTRL1 + sizeof hts->ctrl)
+    }
+    if (reg >= REG_CTRL1 && reg < REG_CTRL1 + sizeof hts->ctrl) {
         return hts->ctrl[reg - REG_CTRL1];
+    }
     if (reg >= REG_DATA && reg < REG_DATA + sizeof hts->data) {
-        if (reg == REG_DATA + 1)
+        if (reg == REG_DATA + 1) {
             hts->status &= (uint8_t)~H_DA;
-        if (reg == REG_DATA + 3)
+        }
+        if (reg == REG_DATA + 3) {
             hts->status &= (uint8_t)~T_DA;
+        }
         return hts->data[reg - REG_DATA];
     }
     switch (reg) {
@@ -93,13 +98,16 @@ static void set(sim_chip *chip, uint8_t address, uint8_t value)
     sim_hts221 *hts = (sim_hts221 *)chip;
     uint8_t reg = address & (uint8_t)~ADVANCE;
     advance(hts);
-    if (reg == 0x10)
+    if (reg == 0x10) {
         hts->av_conf = value;
-    if (reg < REG_CTRL1 || reg >= REG_CTRL1 + sizeof hts->ctrl)
+    }
+    if (reg < REG_CTRL1 || reg >= REG_CTRL1 + sizeof hts->ctrl) {
         return;
+    }
     hts->ctrl[reg - REG_CTRL1] = value;
-    if (reg != REG_CTRL2)
+    if (reg != REG_CTRL2) {
         return;
+    }
     hts->ctrl[1] &= (uint8_t)~BOOT;
     if ((value & ONE_SHOT) && (hts->ctrl[0] & PD)) {
         hts->done = sim_chip_now(chip) + CONVERSION;

@@ -61,11 +61,13 @@ int sim_memory_open(sim_bus *bus, const char *path, char *why, size_t why_size)
         return -error;
     }
     int result = lock(bus, path, why, why_size);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     void *memory = MAP_FAILED;
-    if (ftruncate(bus->memory_fd, MEMORY_SIZE) == 0)
+    if (ftruncate(bus->memory_fd, MEMORY_SIZE) == 0) {
         memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, bus->memory_fd, 0);
+    }
     if (memory == MAP_FAILED) {
         int error = errno;
         snprintf(why, why_size, "cannot map %s: %s", path, strerror(error));
@@ -74,8 +76,9 @@ int sim_memory_open(sim_bus *bus, const char *path, char *why, size_t why_size)
     bus->memory = memory;
     bus->now = bus->clock.now(bus->clock.baton);
     memory_header *header = memory;
-    if (memcmp(header->magic, magic, sizeof magic) != 0 || header->last > bus->now)
+    if (memcmp(header->magic, magic, sizeof magic) != 0 || header->last > bus->now) {
         memset(memory, 0, MEMORY_SIZE);
+    }
     memcpy(header->magic, magic, sizeof magic);
     return 0;
 }
@@ -84,11 +87,13 @@ void *sim_memory_place(sim_bus *bus, const sim_chip_ops *ops, uint8_t address, b
 {
     place_header *place = (place_header *)(bus->memory + (size_t)address * PLACE_SIZE);
     void *chip = (uint8_t *)place + PLACE_HEADER;
-    if (ops->size > PLACE_SIZE - PLACE_HEADER)
+    if (ops->size > PLACE_SIZE - PLACE_HEADER) {
         return NULL;
+    }
     *kept = place->size == ops->size && strncmp(place->chip, ops->name, sizeof place->chip) == 0;
-    if (!*kept)
+    if (!*kept) {
         memset(place, 0, PLACE_SIZE);
+    }
     snprintf(place->chip, sizeof place->chip, "%s", ops->name);
     place->size = ops->size;
     return chip;
@@ -106,10 +111,12 @@ void sim_memory_forget(sim_bus *bus, uint8_t address)
 
 void sim_memory_close(sim_bus *bus)
 {
-    if (bus->memory)
+    if (bus->memory) {
         munmap(bus->memory, MEMORY_SIZE);
-    if (bus->memory_fd >= 0)
+    }
+    if (bus->memory_fd >= 0) {
         close(bus->memory_fd);
+    }
 }
 
 /* ---- trace ---- */
@@ -120,8 +127,9 @@ void sim_memory_close(sim_bus *bus)
 int sim_trace_open(sim_bus *bus, const char *path, char *why, size_t why_size)
 {
     bus->trace_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (bus->trace_fd >= 0)
+    if (bus->trace_fd >= 0) {
         return 0;
+    }
     int error = errno;
     snprintf(why, why_size, "cannot open %s: %s", path, strerror(error));
     return -error;
@@ -133,21 +141,25 @@ static void put_line(const sim_bus *bus, uint8_t address, const char *text)
     char line[MAX_LINE];
     int n = snprintf(line, sizeof line - 1, "%lld.%06lld %02x %s", (long long)(bus->now / 1000000),
                      (long long)(bus->now % 1000000), address, text);
-    if (n > (int)sizeof line - 2)
+    if (n > (int)sizeof line - 2) {
         n = sizeof line - 2;
+    }
     line[n++] = '\n';
-    if (write(bus->trace_fd, line, (size_t)n) != n)
+    if (write(bus->trace_fd, line, (size_t)n) != n) {
         return; /* a full disk: the bus goes on, and there is nobody to tell */
+    }
 }
 
 static size_t put_bytes(char *text, size_t size, const char *label, const uint8_t *bytes,
                         size_t length)
 {
     size_t n = (size_t)snprintf(text, size, "%s", label);
-    for (size_t i = 0; i < length && i < MAX_BYTES; i++)
+    for (size_t i = 0; i < length && i < MAX_BYTES; i++) {
         n += (size_t)snprintf(text + n, size - n, " %02x", bytes[i]);
-    if (length > MAX_BYTES)
+    }
+    if (length > MAX_BYTES) {
         n += (size_t)snprintf(text + n, size - n, " ... (%zu)", length);
+    }
     return n;
 }
 
@@ -156,15 +168,19 @@ void sim_trace_transfer(sim_bus *bus, uint8_t address, const uint8_t *write, siz
 {
     char text[MAX_LINE - 32];
     size_t n = 0;
-    if (bus->trace_fd < 0)
+    if (bus->trace_fd < 0) {
         return;
-    if (write_length)
+    }
+    if (write_length) {
         n = put_bytes(text, sizeof text, "w", write, write_length);
-    if (read_length)
+    }
+    if (read_length) {
         n += put_bytes(text + n, sizeof text - n, n ? " r" : "r", read,
                        result < 0 ? 0 : read_length);
-    if (result < 0)
+    }
+    if (result < 0) {
         snprintf(text + n, sizeof text - n, " %s", result == -ENXIO ? "nack" : "timeout");
+    }
     put_line(bus, address, text);
 }
 
@@ -173,8 +189,9 @@ void sim_chip_trace(const sim_chip *chip, const char *format, ...)
     const sim_bus *bus = (const sim_bus *)chip->bus;
     char text[MAX_LINE - 32];
     va_list arguments;
-    if (bus->trace_fd < 0)
+    if (bus->trace_fd < 0) {
         return;
+    }
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
@@ -183,6 +200,7 @@ void sim_chip_trace(const sim_chip *chip, const char *format, ...)
 
 void sim_trace_close(sim_bus *bus)
 {
-    if (bus->trace_fd >= 0)
+    if (bus->trace_fd >= 0) {
         close(bus->trace_fd);
+    }
 }

@@ -13,7 +13,8 @@
 
 /* 0, or a negative errno and `why`. Waits up to three seconds for another owner to end (-EBUSY). */
 int sim_memory_open(sim_bus *bus, const char *path, char *why, size_t why_size);
-/* The place of a chip, and whether it holds what that very chip left there. NULL: it is too large.
+/*
+ * The place of a chip, and whether it holds what that very chip left there. NULL: it is too large.
  */
 void *sim_memory_place(sim_bus *bus, const sim_chip_ops *ops, uint8_t address, bool *kept);
 /* Notes the time of an access. */

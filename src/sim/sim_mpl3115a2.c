@@ -52,8 +52,9 @@ static double altitude_of(double pascals)
 
 static void advance(sim_mpl3115a2 *mpl)
 {
-    if (mpl->done == 0 || sim_chip_now(&mpl->chip) < mpl->done)
+    if (mpl->done == 0 || sim_chip_now(&mpl->chip) < mpl->done) {
         return;
+    }
     uint8_t *result = mpl->registers + REG_RESULT;
     double pascals = mpl->pascals + (mpl->settled && mpl->whole ? 0 : -1500);
     int32_t value = mpl->altitude ? sim_round(altitude_of(pascals) * 16, -(1 << 19), (1 << 19) - 1)
@@ -64,8 +65,9 @@ static void advance(sim_mpl3115a2 *mpl)
     result[2] = (uint8_t)((uint32_t)value << 4);
     result[3] = (uint8_t)(temperature >> 4);
     result[4] = (uint8_t)((uint32_t)temperature << 4);
-    if (mpl->registers[REG_PT_DATA_CFG] & 0x07)
+    if (mpl->registers[REG_PT_DATA_CFG] & 0x07) {
         mpl->registers[REG_STATUS] |= PTDR | PDR | TDR;
+    }
     mpl->registers[REG_CTRL1] &= (uint8_t)~OST;
     mpl->settled = true;
     mpl->whole = false;
@@ -88,16 +90,21 @@ static void reset(sim_mpl3115a2 *mpl)
 static void results_read(sim_mpl3115a2 *mpl, uint8_t reg)
 {
     uint8_t *status = mpl->registers + REG_STATUS;
-    if (reg == REG_RESULT)
+    if (reg == REG_RESULT) {
         *status &= (uint8_t)~PDR;
-    if (reg == REG_RESULT + 3)
+    }
+    if (reg == REG_RESULT + 3) {
         *status &= (uint8_t)~TDR;
-    if (!(*status & (PDR | TDR)))
+    }
+    if (!(*status & (PDR | TDR))) {
         *status &= (uint8_t)~PTDR;
-    if (reg == REG_RESULT + 2)
+    }
+    if (reg == REG_RESULT + 2) {
         mpl->parts |= 1;
-    if (reg == REG_RESULT + 4)
+    }
+    if (reg == REG_RESULT + 4) {
         mpl->parts |= 2;
+    }
     mpl->whole = mpl->whole || mpl->parts == 3;
 }
 
@@ -105,11 +112,13 @@ static uint8_t get(sim_chip *chip, uint8_t reg)
 {
     sim_mpl3115a2 *mpl = (sim_mpl3115a2 *)chip;
     advance(mpl);
-    if (reg >= N_REGISTERS)
+    if (reg >= N_REGISTERS) {
         return 0;
+    }
     uint8_t value = mpl->registers[reg];
-    if (reg >= REG_RESULT && reg <= REG_RESULT + 4)
+    if (reg >= REG_RESULT && reg <= REG_RESULT + 4) {
         results_read(mpl, reg);
+    }
     return value;
 }
 
@@ -118,16 +127,19 @@ static void set(sim_chip *chip, uint8_t reg, uint8_t value)
     sim_mpl3115a2 *mpl = (sim_mpl3115a2 *)chip;
     advance(mpl);
     uint8_t ctrl1 = mpl->registers[REG_CTRL1];
-    if (reg <= 0x0c || reg >= N_REGISTERS) /* read only */
-        return;
-    bool busy = (ctrl1 & SBYB) || mpl->done != 0;
-    if (reg != REG_CTRL1) {
-        if (!busy)
-            mpl->registers[reg] = value;
+    if (reg <= 0x0c || reg >= N_REGISTERS) { /* read only */
         return;
     }
-    if (busy) /* only OST and SBYB may change */
+    bool busy = (ctrl1 & SBYB) || mpl->done != 0;
+    if (reg != REG_CTRL1) {
+        if (!busy) {
+            mpl->registers[reg] = value;
+        }
+        return;
+    }
+    if (busy) { /* only OST and SBYB may change */
         value = (uint8_t)((ctrl1 & ~(OST | SBYB)) | (value & (OST | SBYB)));
+    }
     mpl->registers[REG_CTRL1] = value;
     if ((value & OST) && mpl->done == 0) {
         mpl->done = sim_chip_now(chip) + conversion_time(value);

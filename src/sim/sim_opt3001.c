@@ -29,9 +29,10 @@ static uint16_t encode(double lux, uint16_t range, bool *overflow)
 {
     double counts = lux * 100;
     unsigned exponent = range >> 12;
-    if (range == CONFIG_RN_AUTO)
+    if (range == CONFIG_RN_AUTO) {
         for (exponent = 0; exponent < 11 && counts > 4095.0 * (1 << exponent); exponent++)
             ;
+    }
     *overflow = counts > 4095.0 * (1 << exponent);
     return (uint16_t)(exponent << 12 | sim_round(counts / (1 << exponent), 0, 4095));
 }
@@ -39,23 +40,26 @@ static uint16_t encode(double lux, uint16_t range, bool *overflow)
 static void begin(sim_opt3001 *opt, int64_t at)
 {
     opt->done = at + (opt->config & CONFIG_CT ? 800000 : 100000);
-    if ((opt->config & CONFIG_RN) == CONFIG_RN_AUTO)
+    if ((opt->config & CONFIG_RN) == CONFIG_RN_AUTO) {
         opt->done += RANGE_TIME;
+    }
     opt->captured = sim_chip_input(&opt->chip, 0);
 }
 
 static void advance(sim_opt3001 *opt)
 {
     int64_t now = sim_chip_now(&opt->chip);
-    if (opt->done == 0 || now < opt->done)
+    if (opt->done == 0 || now < opt->done) {
         return;
+    }
     opt->result = encode(opt->captured, opt->config & CONFIG_RN, &opt->overflow);
     opt->ready = true;
     opt->done = 0;
-    if ((opt->config & CONFIG_M) == CONFIG_M_SINGLE)
+    if ((opt->config & CONFIG_M) == CONFIG_M_SINGLE) {
         opt->config &= ~CONFIG_M; /* shut down again */
-    else
+    } else {
         begin(opt, now);
+    }
 }
 
 static uint16_t get(sim_chip *chip, uint8_t reg)
@@ -87,17 +91,20 @@ static void set(sim_chip *chip, uint8_t reg, uint16_t value)
 {
     sim_opt3001 *opt = (sim_opt3001 *)chip;
     advance(opt);
-    if (reg == 0x02)
+    if (reg == 0x02) {
         opt->low = value;
-    else if (reg == 0x03)
+    } else if (reg == 0x03) {
         opt->high = value;
-    if (reg != 0x01)
+    }
+    if (reg != 0x01) {
         return;
+    }
     opt->config = value & CONFIG_WRITABLE;
     opt->ready = false;
     opt->done = 0;
-    if (value & CONFIG_M)
+    if (value & CONFIG_M) {
         begin(opt, sim_chip_now(chip));
+    }
 }
 
 static void power_up(sim_chip *chip)

@@ -15,16 +15,18 @@
 
 static bool is_active(const sim_event *event, double seconds, int64_t begun)
 {
-    if (begun == 0)
+    if (begun == 0) {
         return false;
+    }
     double last = event->at + (begun > 1 ? (double)(begun - 1) * event->every : 0);
     return seconds - last < event->length;
 }
 
 static int64_t times_begun(const sim_event *event, double seconds)
 {
-    if (seconds < event->at)
+    if (seconds < event->at) {
         return 0;
+    }
     return isinf(event->every) ? 1 : (int64_t)((seconds - event->at) / event->every) + 1;
 }
 
@@ -44,18 +46,23 @@ static void play_chip(const sim_scenario_chip *plan, sim_chip *chip, double seco
             lost_power = lost_power || begun > event->begun;
         } else {
             planned[event->what] = true;
-            if (active)
+            if (active) {
                 faults[event->what] = fmax(faults[event->what], event->amount);
+            }
         }
         event->begun = begun;
     }
-    for (unsigned i = 0; i < SIM_N_FAULTS; i++)
-        if (planned[i])
+    for (unsigned i = 0; i < SIM_N_FAULTS; i++) {
+        if (planned[i]) {
             chip->faults[i] = faults[i];
-    if (lost_power)
+        }
+    }
+    if (lost_power) {
         sim_bus_power(chip, false);
-    if (may_unplug)
+    }
+    if (may_unplug) {
         sim_bus_power(chip, !unplugged);
+    }
 }
 
 static void play(sim_bus *bus)
@@ -64,8 +71,9 @@ static void play(sim_bus *bus)
     double seconds = (double)(bus->now - bus->epoch) / 1e6;
     for (size_t i = 0; i < scenario->n_chips; i++) {
         const sim_scenario_chip *plan = &scenario->chips[i];
-        if (plan->n_events && bus->chips[plan->address])
+        if (plan->n_events && bus->chips[plan->address]) {
             play_chip(plan, bus->chips[plan->address], seconds);
+        }
     }
 }
 
@@ -73,9 +81,11 @@ static void play(sim_bus *bus)
 
 static const sim_scenario_chip *find_plan(const sim_scenario *scenario, const sim_chip *chip)
 {
-    for (size_t i = 0; i < scenario->n_chips; i++)
-        if (scenario->chips[i].address == chip->address && scenario->chips[i].ops == chip->ops)
+    for (size_t i = 0; i < scenario->n_chips; i++) {
+        if (scenario->chips[i].address == chip->address && scenario->chips[i].ops == chip->ops) {
             return &scenario->chips[i];
+        }
+    }
     return NULL;
 }
 
@@ -83,15 +93,18 @@ static const sim_scenario_chip *find_plan(const sim_scenario *scenario, const si
 static bool install(sim_bus *bus, sim_scenario *scenario)
 {
     bool complete = true;
-    for (unsigned i = 0; i < SIM_ADDRESSES; i++)
-        if (bus->chips[i] && !find_plan(scenario, bus->chips[i]))
+    for (unsigned i = 0; i < SIM_ADDRESSES; i++) {
+        if (bus->chips[i] && !find_plan(scenario, bus->chips[i])) {
             sim_bus_remove(bus, bus->chips[i]);
+        }
+    }
     bus->epoch = bus->now;
     for (size_t i = 0; i < scenario->n_chips; i++) {
         const sim_scenario_chip *plan = &scenario->chips[i];
         sim_chip *chip = bus->chips[plan->address];
-        if (!chip)
+        if (!chip) {
             chip = sim_bus_add(bus, plan->ops, plan->address);
+        }
         if (!chip) {
             complete = false;
             continue;
@@ -112,8 +125,9 @@ static bool install(sim_bus *bus, sim_scenario *scenario)
 static bool has_changed(sim_player *player)
 {
     struct stat info;
-    if (stat(player->file, &info) != 0)
+    if (stat(player->file, &info) != 0) {
         memset(&info, 0, sizeof info); /* gone: that is a change, once */
+    }
     bool same = info.st_mtim.tv_sec == player->modified.tv_sec &&
                 info.st_mtim.tv_nsec == player->modified.tv_nsec && info.st_size == player->size &&
                 info.st_ino == player->inode;
@@ -138,10 +152,12 @@ static void reload(sim_bus *bus)
         sim_bus_report(bus, text);
         return;
     }
-    if (!same_file(scenario->memory, old->memory) || !same_file(scenario->trace, old->trace))
+    if (!same_file(scenario->memory, old->memory) || !same_file(scenario->trace, old->trace)) {
         sim_bus_report(bus, "memory and trace of a scenario are read at the start only");
-    if (!install(bus, scenario))
+    }
+    if (!install(bus, scenario)) {
         sim_bus_report(bus, "out of memory for the scenario's chips");
+    }
 }
 
 void sim_player_advance(sim_bus *bus)
@@ -149,11 +165,13 @@ void sim_player_advance(sim_bus *bus)
     sim_player *player = &bus->player;
     if (player->file && bus->now >= player->next_look) {
         player->next_look = bus->now + LOOK_INTERVAL;
-        if (has_changed(player))
+        if (has_changed(player)) {
             reload(bus);
+        }
     }
-    if (player->scenario)
+    if (player->scenario) {
         play(bus);
+    }
 }
 
 /* A file that a scenario names, beside the scenario's own. NULL where memory is short. */
@@ -162,8 +180,9 @@ static char *beside(const char *scenario, const char *name)
     const char *slash = strrchr(scenario, '/');
     size_t directory = slash && name[0] != '/' ? (size_t)(slash - scenario) + 1 : 0;
     char *path = malloc(directory + strlen(name) + 1);
-    if (path)
+    if (path) {
         sprintf(path, "%.*s%s", (int)directory, scenario, name);
+    }
     return path;
 }
 
@@ -181,8 +200,9 @@ static int open_files(sim_bus *bus, const sim_scenario *scenario, const char *fi
         result = path ? sim_memory_open(bus, path, why, why_size) : -ENOMEM;
         free(path);
     }
-    if (result == -ENOMEM)
+    if (result == -ENOMEM) {
         snprintf(why, why_size, "out of memory");
+    }
     return result;
 }
 
@@ -197,8 +217,9 @@ int sim_player_open(sim_bus *bus, const char *file, char *why, size_t why_size)
     has_changed(player); /* before it is read, so that no change is missed */
     player->next_look = bus->now + LOOK_INTERVAL;
     sim_scenario *scenario = sim_scenario_load(file, why, why_size);
-    if (!scenario)
+    if (!scenario) {
         return -EINVAL;
+    }
     int result = open_files(bus, scenario, file, why, why_size);
     if (result < 0) {
         sim_scenario_free(scenario);

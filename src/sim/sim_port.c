@@ -18,17 +18,20 @@ typedef struct sim_port {
 /* Pins that are inputs are pulled high by the board. */
 static uint16_t driven(const sim_port *port)
 {
-    if (port->chip.ops == &sim_mcp23017_ops)
+    if (port->chip.ops == &sim_mcp23017_ops) {
         return (uint16_t) ~(port->iodir[0] | port->iodir[1] << 8);
-    if (port->chip.ops == &sim_pca9554_ops)
+    }
+    if (port->chip.ops == &sim_pca9554_ops) {
         return (uint8_t)~port->expander.config;
+    }
     return 0xff;
 }
 
 static uint16_t latched(const sim_port *port)
 {
-    if (port->chip.ops == &sim_mcp23017_ops)
+    if (port->chip.ops == &sim_mcp23017_ops) {
         return (uint16_t)(port->olat[0] | port->olat[1] << 8);
+    }
     return port->chip.ops == &sim_pca9554_ops ? port->expander.output : port->quasi;
 }
 
@@ -36,9 +39,11 @@ static void update(sim_port *port)
 {
     uint16_t drives = driven(port), levels = (uint16_t)(latched(port) | ~drives);
     uint16_t changed = levels ^ port->record.levels;
-    for (unsigned pin = 0; pin < 16; pin++)
-        if (changed >> pin & 1)
+    for (unsigned pin = 0; pin < 16; pin++) {
+        if (changed >> pin & 1) {
             port->record.changes[pin]++;
+        }
+    }
     port->record.levels = levels;
     port->record.driven = drives;
 }
@@ -106,12 +111,13 @@ static uint8_t mcp23017_get(sim_chip *chip, uint8_t reg)
 static void mcp23017_set(sim_chip *chip, uint8_t reg, uint8_t value)
 {
     sim_port *port = (sim_port *)chip;
-    if (reg <= 0x01)
+    if (reg <= 0x01) {
         port->iodir[reg] = value;
-    else if (reg == 0x0a || reg == 0x0b)
+    } else if (reg == 0x0a || reg == 0x0b) {
         port->iocon = value & 0x7e; /* BANK is not modelled */
-    else if (reg >= 0x12 && reg <= 0x15)
+    } else if (reg >= 0x12 && reg <= 0x15) {
         port->olat[reg & 1] = value;
+    }
     update(port);
 }
 
@@ -123,8 +129,9 @@ static uint8_t next(uint8_t reg)
 bool sim_port_record_of(sim_chip *chip, sim_port_record *record)
 {
     if (chip->ops != &sim_pcf8574_ops && chip->ops != &sim_pca9554_ops &&
-        chip->ops != &sim_mcp23017_ops)
+        chip->ops != &sim_mcp23017_ops) {
         return false;
+    }
     *record = ((sim_port *)chip)->record;
     return true;
 }

@@ -5,8 +5,9 @@
 
 static void advance(sim_chip *chip)
 {
-    if (chip->ops->next)
+    if (chip->ops->next) {
         chip->pointer = chip->ops->next(chip->pointer);
+    }
 }
 
 bool sim_write8(sim_chip *chip, uint8_t byte)
@@ -42,8 +43,9 @@ bool sim_write16(sim_chip *chip, uint8_t byte)
 
 uint8_t sim_read16(sim_chip *chip)
 {
-    if (chip->count == 0)
+    if (chip->count == 0) {
         chip->word = chip->ops->get16(chip, chip->pointer);
+    }
     switch (chip->count) {
     case 0:
         return (uint8_t)(chip->word >> 8);
@@ -56,7 +58,8 @@ uint8_t sim_read16(sim_chip *chip)
 
 int32_t sim_round(double value, int32_t min, int32_t max)
 {
-    if (!(value > min)) /* NaN, too */
+    if (!(value > min)) { /* NaN, too */
         return min;
+    }
     return value < max ? (int32_t)lround(value) : max;
 }

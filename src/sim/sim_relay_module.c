@@ -1,7 +1,7 @@
 /*
  * The BigClown Relay Module: a TCA9534A whose pins P4 to P7 drive a coil through two half bridges.
- * The relay is bistable: current one way through the coil closes the contact, current the other
- * way opens it, none leaves it.
+ * The relay is bistable: current one way through the coil closes the contact, current the other way
+ * opens it, none leaves it.
  *
  *     P4 P5 (half bridge A), P6 P7 (B):  10 both transistors off    11 low    00 high
  *                                        01 both on, a short circuit
@@ -32,31 +32,37 @@ static int direction_of(const sim_tca9534a *expander, bool *shorted)
     uint8_t pins = (uint8_t)((expander->output & ~expander->config) | (NEUTRAL & expander->config));
     enum bridge a = pins >> 4 & 3, b = pins >> 6 & 3;
     *shorted = a == BRIDGE_SHORT || b == BRIDGE_SHORT;
-    if (a == BRIDGE_LOW && b == BRIDGE_HIGH)
+    if (a == BRIDGE_LOW && b == BRIDGE_HIGH) {
         return DIRECTION_ON;
-    if (a == BRIDGE_HIGH && b == BRIDGE_LOW)
+    }
+    if (a == BRIDGE_HIGH && b == BRIDGE_LOW) {
         return DIRECTION_OFF;
+    }
     return DIRECTION_NONE;
 }
 
 /* Counts the running pulse up to now, and lets the contact move when it has lasted. */
 static void advance(sim_relay_module *relay)
 {
-    if (relay->direction == DIRECTION_NONE)
+    if (relay->direction == DIRECTION_NONE) {
         return;
+    }
     int64_t length = sim_chip_now(&relay->chip) - relay->started;
-    if (length > relay->record.longest_pulse)
+    if (length > relay->record.longest_pulse) {
         relay->record.longest_pulse = length;
-    if (length >= OPERATE_TIME)
+    }
+    if (length >= OPERATE_TIME) {
         relay->record.contact = relay->direction == DIRECTION_ON;
+    }
 }
 
 static void begin_pulse(sim_relay_module *relay, int direction)
 {
     int64_t now = sim_chip_now(&relay->chip);
     int64_t gap = now - relay->started;
-    if (relay->started && (!relay->record.shortest_gap || gap < relay->record.shortest_gap))
+    if (relay->started && (!relay->record.shortest_gap || gap < relay->record.shortest_gap)) {
         relay->record.shortest_gap = gap;
+    }
     relay->started = now;
     relay->direction = direction;
     sim_chip_trace(&relay->chip, "coil %s", direction == DIRECTION_ON ? "on" : "off");
@@ -67,8 +73,9 @@ static void end_pulse(sim_relay_module *relay)
     sim_relay_record *record = &relay->record;
     advance(relay);
     record->last_pulse = sim_chip_now(&relay->chip) - relay->started;
-    if (!record->pulses || record->last_pulse < record->shortest_pulse)
+    if (!record->pulses || record->last_pulse < record->shortest_pulse) {
         record->shortest_pulse = record->last_pulse;
+    }
     record->pulses++;
     relay->direction = DIRECTION_NONE;
     sim_chip_trace(&relay->chip, "coil released after %.6f s, contact %s",
@@ -87,12 +94,15 @@ static void update(sim_relay_module *relay)
         relay->record.shorts++;
         sim_chip_trace(&relay->chip, "half bridge short-circuited");
     }
-    if (direction == relay->direction)
+    if (direction == relay->direction) {
         return;
-    if (relay->direction != DIRECTION_NONE)
+    }
+    if (relay->direction != DIRECTION_NONE) {
         end_pulse(relay);
-    if (direction != DIRECTION_NONE)
+    }
+    if (direction != DIRECTION_NONE) {
         begin_pulse(relay, direction);
+    }
 }
 
 static uint8_t get(sim_chip *chip, uint8_t reg)
@@ -127,8 +137,9 @@ static void power_up(sim_chip *chip)
 static void power_down(sim_chip *chip)
 {
     sim_relay_module *relay = (sim_relay_module *)chip;
-    if (relay->direction != DIRECTION_NONE)
+    if (relay->direction != DIRECTION_NONE) {
         end_pulse(relay);
+    }
 }
 
 const sim_chip_ops sim_relay_module_ops = {
@@ -146,8 +157,9 @@ const sim_chip_ops sim_relay_module_ops = {
 
 bool sim_relay_record_of(sim_chip *chip, sim_relay_record *record)
 {
-    if (chip->ops != &sim_relay_module_ops)
+    if (chip->ops != &sim_relay_module_ops) {
         return false;
+    }
     sim_relay_module *relay = (sim_relay_module *)chip;
     advance(relay);
     *record = relay->record;

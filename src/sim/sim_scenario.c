@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define JSON_C_0_18 (18 << 8)
-#define MAX_DEPTH 16
+#define MAX_DEPTH   16
 
 /* Where the reader is, and what was wrong. */
 typedef struct reader {
@@ -44,13 +44,17 @@ static bool read_number(const reader *r, json_object *object, const char *member
                         double min, double max, double *to)
 {
     json_object *value;
-    if (!json_object_object_get_ex(object, member, &value))
+    if (!json_object_object_get_ex(object, member, &value)) {
         return !needed || refuse(r, member, "is missing; it must be a number");
-    if (!json_object_is_type(value, json_type_int) && !json_object_is_type(value, json_type_double))
+    }
+    if (!json_object_is_type(value, json_type_int) &&
+        !json_object_is_type(value, json_type_double)) {
         return refuse(r, member, "must be a number");
+    }
     double number = json_object_get_double(value);
-    if (!(number >= min && number <= max))
+    if (!(number >= min && number <= max)) {
         return refuse(r, member, "must be a number from %g to %g", min, max);
+    }
     *to = number;
     return true;
 }
@@ -59,19 +63,23 @@ static bool read_string(const reader *r, json_object *object, const char *member
                         const char **to)
 {
     json_object *value;
-    if (!json_object_object_get_ex(object, member, &value))
+    if (!json_object_object_get_ex(object, member, &value)) {
         return !needed || refuse(r, member, "is missing; it must be a string");
-    if (!json_object_is_type(value, json_type_string))
+    }
+    if (!json_object_is_type(value, json_type_string)) {
         return refuse(r, member, "must be a string");
+    }
     *to = json_object_get_string(value);
     return true;
 }
 
 static bool is_one_of(const char *name, const char *const *names)
 {
-    for (; *names; names++)
-        if (strcmp(name, *names) == 0)
+    for (; *names; names++) {
+        if (strcmp(name, *names) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -79,8 +87,9 @@ static void join(char *text, size_t size, const char *const *names)
 {
     size_t n = 0;
     text[0] = '\0';
-    for (size_t i = 0; names[i] && n < size; i++)
+    for (size_t i = 0; names[i] && n < size; i++) {
         n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", names[i]);
+    }
 }
 
 static bool check_members(const reader *r, json_object *object, const char *const *names)
@@ -117,8 +126,9 @@ static bool read_ramp(const reader *r, json_object *o, const sim_input *input, s
     static const char *const members[] = {"wave", "from", "to", "duration", "repeat", NULL};
     json_object *repeat;
     if (json_object_object_get_ex(o, "repeat", &repeat)) {
-        if (!json_object_is_type(repeat, json_type_boolean))
+        if (!json_object_is_type(repeat, json_type_boolean)) {
             return refuse(r, "repeat", "must be true or false");
+        }
         signal->repeat = json_object_get_boolean(repeat);
     }
     return check_members(r, o, members) &&
@@ -142,8 +152,9 @@ static bool read_random_walk(const reader *r, json_object *o, const sim_input *i
         !read_number(r, o, "start", true, signal->min, signal->max, &signal->value) ||
         !read_number(r, o, "step", true, 0, input->max - input->min, &signal->amplitude) ||
         !read_number(r, o, "interval", false, MIN_STEP_INTERVAL, 1e9, &signal->period) ||
-        !read_number(r, o, "seed", false, 0, 9007199254740992.0, &seed)) /* 2^53 */
+        !read_number(r, o, "seed", false, 0, 9007199254740992.0, &seed)) { /* 2^53 */
         return false;
+    }
     signal->seed = (uint64_t)seed;
     return true;
 }
@@ -158,10 +169,12 @@ static bool read_signal(const reader *r, json_object *value, const sim_input *in
         return (signal->value >= input->min && signal->value <= input->max) ||
                refuse(r, "", "must be from %g to %g", input->min, input->max);
     }
-    if (!json_object_is_type(value, json_type_object))
+    if (!json_object_is_type(value, json_type_object)) {
         return refuse(r, "", "must be a number, or an object with a wave");
-    if (!read_string(r, value, "wave", true, &wave))
+    }
+    if (!read_string(r, value, "wave", true, &wave)) {
         return false;
+    }
     if (strcmp(wave, "sine") == 0) {
         signal->wave = SIM_SINE;
         return read_sine(r, value, input, signal);
@@ -182,15 +195,18 @@ static bool read_signal(const reader *r, json_object *value, const sim_input *in
 static bool read_what(const reader *r, json_object *object, sim_event *event)
 {
     const char *name;
-    if (!read_string(r, object, "event", true, &name))
+    if (!read_string(r, object, "event", true, &name)) {
         return false;
+    }
     if (strcmp(name, "unplugged") == 0) {
         event->what = SIM_UNPLUGGED;
         return true;
     }
-    for (event->what = 0; event->what < SIM_N_FAULTS; event->what++)
-        if (strcmp(name, sim_fault_names[event->what]) == 0)
+    for (event->what = 0; event->what < SIM_N_FAULTS; event->what++) {
+        if (strcmp(name, sim_fault_names[event->what]) == 0) {
             return true;
+        }
+    }
     return refuse(r, "event",
                   "must be unplugged, no-acknowledge, stuck, slow, wrong-crc or garbage, "
                   "not \"%s\"",
@@ -204,12 +220,15 @@ static bool read_event(const reader *r, json_object *object, sim_event *event)
     if (!check_object(r, object) || !check_members(r, object, members) ||
         !read_what(r, object, event) || !read_number(r, object, "at", false, 0, 1e9, &event->at) ||
         !read_number(r, object, "for", false, 0, 1e9, &event->length) ||
-        !read_number(r, object, "every", false, 0.001, 1e9, &event->every))
+        !read_number(r, object, "every", false, 0.001, 1e9, &event->every)) {
         return false;
-    if (event->what == SIM_SLOW)
+    }
+    if (event->what == SIM_SLOW) {
         return read_number(r, object, "delay", true, 0, 60, &event->amount);
-    if (json_object_object_get_ex(object, "delay", NULL))
+    }
+    if (json_object_object_get_ex(object, "delay", NULL)) {
         return refuse(r, "delay", "belongs to the event slow alone");
+    }
     return true;
 }
 
@@ -217,21 +236,26 @@ static bool read_event(const reader *r, json_object *object, sim_event *event)
 static bool read_events(reader *r, json_object *object, sim_scenario_chip *chip)
 {
     json_object *array;
-    if (!json_object_object_get_ex(object, "events", &array))
+    if (!json_object_object_get_ex(object, "events", &array)) {
         return true;
-    if (!json_object_is_type(array, json_type_array))
+    }
+    if (!json_object_is_type(array, json_type_array)) {
         return refuse(r, "events", "must be an array of objects");
+    }
     size_t n = json_object_array_length(array), end = strlen(r->path);
-    if (n == 0)
+    if (n == 0) {
         return true;
+    }
     chip->events = calloc(n, sizeof *chip->events);
-    if (!chip->events)
+    if (!chip->events) {
         return refuse(r, "events", "out of memory");
+    }
     for (; chip->n_events < n; chip->n_events++) {
         snprintf(r->path + end, sizeof r->path - end, ".events[%zu]", chip->n_events);
         if (!read_event(r, json_object_array_get_idx(array, chip->n_events),
-                        &chip->events[chip->n_events]))
+                        &chip->events[chip->n_events])) {
             return false;
+        }
     }
     r->path[end] = '\0';
     return true;
@@ -243,12 +267,15 @@ static bool read_chip_name(const reader *r, json_object *object, sim_scenario_ch
 {
     const char *names[32] = {0}, *name;
     char list[256];
-    if (!read_string(r, object, "chip", true, &name))
+    if (!read_string(r, object, "chip", true, &name)) {
         return false;
-    if ((chip->ops = sim_chip_by_name(name)))
+    }
+    if ((chip->ops = sim_chip_by_name(name))) {
         return true;
-    for (size_t i = 0; i < 31 && sim_chips[i]; i++)
+    }
+    for (size_t i = 0; i < 31 && sim_chips[i]; i++) {
         names[i] = sim_chips[i]->name;
+    }
     join(list, sizeof list, names);
     return refuse(r, "chip", "must be one of %s, not \"%s\"", list, name);
 }
@@ -256,8 +283,9 @@ static bool read_chip_name(const reader *r, json_object *object, sim_scenario_ch
 static bool read_address(const reader *r, json_object *object, sim_scenario_chip *chip)
 {
     const char *text;
-    if (!read_string(r, object, "address", true, &text))
+    if (!read_string(r, object, "address", true, &text)) {
         return false;
+    }
     char expected[3], list[64] = "";
     for (const uint8_t *a = chip->ops->addresses; *a; a++) {
         snprintf(expected, sizeof expected, "%02x", *a);
@@ -279,11 +307,13 @@ static bool read_inputs(reader *r, json_object *object, sim_scenario_chip *chip)
         const sim_input *input = &chip->ops->inputs[i];
         json_object *value;
         chip->inputs[i].value = input->value;
-        if (!json_object_object_get_ex(object, input->name, &value))
+        if (!json_object_object_get_ex(object, input->name, &value)) {
             continue;
+        }
         snprintf(r->path + end, sizeof r->path - end, ".%s", input->name);
-        if (!read_signal(r, value, input, &chip->inputs[i]))
+        if (!read_signal(r, value, input, &chip->inputs[i])) {
             return false;
+        }
         r->path[end] = '\0';
     }
     return true;
@@ -292,10 +322,12 @@ static bool read_inputs(reader *r, json_object *object, sim_scenario_chip *chip)
 static bool read_chip(reader *r, json_object *object, sim_scenario_chip *chip)
 {
     const char *members[4 + SIM_MAX_INPUTS] = {"chip", "address", "events"};
-    if (!check_object(r, object) || !read_chip_name(r, object, chip))
+    if (!check_object(r, object) || !read_chip_name(r, object, chip)) {
         return false;
-    for (unsigned i = 0; i < SIM_MAX_INPUTS; i++)
+    }
+    for (unsigned i = 0; i < SIM_MAX_INPUTS; i++) {
         members[3 + i] = chip->ops->inputs[i].name;
+    }
     return check_members(r, object, members) && read_address(r, object, chip) &&
            read_inputs(r, object, chip) && read_events(r, object, chip);
 }
@@ -311,17 +343,21 @@ static bool read_chips(reader *r, json_object *array, sim_scenario *scenario)
 {
     size_t n = json_object_array_length(array);
     scenario->chips = calloc(n ? n : 1, sizeof *scenario->chips);
-    if (!scenario->chips)
+    if (!scenario->chips) {
         return refuse(r, "chips", "out of memory");
+    }
     for (size_t i = 0; i < n; i++) {
         sim_scenario_chip *chip = &scenario->chips[scenario->n_chips++];
         snprintf(r->path, sizeof r->path, "chips[%zu]", i);
-        if (!read_chip(r, json_object_array_get_idx(array, i), chip))
+        if (!read_chip(r, json_object_array_get_idx(array, i), chip)) {
             return false;
-        for (size_t j = 0; j < i; j++)
-            if (collide(&scenario->chips[j], chip))
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (collide(&scenario->chips[j], chip)) {
                 return refuse(r, "address", "%02x and chips[%zu] want one address", chip->address,
                               j);
+            }
+        }
     }
     r->path[0] = '\0';
     return true;
@@ -332,12 +368,15 @@ static bool read_chips(reader *r, json_object *array, sim_scenario *scenario)
 static bool copy_string(const reader *r, json_object *object, const char *member, char **to)
 {
     const char *text = NULL;
-    if (!read_string(r, object, member, false, &text))
+    if (!read_string(r, object, member, false, &text)) {
         return false;
-    if (text && text[0] == '\0')
+    }
+    if (text && text[0] == '\0') {
         return refuse(r, member, "must be the name of a file");
-    if (text && !(*to = strdup(text)))
+    }
+    if (text && !(*to = strdup(text))) {
         return refuse(r, member, "out of memory");
+    }
     return true;
 }
 
@@ -345,16 +384,19 @@ static bool read_scenario(reader *r, json_object *root, sim_scenario *scenario)
 {
     static const char *const members[] = {"chips", "clock-frequency", "memory", "trace", NULL};
     json_object *chips;
-    if (!json_object_is_type(root, json_type_object))
+    if (!json_object_is_type(root, json_type_object)) {
         return refuse(r, "the scenario", "must be an object");
+    }
     if (!check_members(r, root, members) ||
         !read_number(r, root, "clock-frequency", false, 1000, 5e6, &scenario->clock_frequency) ||
         !copy_string(r, root, "memory", &scenario->memory) ||
-        !copy_string(r, root, "trace", &scenario->trace))
+        !copy_string(r, root, "trace", &scenario->trace)) {
         return false;
+    }
     if (!json_object_object_get_ex(root, "chips", &chips) ||
-        !json_object_is_type(chips, json_type_array))
+        !json_object_is_type(chips, json_type_array)) {
         return refuse(r, "chips", "must be an array of objects");
+    }
     return read_chips(r, chips, scenario);
 }
 
@@ -378,14 +420,16 @@ static json_object *parse_json(const char *text, size_t length, char *why, size_
     }
     json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8 |
                                         (can_be_strict(text, length) ? JSON_TOKENER_STRICT : 0));
-    while (length > 0 && strchr(" \t\r\n", text[length - 1]))
+    while (length > 0 && strchr(" \t\r\n", text[length - 1])) {
         length--; /* strict means that nothing may follow */
+    }
     json_object *root = json_tokener_parse_ex(tokener, text, (int)length);
     enum json_tokener_error error = json_tokener_get_error(tokener);
     if (error != json_tokener_success) {
         size_t line = 1, end = json_tokener_get_parse_end(tokener);
-        for (size_t i = 0; i < end && i < length; i++)
+        for (size_t i = 0; i < end && i < length; i++) {
             line += text[i] == '\n';
+        }
         snprintf(why, why_size, "line %zu: %s", line,
                  error == json_tokener_continue ? "the file ends too early"
                                                 : json_tokener_error_desc(error));
@@ -406,8 +450,9 @@ sim_scenario *sim_scenario_parse(const char *text, size_t length, char *why, siz
         return NULL;
     }
     json_object *root = parse_json(text, length, why, why_size);
-    if (!root)
+    if (!root) {
         return NULL;
+    }
     sim_scenario *scenario = calloc(1, sizeof *scenario);
     if (!scenario) {
         snprintf(why, why_size, "out of memory");
@@ -429,16 +474,19 @@ sim_scenario *sim_scenario_load(const char *file, char *why, size_t why_size)
         snprintf(reason, sizeof reason, "%s", strerror(errno));
     } else {
         size_t length = fread(text, 1, SIM_SCENARIO_MAX_SIZE + 1, stream);
-        if (ferror(stream))
+        if (ferror(stream)) {
             snprintf(reason, sizeof reason, "%s", strerror(errno));
-        else
+        } else {
             scenario = sim_scenario_parse(text, length, reason, sizeof reason);
+        }
     }
-    if (!scenario)
+    if (!scenario) {
         snprintf(why, why_size, "scenario %s: %s", file, reason);
+    }
     free(text);
-    if (stream)
+    if (stream) {
         fclose(stream);
+    }
     return scenario;
 }
 
@@ -451,10 +499,12 @@ int sim_scenario_check(const char *file, char *why, size_t why_size)
 
 void sim_scenario_free(sim_scenario *scenario)
 {
-    if (!scenario)
+    if (!scenario) {
         return;
-    for (size_t i = 0; i < scenario->n_chips; i++)
+    }
+    for (size_t i = 0; i < scenario->n_chips; i++) {
         free(scenario->chips[i].events);
+    }
     free(scenario->chips);
     free(scenario->memory);
     free(scenario->trace);

@@ -31,8 +31,9 @@ static uint8_t checksum(const uint8_t *data, int length)
     for (int bit = 0; bit < length * 8; bit++) {
         bool carry = (rest >> 7 & 1) != (data[bit / 8] >> (7 - bit % 8) & 1);
         rest = (uint8_t)(rest << 1);
-        if (carry)
+        if (carry) {
             rest ^= 0x31;
+        }
     }
     return rest;
 }
@@ -80,20 +81,24 @@ static bool begin_command(sim_sht20 *sht, uint8_t command)
 static bool write(sim_chip *chip, uint8_t byte)
 {
     sim_sht20 *sht = (sim_sht20 *)chip;
-    if (chip->count == 0)
+    if (chip->count == 0) {
         return begin_command(sht, byte);
-    if (chip->count == 1 && sht->command == CMD_WRITE_USER)
+    }
+    if (chip->count == 1 && sht->command == CMD_WRITE_USER) {
         sht->user = byte;
+    }
     return sht->command == CMD_WRITE_USER;
 }
 
 static uint8_t read(sim_chip *chip)
 {
     const sim_sht20 *sht = (const sim_sht20 *)chip;
-    if (sht->command == CMD_READ_USER)
+    if (sht->command == CMD_READ_USER) {
         return sht->user;
-    if (chip->count == 2 && sim_chip_breaks_crc(chip))
+    }
+    if (chip->count == 2 && sim_chip_breaks_crc(chip)) {
         return sht->answer[2] ^ 0x55;
+    }
     return chip->count < 3 ? sht->answer[chip->count] : 0xff;
 }
 

@@ -17,16 +17,18 @@ static double random_step(uint64_t *state)
 static double ramp_at(const sim_signal *signal, double seconds)
 {
     double part = seconds / signal->period;
-    if (signal->repeat)
+    if (signal->repeat) {
         part -= floor(part);
+    }
     return signal->value + (signal->end - signal->value) * fmin(fmax(part, 0), 1);
 }
 
 static double random_walk_at(sim_signal *signal, double seconds)
 {
     int64_t due = (int64_t)(seconds / signal->period);
-    if (signal->random == 0) /* a state of all zeros would stay so */
+    if (signal->random == 0) { /* a state of all zeros would stay so */
         signal->random = signal->seed ? signal->seed : UINT64_C(0x9e3779b97f4a7c15);
+    }
     for (; signal->steps < due; signal->steps++) {
         double next =
             signal->value + signal->position + signal->amplitude * random_step(&signal->random);

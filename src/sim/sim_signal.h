@@ -13,8 +13,7 @@ typedef enum sim_wave {
     SIM_CONSTANT,    /* value */
     SIM_SINE,        /* value + amplitude * sin(2 pi (t / period + phase)) */
     SIM_RAMP,        /* from value to end within period seconds, then stays or begins again */
-    SIM_RANDOM_WALK, /* from value, every period seconds a step of up to amplitude, within min..max
-                      */
+    SIM_RANDOM_WALK, /* from value, a step of up to amplitude every period seconds, in min..max */
 } sim_wave;
 
 typedef struct sim_signal {

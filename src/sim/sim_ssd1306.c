@@ -73,12 +73,13 @@ static void execute(sim_ssd1306 *oled)
         oled->on = c[0] & 1;
         break;
     default: /* what does not change the memory, and page addressing's own */
-        if (c[0] <= 0x0f)
+        if (c[0] <= 0x0f) {
             oled->column = (uint8_t)((oled->column & 0x70) | c[0]);
-        else if (c[0] <= 0x1f)
+        } else if (c[0] <= 0x1f) {
             oled->column = (uint8_t)((oled->column & 0x0f) | (c[0] & 7) << 4);
-        else if (c[0] >= 0xb0 && c[0] <= 0xb7)
+        } else if (c[0] >= 0xb0 && c[0] <= 0xb7) {
             oled->page = c[0] & 7;
+        }
         break;
     }
 }
@@ -103,12 +104,13 @@ static bool step(uint8_t *at, uint8_t first, uint8_t last)
 static void take_data(sim_ssd1306 *oled, uint8_t byte)
 {
     oled->memory[oled->page * COLUMNS + oled->column] = byte;
-    if (oled->mode == 2)
+    if (oled->mode == 2) {
         step(&oled->column, 0, COLUMNS - 1);
-    else if (oled->mode == 1 && step(&oled->page, oled->first_page, oled->last_page))
+    } else if (oled->mode == 1 && step(&oled->page, oled->first_page, oled->last_page)) {
         step(&oled->column, oled->first_column, oled->last_column);
-    else if (oled->mode == 0 && step(&oled->column, oled->first_column, oled->last_column))
+    } else if (oled->mode == 0 && step(&oled->column, oled->first_column, oled->last_column)) {
         step(&oled->page, oled->first_page, oled->last_page);
+    }
     oled->column &= 0x7f;
     oled->page &= 7;
 }
@@ -116,12 +118,13 @@ static void take_data(sim_ssd1306 *oled, uint8_t byte)
 static bool write(sim_chip *chip, uint8_t byte)
 {
     sim_ssd1306 *oled = (sim_ssd1306 *)chip;
-    if (chip->count == 0)
+    if (chip->count == 0) {
         oled->data = byte & 0x40;
-    else if (oled->data)
+    } else if (oled->data) {
         take_data(oled, byte);
-    else
+    } else {
         take_command(oled, byte);
+    }
     return true;
 }
 
@@ -141,12 +144,14 @@ static void power_up(sim_chip *chip)
 bool sim_display_of(sim_chip *chip, uint8_t image[SIM_DISPLAY_SIZE])
 {
     const sim_ssd1306 *oled = (const sim_ssd1306 *)chip;
-    if (chip->ops != &sim_ssd1306_ops)
+    if (chip->ops != &sim_ssd1306_ops) {
         return false;
-    if (oled->on && oled->charge_pump)
+    }
+    if (oled->on && oled->charge_pump) {
         memcpy(image, oled->memory, SIM_DISPLAY_SIZE);
-    else
+    } else {
         memset(image, 0, SIM_DISPLAY_SIZE);
+    }
     return true;
 }
 

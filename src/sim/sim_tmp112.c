@@ -31,8 +31,9 @@ static void begin(sim_tmp112 *tmp, int64_t at)
 
 static uint16_t encode(double celsius, bool extended)
 {
-    if (extended) /* 13 bits and a mark in bit 0 */
+    if (extended) { /* 13 bits and a mark in bit 0 */
         return (uint16_t)(sim_round(celsius * 16, -4096, 4095) * 8 | 1);
+    }
     return (uint16_t)(sim_round(celsius * 16, -2048, 2047) * 16);
 }
 
@@ -47,8 +48,9 @@ static int64_t period(uint16_t config)
 static void advance(sim_tmp112 *tmp)
 {
     int64_t now = sim_chip_now(&tmp->chip);
-    if (tmp->done == 0 || now < tmp->done)
+    if (tmp->done == 0 || now < tmp->done) {
         return;
+    }
     tmp->temperature = encode(tmp->captured, tmp->config & CONFIG_EM);
     if (tmp->config & CONFIG_SD) {
         tmp->done = 0;
@@ -85,26 +87,30 @@ static void configure(sim_tmp112 *tmp, uint16_t value)
     bool was_continuous = !(tmp->config & CONFIG_SD);
     tmp->config = (uint16_t)(CONFIG_R | (value & CONFIG_WRITABLE) | CONFIG_AL);
     if (!(value & CONFIG_SD)) {
-        if (!was_continuous)
+        if (!was_continuous) {
             begin(tmp, sim_chip_now(&tmp->chip));
+        }
         return;
     }
-    if (was_continuous && tmp->done - sim_chip_now(&tmp->chip) > CONVERSION)
+    if (was_continuous && tmp->done - sim_chip_now(&tmp->chip) > CONVERSION) {
         tmp->done = 0; /* between two conversions */
-    if (value & CONFIG_OS)
+    }
+    if (value & CONFIG_OS) {
         begin(tmp, sim_chip_now(&tmp->chip));
+    }
 }
 
 static void set(sim_chip *chip, uint8_t reg, uint16_t value)
 {
     sim_tmp112 *tmp = (sim_tmp112 *)chip;
     advance(tmp);
-    if ((reg & 3) == 1)
+    if ((reg & 3) == 1) {
         configure(tmp, value);
-    else if ((reg & 3) == 2)
+    } else if ((reg & 3) == 2) {
         tmp->low = value & 0xfff0;
-    else if ((reg & 3) == 3)
+    } else if ((reg & 3) == 3) {
         tmp->high = value & 0xfff0;
+    }
 }
 
 static void power_up(sim_chip *chip)

@@ -16,18 +16,22 @@ static int base64_digit(char c)
 /* Is this "", "01" or "01,FF" ...? Its bytes are (length + 1) / 3. */
 static bool is_hex(const char *text, size_t length)
 {
-    if (length % 3 != 2)
+    if (length % 3 != 2) {
         return length == 0;
-    for (size_t i = 0; i < length; i++)
-        if (i % 3 == 2 ? text[i] != ',' : talk_hex_digit(text[i]) < 0)
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (i % 3 == 2 ? text[i] != ',' : talk_hex_digit(text[i]) < 0) {
             return false;
+        }
+    }
     return true;
 }
 
 static void decode_hex(const char *text, uint8_t *out, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         out[i] = (uint8_t)(talk_hex_digit(text[3 * i]) << 4 | talk_hex_digit(text[3 * i + 1]));
+    }
 }
 
 /* The number of bytes in base64 text, which is not empty, or -1 where it is none. */
@@ -35,16 +39,21 @@ static int base64_count(const char *text, size_t length)
 {
     size_t padding = 0;
 
-    if (length % 4 != 0)
+    if (length % 4 != 0) {
         return -1;
-    while (padding < 2 && text[length - 1 - padding] == '=')
+    }
+    while (padding < 2 && text[length - 1 - padding] == '=') {
         padding++;
-    for (size_t i = 0; i < length - padding; i++)
-        if (base64_digit(text[i]) < 0)
+    }
+    for (size_t i = 0; i < length - padding; i++) {
+        if (base64_digit(text[i]) < 0) {
             return -1;
+        }
+    }
     /* section 3.5: the bits that no byte takes are zero */
-    if (padding > 0 && base64_digit(text[length - 1 - padding]) & (padding == 1 ? 0x03 : 0x0f))
+    if (padding > 0 && base64_digit(text[length - 1 - padding]) & (padding == 1 ? 0x03 : 0x0f)) {
         return -1;
+    }
     return (int)(length / 4 * 3 - padding);
 }
 
@@ -54,8 +63,9 @@ static void decode_base64(const char *text, uint8_t *out, size_t count)
 
     for (size_t i = 0, n = 0; n < count; i++) {
         bits = bits << 6 | (uint32_t)base64_digit(text[i]);
-        if (i % 4 > 0) /* digits 1, 2, 3 of four complete a byte each */
+        if (i % 4 > 0) { /* digits 1, 2, 3 of four complete a byte each */
             out[n++] = (uint8_t)(bits >> (2 * (3 - i % 4)));
+        }
     }
 }
 
@@ -71,11 +81,12 @@ int talk_data_decode(const char *text, uint8_t *out, size_t size, talk_encoding 
     } else if (text[0] == '(' && text[length - 1] == ')') {
         *encoding = TALK_ASCII;
         count = (int)(length - 2);
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
             if ((unsigned char)text[1 + i] > 0x7f) {
                 talk_why(why, why_size, "text in parentheses must be ASCII");
                 return -1;
             }
+        }
     } else {
         *encoding = TALK_BASE64;
         count = base64_count(text, length);
@@ -90,20 +101,23 @@ int talk_data_decode(const char *text, uint8_t *out, size_t size, talk_encoding 
         talk_why(why, why_size, "data must be at most %zu bytes, not %d", size, count);
         return -1;
     }
-    if (*encoding == TALK_HEX)
+    if (*encoding == TALK_HEX) {
         decode_hex(text, out, (size_t)count);
-    else if (*encoding == TALK_BASE64)
+    } else if (*encoding == TALK_BASE64) {
         decode_base64(text, out, (size_t)count);
-    else if (count > 0)
+    } else if (count > 0) {
         memcpy(out, text + 1, (size_t)count);
+    }
     return count;
 }
 
 static bool is_printable(const uint8_t *data, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        if (data[i] < 0x20 || data[i] > 0x7e)
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] < 0x20 || data[i] > 0x7e) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -115,8 +129,9 @@ static void encode_base64(talk_text *out, const uint8_t *data, size_t length)
                         (bytes > 2 ? (uint32_t)data[i + 2] : 0);
         char four[4];
 
-        for (size_t j = 0; j < 4; j++)
+        for (size_t j = 0; j < 4; j++) {
             four[j] = j <= bytes ? base64_digits[bits >> (6 * (3 - j)) & 0x3f] : '=';
+        }
         talk_text_add(out, four, sizeof four);
     }
 }
@@ -131,7 +146,8 @@ void talk_data_encode(talk_text *out, const uint8_t *data, size_t length, talk_e
         talk_text_add(out, (const char *)data, length);
         talk_text_add(out, ")", 1);
     } else {
-        for (size_t i = 0; i < length; i++)
+        for (size_t i = 0; i < length; i++) {
             talk_text_addf(out, i ? ",%02X" : "%02X", data[i]);
+        }
     }
 }

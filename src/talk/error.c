@@ -39,10 +39,12 @@ void talk_vwhy(char *why, size_t size, const char *format, va_list arguments)
 {
     char *at = why, *end;
 
-    if (size == 0)
+    if (size == 0) {
         return;
-    if (vsnprintf(why, size, format, arguments) < 0)
+    }
+    if (vsnprintf(why, size, format, arguments) < 0) {
         why[0] = '\0';
+    }
     end = why + strlen(why);
     while (at < end) {
         size_t length = talk_utf8_length(at, end);
@@ -51,8 +53,9 @@ void talk_vwhy(char *why, size_t size, const char *format, va_list arguments)
             *at = '\0'; /* a character that was cut in two */
             return;
         }
-        if (length == 0 || (unsigned char)*at < 0x20 || *at == 0x7f)
+        if (length == 0 || (unsigned char)*at < 0x20 || *at == 0x7f) {
             *at = '?';
+        }
         at += length ? length : 1;
     }
 }

@@ -15,8 +15,9 @@ _Noreturn void talk_out_of_memory(void);
 /* Passes on what an allocation returned, unless that is NULL. */
 static inline void *talk_must(void *memory)
 {
-    if (memory == NULL)
+    if (memory == NULL) {
         talk_out_of_memory();
+    }
     return memory;
 }
 

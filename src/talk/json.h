@@ -34,7 +34,8 @@ typedef struct json_span {
 void json_space(json_scan *scan);
 /* Skips white space and takes the byte `c`; false, without a sentence, where it is not there. */
 bool json_take(json_scan *scan, char c);
-/* Takes the bracket that opens an array or object; false with a sentence where it nests too deep.
+/*
+ * Takes the bracket that opens an array or object; false with a sentence where it nests too deep.
  */
 bool json_open(json_scan *scan, char bracket);
 /* Skips white space and takes a value; false with a sentence where there is none. */

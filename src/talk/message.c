@@ -42,20 +42,24 @@ static bool find_elements(json_scan *scan, elements *found)
         talk_why(scan->why, scan->why_size, "%s", shape);
         return false;
     }
-    if (!json_open(scan, '['))
+    if (!json_open(scan, '[')) {
         return false;
+    }
     if (!json_take(scan, ']')) {
         do {
-            if (!json_value(scan, found->count < 3 ? &found->at[found->count] : &more))
+            if (!json_value(scan, found->count < 3 ? &found->at[found->count] : &more)) {
                 return false;
+            }
             found->count++;
         } while (json_take(scan, ','));
-        if (!json_take(scan, ']'))
+        if (!json_take(scan, ']')) {
             return json_refuse(scan, "a comma or ] was expected");
+        }
     }
     json_space(scan);
-    if (scan->at != scan->end)
+    if (scan->at != scan->end) {
         return json_refuse(scan, "something follows the message");
+    }
     return true;
 }
 
@@ -64,18 +68,20 @@ static bool check_elements(const elements *found, char *why, size_t why_size)
 {
     const char *wrong = NULL;
 
-    if (found->count < 2 || found->count > 3)
+    if (found->count < 2 || found->count > 3) {
         wrong = shape;
-    else if (!is_string(found->at[0]))
+    } else if (!is_string(found->at[0])) {
         wrong = "a message's first element, the topic, must be a string";
-    else if (!is_object(found->at[1]))
+    } else if (!is_object(found->at[1])) {
         wrong = "a message's second element, the payload, must be an object";
-    else if (found->count == 3 && !is_object(found->at[2]))
+    } else if (found->count == 3 && !is_object(found->at[2])) {
         wrong = "a message's third element, the parameters, must be an object";
-    else if (found->id.length > 0 && !is_string(found->id) && !is_number(found->id))
+    } else if (found->id.length > 0 && !is_string(found->id) && !is_number(found->id)) {
         wrong = "the parameters' id must be a string or a number";
-    if (wrong)
+    }
+    if (wrong) {
         talk_why(why, why_size, "%s", wrong);
+    }
     return wrong == NULL;
 }
 
@@ -85,19 +91,24 @@ static struct json_object *build(json_span span)
     struct json_tokener *tokener = talk_must(json_tokener_new_ex(TALK_MAX_DEPTH + 1));
     struct json_object *object;
 
-    /* The span is known to be JSON. Strict, json-c 0.18 takes bytes of UTF-8 above 0x7f for control characters. */
+    /*
+     * The span is known to be JSON. Strict, json-c 0.18 takes bytes of UTF-8 above 0x7f for control
+     * characters.
+     */
     json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
     object = json_tokener_parse_ex(tokener, span.text, (int)span.length);
-    if (json_tokener_get_error(tokener) == json_tokener_continue)
+    if (json_tokener_get_error(tokener) == json_tokener_continue) {
         object = json_tokener_parse_ex(tokener, "", 1); /* a NUL tells that a number is whole */
+    }
     json_tokener_free(tokener);
     return object;
 }
 
 static struct json_object *build_payload(json_span span)
 {
-    if (span.length == 2) /* {}, as in most requests: spares the tokener */
+    if (span.length == 2) { /* {}, as in most requests: spares the tokener */
         return talk_must(json_object_new_object());
+    }
     return build(span);
 }
 
@@ -107,15 +118,18 @@ static struct json_object *build_plain_id(json_span span)
     int64_t number = 0;
 
     if (is_string(span)) {
-        if (memchr(span.text, '\\', span.length))
+        if (memchr(span.text, '\\', span.length)) {
             return NULL;
+        }
         return talk_must(json_object_new_string_len(span.text + 1, (int)span.length - 2));
     }
-    if (span.length > 18) /* more digits might not fit in 64 bits */
+    if (span.length > 18) { /* more digits might not fit in 64 bits */
         return NULL;
+    }
     for (size_t i = 0; i < span.length; i++) {
-        if (span.text[i] < '0' || span.text[i] > '9')
+        if (span.text[i] < '0' || span.text[i] > '9') {
             return NULL;
+        }
         number = number * 10 + (span.text[i] - '0');
     }
     return talk_must(json_object_new_int64(number));
@@ -130,11 +144,13 @@ static struct json_object *build_id(json_span span)
     struct json_object *id = build_plain_id(span), *exact;
     char *text;
 
-    if (id)
+    if (id) {
         return id;
+    }
     id = build(span);
-    if (!json_object_is_type(id, json_type_int))
+    if (!json_object_is_type(id, json_type_int)) {
         return id;
+    }
     text = talk_must(malloc(span.length + 1));
     memcpy(text, span.text, span.length);
     text[span.length] = '\0';
@@ -186,19 +202,23 @@ talk_error talk_message_parse(talk_message *message, const char *text, size_t le
         return TALK_MALFORMED;
     }
     good = find_elements(&scan, &found);
-    if (is_object(found.at[2]))
+    if (is_object(found.at[2])) {
         json_find(found.at[2], "id", &found.id);
+    }
     good = good && check_elements(&found, why, why_size);
-    if (is_string(found.id) || is_number(found.id))
+    if (is_string(found.id) || is_number(found.id)) {
         message->id = build_id(found.id);
+    }
     if (!good) { /* what could be read serves the answer */
-        if (is_string(found.at[0]))
+        if (is_string(found.at[0])) {
             read_topic(&message->topic, found.at[0], NULL, 0);
+        }
         return TALK_MALFORMED;
     }
     error = read_topic(&message->topic, found.at[0], why, why_size);
-    if (error == TALK_MALFORMED)
+    if (error == TALK_MALFORMED) {
         return error;
+    }
     message->payload = build_payload(found.at[1]);
     if (message->payload == NULL) {
         talk_why(why, why_size, "json-c refuses the payload");
@@ -217,8 +237,9 @@ void talk_message_clear(talk_message *message)
 static bool is_blank(const char *line, size_t length)
 {
     while (length > 0 &&
-           (line[length - 1] == ' ' || line[length - 1] == '\t' || line[length - 1] == '\r'))
+           (line[length - 1] == ' ' || line[length - 1] == '\t' || line[length - 1] == '\r')) {
         length--;
+    }
     return length == 0;
 }
 
@@ -230,10 +251,12 @@ bool talk_next_line(const char **at, const char *end, const char **line, size_t 
         *line = *at;
         *length = (size_t)((feed ? feed : end) - *line);
         *at = feed ? feed + 1 : end;
-        if (*length > 0 && (*line)[*length - 1] == '\r')
+        if (*length > 0 && (*line)[*length - 1] == '\r') {
             --*length;
-        if (!is_blank(*line, *length))
+        }
+        if (!is_blank(*line, *length)) {
             return true;
+        }
     }
     return false;
 }

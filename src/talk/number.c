@@ -14,8 +14,9 @@ static void put_point(char *number)
     char *point = number + strspn(number, "-0123456789");
     size_t length = strcspn(point, "0123456789e");
 
-    if (*point == '\0' || *point == 'e')
+    if (*point == '\0' || *point == 'e') {
         return;
+    }
     *point = '.';
     memmove(point + 1, point + length, strlen(point + length) + 1);
 }
@@ -24,14 +25,16 @@ void talk_number_format(double value, int decimals, char out[TALK_MAX_NUMBER])
 {
     if (decimals >= 0) {
         snprintf(out, TALK_MAX_NUMBER, "%.*f", decimals, value);
-        if (out[0] == '-' && strpbrk(out, "123456789") == NULL)
+        if (out[0] == '-' && strpbrk(out, "123456789") == NULL) {
             memmove(out, out + 1, strlen(out)); /* no -0.00 */
+        }
     } else {
         /* 15 digits are kept by every double, 17 keep every double (DBL_DIG, DBL_DECIMAL_DIG) */
         for (int digits = 15; digits <= 17; digits++) {
             snprintf(out, TALK_MAX_NUMBER, "%.*g", digits, value);
-            if (strtod(out, NULL) == value)
+            if (strtod(out, NULL) == value) {
                 break;
+            }
         }
     }
     put_point(out);
@@ -49,7 +52,8 @@ struct json_object *talk_quantity(double value, int decimals, const char *unit)
         number = talk_must(json_object_new_double_s(value, text));
     }
     if (json_object_array_add(quantity, number) < 0 ||
-        json_object_array_add(quantity, talk_must(json_object_new_string(unit))) < 0)
+        json_object_array_add(quantity, talk_must(json_object_new_string(unit))) < 0) {
         talk_out_of_memory();
+    }
     return quantity;
 }

@@ -92,9 +92,9 @@ bool talk_address_parse(const char *text, talk_address *address);
 void talk_address_format(const talk_address *address, char *out);
 
 /*
- * A message that came in. The two objects are owned by it: talk_message_clear() lets them go.
- * After a refusal topic and id say as much as could be read, so that the error can name the
- * request's own topic and carry its id; a malformed message has no payload.
+ * A message that came in. The two objects are owned by it: talk_message_clear() lets them go. After
+ * a refusal topic and id say as much as could be read, so that the error can name the request's own
+ * topic and carry its id; a malformed message has no payload.
  *
  * An id is written again just as it came, a number digit by digit. In the payload json-c forces
  * integers into 64 bits, and a fraction may be infinite (1e400): check a number's range, not its

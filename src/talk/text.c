@@ -16,12 +16,15 @@ static void reserve(talk_text *text, size_t more)
 {
     size_t capacity = text->capacity ? text->capacity : 128;
 
-    if (more >= SIZE_MAX / 2 - text->length)
+    if (more >= SIZE_MAX / 2 - text->length) {
         talk_out_of_memory();
-    while (capacity - text->length <= more)
+    }
+    while (capacity - text->length <= more) {
         capacity *= 2;
-    if (capacity == text->capacity)
+    }
+    if (capacity == text->capacity) {
         return;
+    }
     text->data = talk_must(realloc(text->data, capacity));
     text->capacity = capacity;
 }
@@ -29,8 +32,9 @@ static void reserve(talk_text *text, size_t more)
 void talk_text_add(talk_text *text, const char *data, size_t length)
 {
     reserve(text, length);
-    if (length > 0)
+    if (length > 0) {
         memcpy(text->data + text->length, data, length);
+    }
     text->length += length;
     text->data[text->length] = '\0';
 }
@@ -59,8 +63,9 @@ void talk_text_addf(talk_text *text, const char *format, ...)
 void talk_text_clear(talk_text *text)
 {
     text->length = 0;
-    if (text->data)
+    if (text->data) {
         text->data[0] = '\0';
+    }
 }
 
 void talk_text_free(talk_text *text)

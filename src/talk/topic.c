@@ -42,10 +42,12 @@ static int take_label(const char **text)
     const char *at = *text;
     int label = 0;
 
-    while (*at >= '0' && *at <= '9' && at - *text < 3)
+    while (*at >= '0' && *at <= '9' && at - *text < 3) {
         label = label * 10 + (*at++ - '0');
-    if (at == *text || at - *text > 2 || (at - *text == 2 && **text == '0'))
+    }
+    if (at == *text || at - *text > 2 || (at - *text == 2 && **text == '0')) {
         return -1;
+    }
     *text = at;
     return label;
 }
@@ -55,24 +57,29 @@ bool talk_address_parse(const char *text, talk_address *address)
     int high, low;
 
     *address = (talk_address){.channel = -1};
-    if (strcmp(text, "-") == 0)
+    if (strcmp(text, "-") == 0) {
         return true;
-    if (strncmp(text, "i2c", 3) != 0)
+    }
+    if (strncmp(text, "i2c", 3) != 0) {
         return false;
+    }
     text += 3;
     address->bus = take_label(&text);
-    if (address->bus < 0 || *text++ != '-')
+    if (address->bus < 0 || *text++ != '-') {
         return false;
+    }
     high = talk_hex_digit(text[0]);
     low = high < 0 ? -1 : talk_hex_digit(text[1]);
-    if (low < 0 || high > 7)
+    if (low < 0 || high > 7) {
         return false;
+    }
     text += 2;
     if (*text == '-') {
         text++;
         address->channel = take_label(&text);
-        if (address->channel < 0)
+        if (address->channel < 0) {
             return false;
+        }
     }
     address->on_bus = true;
     address->chip = (uint8_t)(high << 4 | low);
@@ -81,13 +88,14 @@ bool talk_address_parse(const char *text, talk_address *address)
 
 void talk_address_format(const talk_address *address, char *out)
 {
-    if (!address->on_bus)
+    if (!address->on_bus) {
         snprintf(out, TALK_MAX_ADDRESS, "-");
-    else if (address->channel < 0)
+    } else if (address->channel < 0) {
         snprintf(out, TALK_MAX_ADDRESS, "i2c%d-%02x", address->bus, address->chip);
-    else
+    } else {
         snprintf(out, TALK_MAX_ADDRESS, "i2c%d-%02x-%d", address->bus, address->chip,
                  address->channel);
+    }
 }
 
 /* Finds what is asked for; false with the list of what is allowed. */
@@ -123,8 +131,9 @@ static const verb *verbs_for(talk_topic *topic, char *why, size_t why_size)
     talk_address address;
 
     if (strcmp(type, "clown.talk") == 0 || strcmp(type, "-") == 0) {
-        if (strcmp(topic->address, "-") == 0)
+        if (strcmp(topic->address, "-") == 0) {
             return *type == '-' ? node_verbs : opening_verbs;
+        }
         talk_why(why, why_size, "%s/ must be followed by -", type);
         return NULL;
     }
@@ -133,8 +142,9 @@ static const verb *verbs_for(talk_topic *topic, char *why, size_t why_size)
         return NULL;
     }
     if (strcmp(type, "i2c") == 0) {
-        if (is_bus(topic->address))
+        if (is_bus(topic->address)) {
             return bus_verbs;
+        }
         talk_why(why, why_size, "i2c/ must be followed by the label of a bus, 0 to 99");
         return NULL;
     }
@@ -146,7 +156,8 @@ static const verb *verbs_for(talk_topic *topic, char *why, size_t why_size)
     return device_verbs;
 }
 
-/* Splits "TYPE/ADDR/rest" into the topic's members; NULL where there are fewer levels, or too many.
+/*
+ * Splits "TYPE/ADDR/rest" into the topic's members; NULL where there are fewer levels, or too many.
  */
 static const char *split(talk_topic *topic)
 {
@@ -154,8 +165,9 @@ static const char *split(talk_topic *topic)
     const char *second = first ? strchr(first + 1, '/') : NULL;
     const char *third = second ? strchr(second + 1, '/') : NULL;
 
-    if (second == NULL || (third && strchr(third + 1, '/')))
+    if (second == NULL || (third && strchr(third + 1, '/'))) {
         return NULL;
+    }
     memcpy(topic->type, topic->text, (size_t)(first - topic->text));
     topic->type[first - topic->text] = '\0';
     memcpy(topic->address, first + 1, (size_t)(second - first - 1));
@@ -182,11 +194,12 @@ bool talk_topic_parse(talk_topic *topic, const char *text, size_t length, char *
     memcpy(topic->text, text, length);
     topic->text[length] = '\0';
     rest = split(topic);
-    if (rest)
+    if (rest) {
         verbs = verbs_for(topic, why, why_size);
-    else
+    } else {
         talk_why(why, why_size, "a topic must have 3 to %d levels, as in relay/i2c0-3b/set",
                  TALK_MAX_LEVELS);
+    }
     if (verbs && find_form(topic, verbs, rest, why, why_size)) {
         join(topic);
         return true;

@@ -36,10 +36,11 @@ static void add_escaped(talk_text *out, unsigned char c)
         add(out, "\\t");
         break;
     default:
-        if (c < 0x20)
+        if (c < 0x20) {
             talk_text_addf(out, "\\u%04x", c);
-        else
+        } else {
             add(out, "\xef\xbf\xbd");
+        }
     }
 }
 
@@ -68,10 +69,11 @@ static void add_int(talk_text *out, struct json_object *number)
 {
     int64_t value = json_object_get_int64(number);
 
-    if (value < 0)
+    if (value < 0) {
         talk_text_addf(out, "%" PRId64, value);
-    else
+    } else {
         talk_text_addf(out, "%" PRIu64, json_object_get_uint64(number));
+    }
 }
 
 /* Adds a number; null for NaN and the infinities, which JSON does not know. */
@@ -82,8 +84,9 @@ static void add_double(talk_text *out, struct json_object *number)
 
     if (json_object_get_userdata(number)) { /* it has a text: a quantity, or as it came in */
         const char *own = json_object_to_json_string(number);
-        if (own == NULL)
+        if (own == NULL) {
             talk_out_of_memory();
+        }
         add(out, own);
     } else if (isfinite(value)) {
         talk_number_format(value, -1, text);
@@ -101,8 +104,9 @@ static void add_array(talk_text *out, struct json_object *array)
 
     talk_text_add(out, "[", 1);
     for (size_t i = 0; i < length; i++) {
-        if (i > 0)
+        if (i > 0) {
             talk_text_add(out, ", ", 2);
+        }
         add_value(out, json_object_array_get_idx(array, i));
     }
     talk_text_add(out, "]", 1);
@@ -115,8 +119,9 @@ static void add_object(talk_text *out, struct json_object *object)
     talk_text_add(out, "{", 1);
     json_object_object_foreach(object, name, value)
     {
-        if (!first)
+        if (!first) {
             talk_text_add(out, ", ", 2);
+        }
         first = false;
         add_string(out, name, strlen(name));
         talk_text_add(out, ": ", 2);
@@ -173,10 +178,11 @@ void talk_write(talk_text *out, const char *topic, struct json_object *payload,
                 struct json_object *id)
 {
     begin(out, topic);
-    if (payload)
+    if (payload) {
         add_value(out, payload);
-    else
+    } else {
         add(out, "{}");
+    }
     end(out, id);
 }
 
@@ -199,8 +205,9 @@ void talk_write_error(talk_text *out, const char *request, struct json_object *i
     va_start(arguments, format);
     talk_vwhy(message, sizeof message, format, arguments);
     va_end(arguments);
-    if (request == NULL || *request == '\0')
+    if (request == NULL || *request == '\0') {
         request = "-/-/error";
+    }
     slash = strrchr(request, '/');
     talk_text_add(&topic, request, slash ? (size_t)(slash + 1 - request) : 0);
     add(&topic, "error");

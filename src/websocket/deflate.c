@@ -38,23 +38,26 @@ static bool is_token_character(char c) /* RFC 9110 section 5.6.2 */
 
 static const char *skip_space(const char *at)
 {
-    while (*at == ' ' || *at == '\t')
+    while (*at == ' ' || *at == '\t') {
         at++;
+    }
     return at;
 }
 
 static const char *skip_token(const char *at)
 {
-    while (is_token_character(*at))
+    while (is_token_character(*at)) {
         at++;
+    }
     return at;
 }
 
 /* Adds a character to a parameter's value; false where no token has it. */
 static bool add_to_value(parameter *parameter, char c)
 {
-    if (parameter->value_length < MAX_VALUE)
+    if (parameter->value_length < MAX_VALUE) {
         parameter->value[parameter->value_length] = c;
+    }
     parameter->value_length++;
     return is_token_character(c);
 }
@@ -66,10 +69,12 @@ static const char *parse_value(parameter *parameter, const char *at)
 
     parameter->has_value = true;
     for (at += quoted; quoted ? *at != '"' : is_token_character(*at); at++) {
-        if (quoted && *at == '\\')
+        if (quoted && *at == '\\') {
             at++;
-        if (!add_to_value(parameter, *at))
+        }
+        if (!add_to_value(parameter, *at)) {
             return NULL;
+        }
     }
     return parameter->value_length > 0 ? at + quoted : NULL;
 }
@@ -81,11 +86,13 @@ static const char *parse_parameter(parameter *parameter, const char *at)
     parameter->name = at = skip_space(at);
     at = skip_token(at);
     parameter->name_length = (size_t)(at - parameter->name);
-    if (parameter->name_length == 0)
+    if (parameter->name_length == 0) {
         return NULL;
+    }
     at = skip_space(at);
-    if (*at != '=')
+    if (*at != '=') {
         return at;
+    }
     at = parse_value(parameter, skip_space(at + 1));
     return at == NULL ? NULL : skip_space(at);
 }
@@ -100,10 +107,12 @@ static uint8_t window_bits(const parameter *parameter)
 {
     const char *value = parameter->value;
 
-    if (parameter->value_length == 1 && (value[0] == '8' || value[0] == '9'))
+    if (parameter->value_length == 1 && (value[0] == '8' || value[0] == '9')) {
         return (uint8_t)(value[0] - '0');
-    if (parameter->value_length == 2 && value[0] == '1' && value[1] >= '0' && value[1] <= '5')
+    }
+    if (parameter->value_length == 2 && value[0] == '1' && value[1] >= '0' && value[1] <= '5') {
         return (uint8_t)(10 + value[1] - '0');
+    }
     return 0;
 }
 
@@ -113,14 +122,18 @@ static bool *seen_flag(offer *offer, const parameter *parameter)
     const char *name = parameter->name;
     size_t length = parameter->name_length;
 
-    if (is_named(name, length, "server_no_context_takeover"))
+    if (is_named(name, length, "server_no_context_takeover")) {
         return &offer->server_no_context_takeover;
-    if (is_named(name, length, "client_no_context_takeover"))
+    }
+    if (is_named(name, length, "client_no_context_takeover")) {
         return &offer->client_no_context_takeover;
-    if (is_named(name, length, "server_max_window_bits"))
+    }
+    if (is_named(name, length, "server_max_window_bits")) {
         return &offer->has_server_bits;
-    if (is_named(name, length, "client_max_window_bits"))
+    }
+    if (is_named(name, length, "client_max_window_bits")) {
         return &offer->has_client_bits;
+    }
     return NULL;
 }
 
@@ -129,13 +142,16 @@ static bool take_parameter(offer *offer, const parameter *parameter)
 {
     bool *seen = seen_flag(offer, parameter);
 
-    if (seen == NULL || *seen)
+    if (seen == NULL || *seen) {
         return false;
+    }
     *seen = true;
-    if (seen == &offer->has_server_bits)
+    if (seen == &offer->has_server_bits) {
         return (offer->server_bits = window_bits(parameter)) != 0;
-    if (seen == &offer->has_client_bits && parameter->has_value)
+    }
+    if (seen == &offer->has_client_bits && parameter->has_value) {
         return (offer->client_bits = window_bits(parameter)) != 0;
+    }
     return !parameter->has_value;
 }
 
@@ -147,18 +163,21 @@ static const char *parse_extension(offer *offer, const char *at)
     memset(offer, 0, sizeof(*offer));
     offer->server_bits = offer->client_bits = MAX_BITS;
     at = skip_token(at);
-    if (at == name)
+    if (at == name) {
         return NULL;
+    }
     offer->acceptable = is_named(name, (size_t)(at - name), EXTENSION);
     at = skip_space(at);
     while (*at == ';') {
         parameter parameter;
 
         at = parse_parameter(&parameter, at + 1);
-        if (at == NULL)
+        if (at == NULL) {
             return NULL;
-        if (!take_parameter(offer, &parameter))
+        }
+        if (!take_parameter(offer, &parameter)) {
             offer->acceptable = false;
+        }
     }
     return *at == ',' || *at == '\0' ? at : NULL;
 }
@@ -174,18 +193,21 @@ static void accept_offer(const offer *offer, const ws_deflate_policy *policy,
         policy->client_no_context_takeover || offer->client_no_context_takeover;
     params->server_window_bits = offer->server_bits;
     params->client_window_bits = MAX_BITS;
-    if (offer->has_client_bits)
+    if (offer->has_client_bits) {
         params->client_window_bits = offer->client_bits < policy->client_max_window_bits
                                          ? offer->client_bits
                                          : policy->client_max_window_bits;
+    }
     params->threshold = policy->threshold;
 
-    if (offer->has_server_bits)
+    if (offer->has_server_bits) {
         snprintf(server_bits, sizeof(server_bits), "; server_max_window_bits=%u",
                  params->server_window_bits);
-    if (params->client_window_bits < MAX_BITS)
+    }
+    if (params->client_window_bits < MAX_BITS) {
         snprintf(client_bits, sizeof(client_bits), "; client_max_window_bits=%u",
                  params->client_window_bits);
+    }
     snprintf(response, WS_DEFLATE_RESPONSE, EXTENSION "; server_no_context_takeover%s%s%s",
              params->client_no_context_takeover ? "; client_no_context_takeover" : "", server_bits,
              client_bits);
@@ -201,20 +223,24 @@ ws_extensions ws_deflate_negotiate(const char *offers, const ws_deflate_policy *
     response[0] = '\0';
     for (;;) {
         at = skip_space(at);
-        if (*at == '\0')
+        if (*at == '\0') {
             break;
+        }
         if (*at == ',') { /* an empty element, RFC 9110 section 5.6.1.2 */
             at++;
             continue;
         }
         at = parse_extension(&offer, at);
-        if (at == NULL)
+        if (at == NULL) {
             return WS_EXTENSIONS_MALFORMED;
-        if (offer.acceptable && !accepted.acceptable)
+        }
+        if (offer.acceptable && !accepted.acceptable) {
             accepted = offer;
+        }
     }
-    if (!accepted.acceptable)
+    if (!accepted.acceptable) {
         return WS_EXTENSIONS_NONE;
+    }
     accept_offer(&accepted, policy, params, response);
     return WS_EXTENSIONS_DEFLATE;
 }
@@ -247,12 +273,14 @@ unsigned ws_deflate_window(const ws_deflate_params *params, size_t length)
 {
     unsigned bits = windows[0].bits;
 
-    if (!params->agreed || length < params->threshold)
+    if (!params->agreed || length < params->threshold) {
         return 0;
+    }
     for (size_t i = 1; i < WINDOWS; i++) {
         if (windows[i].bits <= params->server_window_bits &&
-            length > ((size_t)1 << bits) - LOOKAHEAD)
+            length > ((size_t)1 << bits) - LOOKAHEAD) {
             bits = windows[i].bits;
+        }
     }
     return bits;
 }
@@ -261,18 +289,21 @@ ws_deflate *ws_deflate_create(int level)
 {
     ws_deflate *compressor = calloc(1, sizeof(*compressor));
 
-    if (compressor != NULL)
+    if (compressor != NULL) {
         compressor->level = level;
+    }
     return compressor;
 }
 
 void ws_deflate_destroy(ws_deflate *compressor)
 {
-    if (compressor == NULL)
+    if (compressor == NULL) {
         return;
+    }
     for (size_t i = 0; i < WINDOWS; i++) {
-        if (compressor->stream[i] != NULL)
+        if (compressor->stream[i] != NULL) {
             deflateEnd(compressor->stream[i]);
+        }
         free(compressor->stream[i]);
     }
     free(compressor);
@@ -284,15 +315,18 @@ static z_stream *fresh_stream(ws_deflate *compressor, unsigned window)
     size_t i = 0;
     z_stream *stream;
 
-    while (i < WINDOWS - 1 && windows[i].bits < window)
+    while (i < WINDOWS - 1 && windows[i].bits < window) {
         i++;
+    }
     stream = compressor->stream[i];
-    if (stream != NULL)
+    if (stream != NULL) {
         return deflateReset(stream) == Z_OK ? stream : NULL;
+    }
 
     stream = calloc(1, sizeof(*stream));
-    if (stream == NULL)
+    if (stream == NULL) {
         return NULL;
+    }
     if (deflateInit2(stream, compressor->level, Z_DEFLATED, -(int)windows[i].bits,
                      windows[i].memory, Z_DEFAULT_STRATEGY) != Z_OK) {
         free(stream);
@@ -307,14 +341,16 @@ size_t ws_deflate_message(ws_deflate *compressor, unsigned window, const uint8_t
 {
     z_stream *stream;
 
-    if (length > UINT_MAX || (stream = fresh_stream(compressor, window)) == NULL)
+    if (length > UINT_MAX || (stream = fresh_stream(compressor, window)) == NULL) {
         return 0;
+    }
     stream->next_in = (uint8_t *)data;
     stream->avail_in = (uInt)length;
     stream->next_out = out;
     stream->avail_out = size < UINT_MAX ? (uInt)size : UINT_MAX;
-    if (deflate(stream, Z_SYNC_FLUSH) != Z_OK || stream->avail_out == 0)
+    if (deflate(stream, Z_SYNC_FLUSH) != Z_OK || stream->avail_out == 0) {
         return 0; /* did not fit: zlib would have to be called again */
+    }
     return (size_t)(stream->next_out - out) - sizeof(flush_tail);
 }
 
@@ -331,8 +367,9 @@ void ws_inflate_init(ws_inflate *inflater, const ws_deflate_params *params, uint
 
 void ws_inflate_end(ws_inflate *inflater)
 {
-    if (inflater->stream != NULL)
+    if (inflater->stream != NULL) {
         inflateEnd(inflater->stream);
+    }
     free(inflater->stream);
     inflater->stream = NULL;
 }
@@ -349,8 +386,9 @@ static z_stream *create_stream(uint8_t window_bits)
 {
     z_stream *stream = calloc(1, sizeof(*stream));
 
-    if (stream == NULL)
+    if (stream == NULL) {
         return NULL;
+    }
     if (inflateInit2(stream, -(int)window_bits) != Z_OK) {
         free(stream);
         return NULL;
@@ -363,8 +401,9 @@ static bool begin_message(ws_inflate *inflater)
     inflater->message = 0;
     inflater->tail = 0;
     inflater->pending = inflater->after_final = false;
-    if (inflater->stream == NULL)
+    if (inflater->stream == NULL) {
         inflater->stream = create_stream(inflater->window_bits);
+    }
     return inflater->stream != NULL;
 }
 
@@ -402,8 +441,9 @@ static int run_zlib(ws_inflate *inflater, const uint8_t **in, size_t *length, ui
     *produced = (size_t)(stream->next_out - out);
     inflater->pending = stream->avail_out == 0 && result != Z_STREAM_END && !between_blocks(stream);
     inflater->after_final = result == Z_STREAM_END;
-    if (inflater->after_final)
+    if (inflater->after_final) {
         return inflateResetKeep(stream);
+    }
     return result == Z_BUF_ERROR && *length == 0 ? Z_OK : result; /* merely nothing left to do */
 }
 
@@ -434,22 +474,26 @@ static int run_next_input(ws_inflate *inflater, ws_event *piece, uint8_t *out, s
  */
 static bool has_input(const ws_inflate *inflater, const ws_event *piece)
 {
-    if (piece->length > 0 || inflater->pending)
+    if (piece->length > 0 || inflater->pending) {
         return true;
+    }
     return piece->last && inflater->tail < sizeof(flush_tail) &&
            !(inflater->after_final && inflater->tail == 0);
 }
 
 static ws_inflate_status end_message(ws_inflate *inflater, ws_event *piece)
 {
-    if (!inflater->after_final && !between_blocks(inflater->stream))
+    if (!inflater->after_final && !between_blocks(inflater->stream)) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "compressed message is cut off (RFC 7692 section 7.2.2)");
-    if (piece->text && !ws_utf8_complete(&inflater->utf8))
+    }
+    if (piece->text && !ws_utf8_complete(&inflater->utf8)) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "text ends inside a character (RFC 6455 section 8.1)");
-    if (!inflater->takeover)
+    }
+    if (!inflater->takeover) {
         ws_inflate_end(inflater);
+    }
     return WS_INFLATE_DONE;
 }
 
@@ -464,23 +508,28 @@ static ws_inflate_status advance(ws_inflate *inflater, ws_event *piece, uint8_t 
     uint8_t beyond;
     int result;
 
-    if (room > left)
+    if (room > left) {
         room = (size_t)left;
+    }
     result =
         run_next_input(inflater, piece, at_bound ? &beyond : out, at_bound ? 1 : room, &produced);
-    if (at_bound && produced > 0)
+    if (at_bound && produced > 0) {
         return fail(inflater, piece, WS_CLOSE_TOO_BIG,
                     "message too long when inflated (RFC 6455 section 7.4.1)");
-    if (piece->text && !ws_utf8_feed(&inflater->utf8, out, produced))
+    }
+    if (piece->text && !ws_utf8_feed(&inflater->utf8, out, produced)) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA, "text is not UTF-8 (RFC 6455 section 8.1)");
+    }
     inflater->message += produced;
     *written += produced;
-    if (result == Z_MEM_ERROR)
+    if (result == Z_MEM_ERROR) {
         return fail(inflater, piece, WS_CLOSE_INTERNAL_ERROR,
                     "out of memory (RFC 6455 section 7.4.1)");
-    if (result != Z_OK)
+    }
+    if (result != Z_OK) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "compressed data is no DEFLATE (RFC 7692 section 7.2.2)");
+    }
     return WS_INFLATE_DONE;
 }
 
@@ -488,22 +537,26 @@ ws_inflate_status ws_inflate_next(ws_inflate *inflater, ws_event *piece, uint8_t
                                   size_t *written)
 {
     *written = 0;
-    if (piece->kind != WS_EVENT_DATA)
+    if (piece->kind != WS_EVENT_DATA) {
         return WS_INFLATE_FAIL;
-    if (piece->first && !begin_message(inflater))
+    }
+    if (piece->first && !begin_message(inflater)) {
         return fail(inflater, piece, WS_CLOSE_INTERNAL_ERROR,
                     "out of memory (RFC 6455 section 7.4.1)");
+    }
     piece->first = false;
 
     while (has_input(inflater, piece)) {
         ws_inflate_status status;
 
         if (*written == size &&
-            (inflater->max_message == 0 || inflater->message < inflater->max_message))
+            (inflater->max_message == 0 || inflater->message < inflater->max_message)) {
             return WS_INFLATE_FULL;
+        }
         status = advance(inflater, piece, out + *written, size - *written, written);
-        if (status != WS_INFLATE_DONE)
+        if (status != WS_INFLATE_DONE) {
             return status;
+        }
     }
     return piece->last ? end_message(inflater, piece) : WS_INFLATE_DONE;
 }

@@ -13,9 +13,8 @@
 #define LENGTH_64 127 /* the next 8 bytes are */
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
-#define CHECK_BLOCK                                                                                \
-    4096 /* bytes unmasked, then checked while they are in the first-level cache                   \
-          */
+/* Bytes that are unmasked, and then checked while they are in the first-level cache. */
+#define CHECK_BLOCK 4096
 
 enum state {
     STATE_HEADER,  /* collecting a frame's header */
@@ -59,8 +58,9 @@ uint64_t ws_compressed_bound(uint64_t max_message)
 {
     uint64_t slack = max_message / 4 + 64;
 
-    if (max_message == 0)
+    if (max_message == 0) {
         return 0;
+    }
     return max_message > UINT64_MAX - slack ? UINT64_MAX : max_message + slack;
 }
 
@@ -72,30 +72,37 @@ static bool is_control(uint8_t opcode)
 /* What a frame's first byte may be at this point, or a sentence that says why not. */
 static const char *check_first_byte(const ws_parser *parser, uint8_t byte)
 {
-    if (byte & RSV2_RSV3)
+    if (byte & RSV2_RSV3) {
         return "RSV2 and RSV3 must be 0 (RFC 6455 section 5.2)";
-    if ((byte & RSV1) && !parser->rsv1)
+    }
+    if ((byte & RSV1) && !parser->rsv1) {
         return "RSV1 must be 0 where no extension uses it (RFC 6455 section 5.2)";
+    }
 
     switch (byte & OPCODE) {
     case WS_TEXT:
     case WS_BINARY:
-        if (parser->in_message)
+        if (parser->in_message) {
             return "new message inside a fragmented one (RFC 6455 section 5.4)";
+        }
         return NULL;
     case WS_CONTINUATION:
-        if (byte & RSV1)
+        if (byte & RSV1) {
             return "RSV1 must be 0 except on a message's first frame (RFC 7692 section 6.1)";
-        if (!parser->in_message)
+        }
+        if (!parser->in_message) {
             return "continuation frame without a message (RFC 6455 section 5.4)";
+        }
         return NULL;
     case WS_CLOSE:
     case WS_PING:
     case WS_PONG:
-        if (byte & RSV1)
+        if (byte & RSV1) {
             return "RSV1 must be 0 on a control frame (RFC 7692 section 6.1)";
-        if (!(byte & FIN))
+        }
+        if (!(byte & FIN)) {
             return "fragmented control frame (RFC 6455 section 5.5)";
+        }
         return NULL;
     default:
         return "reserved opcode (RFC 6455 section 5.2)";
@@ -104,12 +111,15 @@ static const char *check_first_byte(const ws_parser *parser, uint8_t byte)
 
 static const char *check_second_byte(const ws_parser *parser, uint8_t first, uint8_t byte)
 {
-    if (parser->masked && !(byte & MASKED))
+    if (parser->masked && !(byte & MASKED)) {
         return "a client must mask its frames (RFC 6455 section 5.1)";
-    if (!parser->masked && (byte & MASKED))
+    }
+    if (!parser->masked && (byte & MASKED)) {
         return "a server must not mask its frames (RFC 6455 section 5.1)";
-    if (is_control(first & OPCODE) && (byte & LENGTH) > WS_MAX_CONTROL)
+    }
+    if (is_control(first & OPCODE) && (byte & LENGTH) > WS_MAX_CONTROL) {
         return "control frame longer than 125 bytes (RFC 6455 section 5.5)";
+    }
     return NULL;
 }
 
@@ -117,8 +127,9 @@ static uint64_t read_big_endian(const uint8_t *data, size_t length)
 {
     uint64_t value = 0;
 
-    for (size_t i = 0; i < length; i++)
+    for (size_t i = 0; i < length; i++) {
         value = value << 8 | data[i];
+    }
     return value;
 }
 
@@ -135,10 +146,12 @@ static bool fits(const ws_parser *parser, uint8_t first, uint64_t length)
 /* Extended payload lengths must be in their shortest form and fit in 63 bits (section 5.2). */
 static const char *check_length(size_t extended, uint64_t length)
 {
-    if (extended == 8 && length >> 63)
+    if (extended == 8 && length >> 63) {
         return "the most significant bit of a length must be 0 (RFC 6455 section 5.2)";
-    if ((extended == 2 && length < LENGTH_16) || (extended == 8 && length <= UINT16_MAX))
+    }
+    if ((extended == 2 && length < LENGTH_16) || (extended == 8 && length <= UINT16_MAX)) {
         return "length not in its shortest form (RFC 6455 section 5.2)";
+    }
     return NULL;
 }
 
@@ -152,23 +165,30 @@ static enum progress read_header(const ws_parser *parser, const uint8_t *bytes, 
     size_t extended;
 
     wrong->code = WS_CLOSE_PROTOCOL_ERROR;
-    if (have < 1)
+    if (have < 1) {
         return INCOMPLETE;
-    if ((wrong->reason = check_first_byte(parser, bytes[0])) != NULL)
+    }
+    if ((wrong->reason = check_first_byte(parser, bytes[0])) != NULL) {
         return WRONG;
-    if (have < 2)
+    }
+    if (have < 2) {
         return INCOMPLETE;
-    if ((wrong->reason = check_second_byte(parser, bytes[0], bytes[1])) != NULL)
+    }
+    if ((wrong->reason = check_second_byte(parser, bytes[0], bytes[1])) != NULL) {
         return WRONG;
+    }
 
     header->length = bytes[1] & LENGTH;
     extended = header->length == LENGTH_16 ? 2 : header->length == LENGTH_64 ? 8 : 0;
-    if (have < 2 + extended)
+    if (have < 2 + extended) {
         return INCOMPLETE;
-    if (extended > 0)
+    }
+    if (extended > 0) {
         header->length = read_big_endian(bytes + 2, extended);
-    if ((wrong->reason = check_length(extended, header->length)) != NULL)
+    }
+    if ((wrong->reason = check_length(extended, header->length)) != NULL) {
         return WRONG;
+    }
     if (!fits(parser, bytes[0], header->length)) {
         *wrong = (violation){WS_CLOSE_TOO_BIG, "message too long (RFC 6455 section 7.4.1)"};
         return WRONG;
@@ -186,8 +206,9 @@ static void begin_frame(ws_parser *parser, const uint8_t *bytes, const frame_hea
     parser->fin = (bytes[0] & FIN) != 0;
     parser->remaining = header->length;
     parser->position = 0;
-    if (parser->masked)
+    if (parser->masked) {
         memcpy(parser->mask, bytes + header->size - sizeof(parser->mask), sizeof(parser->mask));
+    }
     if (is_control(parser->opcode)) {
         parser->state = STATE_CONTROL;
         return;
@@ -200,8 +221,9 @@ static void begin_frame(ws_parser *parser, const uint8_t *bytes, const frame_hea
         parser->compressed = (bytes[0] & RSV1) != 0;
         parser->message = 0;
     }
-    if (parser->max_message != 0)
+    if (parser->max_message != 0) {
         parser->message += header->length;
+    }
 }
 
 /* Reads a header where it lies, or where it came in pieces, byte by byte in `parser->header`. */
@@ -211,8 +233,9 @@ static enum progress take_header(ws_parser *parser, uint8_t **at, uint8_t *end, 
     enum progress progress = INCOMPLETE;
     size_t have = (size_t)(end - *at);
 
-    if (have == 0)
+    if (have == 0) {
         return INCOMPLETE;
+    }
     if (parser->header_length == 0) {
         progress = read_header(parser, *at, have, &header, wrong);
         if (progress == COMPLETE) {
@@ -229,8 +252,9 @@ static enum progress take_header(ws_parser *parser, uint8_t **at, uint8_t *end, 
         parser->header[parser->header_length++] = *(*at)++;
         progress = read_header(parser, parser->header, parser->header_length, &header, wrong);
     }
-    if (progress == COMPLETE)
+    if (progress == COMPLETE) {
         begin_frame(parser, parser->header, &header);
+    }
     return progress;
 }
 
@@ -255,8 +279,9 @@ static uint64_t unmask(uint8_t *data, size_t length, const uint8_t key[4], size_
 
     for (; length - at >= sizeof(word); at += sizeof(word)) {
         memcpy(word, data + at, sizeof(word));
-        for (size_t i = 0; i < 4; i++)
+        for (size_t i = 0; i < 4; i++) {
             word[i] ^= mask;
+        }
         seen |= word[0] | word[1] | word[2] | word[3];
         memcpy(data + at, word, sizeof(word));
     }
@@ -287,11 +312,13 @@ static bool open_piece(ws_parser *parser, uint8_t *data, size_t length)
         size_t block = length - at < CHECK_BLOCK ? length - at : CHECK_BLOCK;
         uint64_t high = HIGH_BITS; /* unless unmasking has seen that all is ASCII */
 
-        if (parser->masked)
+        if (parser->masked) {
             high = unmask(data + at, block, parser->mask, (size_t)((parser->position + at) & 3));
+        }
         if (check && (high != 0 || !ws_utf8_complete(&parser->utf8)) &&
-            !ws_utf8_feed(&parser->utf8, data + at, block))
+            !ws_utf8_feed(&parser->utf8, data + at, block)) {
             return false;
+        }
     }
     return true;
 }
@@ -303,22 +330,27 @@ static bool next_piece(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *
     size_t length = (size_t)(end - data);
     bool last;
 
-    if (length > parser->remaining)
+    if (length > parser->remaining) {
         length = (size_t)parser->remaining;
-    if (!open_piece(parser, data, length))
+    }
+    if (!open_piece(parser, data, length)) {
         return fail(parser, event, WS_CLOSE_BAD_DATA, "text is not UTF-8 (RFC 6455 section 8.1)");
+    }
     *at += length;
     parser->position += length;
     parser->remaining -= length;
-    if (parser->remaining == 0)
+    if (parser->remaining == 0) {
         parser->state = STATE_HEADER;
+    }
 
     last = parser->remaining == 0 && parser->fin;
-    if (last && !ws_utf8_complete(&parser->utf8))
+    if (last && !ws_utf8_complete(&parser->utf8)) {
         return fail(parser, event, WS_CLOSE_BAD_DATA,
                     "text ends inside a character (RFC 6455 section 8.1)");
-    if (length == 0 && !last)
+    }
+    if (length == 0 && !last) {
         return false;
+    }
     *event = (ws_event){.kind = WS_EVENT_DATA,
                         .text = parser->text,
                         .compressed = parser->compressed,
@@ -337,18 +369,21 @@ static bool end_with_close(ws_parser *parser, uint8_t *data, size_t length, ws_e
     uint16_t code = WS_CLOSE_NO_STATUS;
     ws_utf8 utf8;
 
-    if (length == 1)
+    if (length == 1) {
         return fail(parser, event, WS_CLOSE_PROTOCOL_ERROR,
                     "Close with half a code (RFC 6455 section 5.5.1)");
+    }
     if (length >= 2) {
         code = (uint16_t)read_big_endian(data, 2);
-        if (!ws_close_code_is_valid(code))
+        if (!ws_close_code_is_valid(code)) {
             return fail(parser, event, WS_CLOSE_PROTOCOL_ERROR,
                         "Close with a code that must not be sent (RFC 6455 section 7.4)");
+        }
         ws_utf8_init(&utf8);
-        if (!ws_utf8_feed(&utf8, data + 2, length - 2) || !ws_utf8_complete(&utf8))
+        if (!ws_utf8_feed(&utf8, data + 2, length - 2) || !ws_utf8_complete(&utf8)) {
             return fail(parser, event, WS_CLOSE_BAD_DATA,
                         "Close reason is not UTF-8 (RFC 6455 section 8.1)");
+        }
     }
     parser->state = STATE_ENDED;
     *event = (ws_event){.kind = WS_EVENT_CLOSE, .data = data, .length = length, .close_code = code};
@@ -365,23 +400,27 @@ static bool next_control(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event
         size_t take = have < length ? have : length;
 
         data = parser->control;
-        if (take > 0)
+        if (take > 0) {
             memcpy(data + parser->position, *at, take);
+        }
         *at += take;
         parser->position += take;
         parser->remaining -= take;
-        if (parser->remaining > 0)
+        if (parser->remaining > 0) {
             return false;
+        }
         length = (size_t)parser->position;
     } else {
         *at += length;
     }
-    if (parser->masked)
+    if (parser->masked) {
         ws_mask(data, length, parser->mask, 0);
+    }
 
     parser->state = STATE_HEADER;
-    if (parser->opcode == WS_CLOSE)
+    if (parser->opcode == WS_CLOSE) {
         return end_with_close(parser, data, length, event);
+    }
     *event = (ws_event){.kind = parser->opcode == WS_PING ? WS_EVENT_PING : WS_EVENT_PONG,
                         .data = data,
                         .length = length};
@@ -405,10 +444,12 @@ bool ws_parser_next(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *eve
             }
             break;
         case STATE_DATA:
-            if (next_piece(parser, at, end, event))
+            if (next_piece(parser, at, end, event)) {
                 return true;
-            if (parser->state == STATE_DATA)
+            }
+            if (parser->state == STATE_DATA) {
                 return false;
+            }
             break; /* an empty fragment: nothing to tell of, the next frame's header follows */
         case STATE_CONTROL:
             return next_control(parser, at, end, event);
@@ -426,8 +467,9 @@ size_t ws_frame_header(uint8_t out[WS_MAX_HEADER], enum ws_opcode opcode, bool f
 
     out[0] = (uint8_t)((fin ? FIN : 0) | (rsv1 ? RSV1 : 0) | opcode);
     out[1] = (uint8_t)(extended == 0 ? length : extended == 2 ? LENGTH_16 : LENGTH_64);
-    for (size_t i = 0; i < extended; i++)
+    for (size_t i = 0; i < extended; i++) {
         out[2 + i] = (uint8_t)(length >> 8 * (extended - 1 - i));
+    }
     return 2 + extended;
 }
 
@@ -439,10 +481,12 @@ static size_t whole_characters(const char *text, size_t room)
 
     ws_utf8_init(&utf8);
     for (size_t i = 0; i < room && text[i] != '\0'; i++) {
-        if (!ws_utf8_feed(&utf8, (const uint8_t *)text + i, 1))
+        if (!ws_utf8_feed(&utf8, (const uint8_t *)text + i, 1)) {
             break;
-        if (ws_utf8_complete(&utf8))
+        }
+        if (ws_utf8_complete(&utf8)) {
             whole = i + 1;
+        }
     }
     return whole;
 }
@@ -451,12 +495,14 @@ size_t ws_close_payload(uint8_t out[WS_MAX_CONTROL], uint16_t code, const char *
 {
     size_t length = reason == NULL ? 0 : whole_characters(reason, WS_MAX_CONTROL - 2);
 
-    if (code == WS_CLOSE_NO_STATUS || code == WS_CLOSE_ABNORMAL)
+    if (code == WS_CLOSE_NO_STATUS || code == WS_CLOSE_ABNORMAL) {
         return 0;
+    }
     out[0] = (uint8_t)(code >> 8);
     out[1] = (uint8_t)code;
-    if (length > 0)
+    if (length > 0) {
         memcpy(out + 2, reason, length);
+    }
     return 2 + length;
 }
 

@@ -15,35 +15,35 @@
 #include "utf8.h"
 
 enum ws_opcode { /* section 5.2 */
-    WS_CONTINUATION = 0x0,
-    WS_TEXT = 0x1,
-    WS_BINARY = 0x2,
-    WS_CLOSE = 0x8,
-    WS_PING = 0x9,
-    WS_PONG = 0xA,
+                 WS_CONTINUATION = 0x0,
+                 WS_TEXT = 0x1,
+                 WS_BINARY = 0x2,
+                 WS_CLOSE = 0x8,
+                 WS_PING = 0x9,
+                 WS_PONG = 0xA,
 };
 
 enum ws_close_code { /* section 7.4.1 and the IANA registry */
-    WS_CLOSE_NORMAL = 1000,
-    WS_CLOSE_GOING_AWAY = 1001,
-    WS_CLOSE_PROTOCOL_ERROR = 1002,
-    WS_CLOSE_UNACCEPTABLE = 1003,
-    WS_CLOSE_NO_STATUS = 1005, /* never sent: a Close frame without a body */
-    WS_CLOSE_ABNORMAL = 1006,  /* never sent: no Close frame came */
-    WS_CLOSE_BAD_DATA = 1007,
-    WS_CLOSE_POLICY = 1008,
-    WS_CLOSE_TOO_BIG = 1009,
-    WS_CLOSE_INTERNAL_ERROR = 1011,
-    WS_CLOSE_SERVICE_RESTART = 1012,
-    WS_CLOSE_TRY_LATER = 1013,
+                     WS_CLOSE_NORMAL = 1000,
+                     WS_CLOSE_GOING_AWAY = 1001,
+                     WS_CLOSE_PROTOCOL_ERROR = 1002,
+                     WS_CLOSE_UNACCEPTABLE = 1003,
+                     WS_CLOSE_NO_STATUS = 1005, /* never sent: a Close frame without a body */
+                     WS_CLOSE_ABNORMAL = 1006,  /* never sent: no Close frame came */
+                     WS_CLOSE_BAD_DATA = 1007,
+                     WS_CLOSE_POLICY = 1008,
+                     WS_CLOSE_TOO_BIG = 1009,
+                     WS_CLOSE_INTERNAL_ERROR = 1011,
+                     WS_CLOSE_SERVICE_RESTART = 1012,
+                     WS_CLOSE_TRY_LATER = 1013,
 };
 
 #define WS_MAX_CONTROL 125 /* payload of a control frame, section 5.5 */
-#define WS_MAX_HEADER 10   /* header of an unmasked frame: what a server sends */
+#define WS_MAX_HEADER  10  /* header of an unmasked frame: what a server sends */
 
 typedef enum ws_event_kind {
-    WS_EVENT_DATA,  /* a piece of a text or binary message; empty only where it is the last */
-    WS_EVENT_PING,  /* answer with a Pong of the same payload */
+    WS_EVENT_DATA, /* a piece of a text or binary message; empty only where it is the last */
+    WS_EVENT_PING, /* answer with a Pong of the same payload */
     WS_EVENT_PONG,
     WS_EVENT_CLOSE, /* the peer's Close; no event follows it */
     WS_EVENT_FAIL,  /* the peer broke the protocol: close with close_code; no event follows */
@@ -51,11 +51,11 @@ typedef enum ws_event_kind {
 
 typedef struct ws_event {
     ws_event_kind kind;
-    bool text;           /* DATA: the message is text; otherwise binary */
-    bool compressed;     /* DATA: the message's first frame had RSV1 (RFC 7692 section 6) */
-    bool first;          /* DATA: the message begins with this piece */
-    bool last;           /* DATA: the message ends with this piece, which may be empty */
-    uint8_t *data;       /* the payload, unmasked: valid until the buffer changes or the next call;
+    bool text;       /* DATA: the message is text; otherwise binary */
+    bool compressed; /* DATA: the message's first frame had RSV1 (RFC 7692 section 6) */
+    bool first;      /* DATA: the message begins with this piece */
+    bool last;       /* DATA: the message ends with this piece, which may be empty */
+    uint8_t *data;   /* the payload, unmasked: valid until the buffer changes or the next call;
                           * CLOSE: the code's two bytes and the reason, or nothing */
     size_t length;
     uint16_t close_code; /* CLOSE: the peer's, or WS_CLOSE_NO_STATUS; FAIL: ours */
@@ -106,20 +106,20 @@ void ws_mask(uint8_t *data, size_t length, const uint8_t key[4], size_t offset);
 
 /* The members are the codec's own; the type is complete so that a session can embed it. */
 struct ws_parser {
-    uint64_t max_message;  /* bytes, 0: no bound */
-    uint64_t message;      /* payload bytes of the current message that have been announced */
-    uint64_t remaining;    /* payload bytes of the current frame that are to come */
-    uint64_t position;     /* payload bytes of the current frame that came: the mask's phase */
-    ws_utf8 utf8;          /* of the current message */
+    uint64_t max_message; /* bytes, 0: no bound */
+    uint64_t message;     /* payload bytes of the current message that have been announced */
+    uint64_t remaining;   /* payload bytes of the current frame that are to come */
+    uint64_t position;    /* payload bytes of the current frame that came: the mask's phase */
+    ws_utf8 utf8;         /* of the current message */
     uint8_t mask[4];
-    uint8_t header[14];    /* as much of a header as came */
-    uint8_t header_length; /* bytes in `header` */
-    uint8_t state;         /* enum in frame.c */
-    uint8_t opcode;        /* of the current frame */
-    bool masked, rsv1;     /* as given to ws_parser_init() */
-    bool fin;              /* of the current frame */
+    uint8_t header[14];                       /* as much of a header as came */
+    uint8_t header_length;                    /* bytes in `header` */
+    uint8_t state;                            /* enum in frame.c */
+    uint8_t opcode;                           /* of the current frame */
+    bool masked, rsv1;                        /* as given to ws_parser_init() */
+    bool fin;                                 /* of the current frame */
     bool in_message, text, compressed, first; /* the current message */
-    uint8_t control[WS_MAX_CONTROL]; /* a control frame's payload that came in pieces */
+    uint8_t control[WS_MAX_CONTROL];          /* a control frame's payload that came in pieces */
 };
 
 #endif

@@ -25,8 +25,9 @@ static bool same_text(const char *a, const char *b, size_t length)
 static bool same_text_in_any_case(const char *a, const char *b, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (lower(a[i]) != lower(b[i]))
+        if (lower(a[i]) != lower(b[i])) {
             return false;
+        }
     }
     return true;
 }
@@ -50,10 +51,11 @@ static const char *element_end(const char *at)
     bool quoted = false;
 
     for (; *at != '\0' && (quoted || *at != ','); at++) {
-        if (*at == '"')
+        if (*at == '"') {
             quoted = !quoted;
-        else if (quoted && *at == '\\' && at[1] != '\0')
+        } else if (quoted && *at == '\\' && at[1] != '\0') {
             at++;
+        }
     }
     return at;
 }
@@ -68,19 +70,24 @@ static bool list_has(const char *list, const char *wanted,
 {
     size_t length = wanted == NULL ? 0 : strlen(wanted);
 
-    if (list == NULL || length == 0)
+    if (list == NULL || length == 0) {
         return false;
+    }
     for (;;) {
         const char *end = element_end(list), *last = end;
 
-        while (list < last && is_space(*list))
+        while (list < last && is_space(*list)) {
             list++;
-        while (last > list && is_space(last[-1]))
+        }
+        while (last > list && is_space(last[-1])) {
             last--;
-        if ((size_t)(last - list) == length && same(list, wanted, length))
+        }
+        if ((size_t)(last - list) == length && same(list, wanted, length)) {
             return true;
-        if (*end == '\0')
+        }
+        if (*end == '\0') {
             return false;
+        }
         list = end + 1;
     }
 }
@@ -101,11 +108,13 @@ bool ws_list_has_protocol(const char *list, const char *protocol)
  */
 bool ws_key_is_valid(const char *key)
 {
-    if (key == NULL || strlen(key) != KEY_LENGTH || strcmp(key + KEY_LENGTH - 2, "==") != 0)
+    if (key == NULL || strlen(key) != KEY_LENGTH || strcmp(key + KEY_LENGTH - 2, "==") != 0) {
         return false;
+    }
     for (const char *at = key; at < key + KEY_LENGTH - 2; at++) {
-        if (!is_alpha(*at) && !is_digit(*at) && *at != '+' && *at != '/')
+        if (!is_alpha(*at) && !is_digit(*at) && *at != '+' && *at != '/') {
             return false;
+        }
     }
     return true;
 }
@@ -116,12 +125,14 @@ bool ws_accept_key(const char *key, char out[WS_ACCEPT_LENGTH + 1])
     unsigned char hash[EVP_MAX_MD_SIZE];
 
     out[0] = '\0';
-    if (!ws_key_is_valid(key))
+    if (!ws_key_is_valid(key)) {
         return false;
+    }
     memcpy(text, key, KEY_LENGTH);
     memcpy(text + KEY_LENGTH, ACCEPT_GUID, sizeof(ACCEPT_GUID));
-    if (EVP_Digest(text, sizeof(text) - 1, hash, NULL, EVP_sha1(), NULL) != 1)
+    if (EVP_Digest(text, sizeof(text) - 1, hash, NULL, EVP_sha1(), NULL) != 1) {
         return false;
+    }
     return EVP_EncodeBlock((unsigned char *)out, hash, SHA1_LENGTH) == WS_ACCEPT_LENGTH;
 }
 
@@ -137,10 +148,12 @@ typedef struct origin {
 static const char *parse_scheme(origin *parsed, const char *at)
 {
     parsed->scheme = at;
-    if (!is_alpha(*at))
+    if (!is_alpha(*at)) {
         return NULL;
-    while (is_alpha(*at) || is_digit(*at) || *at == '+' || *at == '-' || *at == '.')
+    }
+    while (is_alpha(*at) || is_digit(*at) || *at == '+' || *at == '-' || *at == '.') {
         at++;
+    }
     parsed->scheme_length = (size_t)(at - parsed->scheme);
     return strncmp(at, "://", 3) == 0 ? at + 3 : NULL;
 }
@@ -150,8 +163,9 @@ static const char *parse_ipv6(origin *parsed, const char *at)
     char literal[INET6_ADDRSTRLEN];
     const char *close = strchr(at, ']');
 
-    if (close == NULL || (size_t)(close - at) >= sizeof(literal))
+    if (close == NULL || (size_t)(close - at) >= sizeof(literal)) {
         return NULL;
+    }
     memcpy(literal, at, (size_t)(close - at));
     literal[close - at] = '\0';
     parsed->ipv6 = true;
@@ -162,8 +176,9 @@ static const char *parse_ipv6(origin *parsed, const char *at)
 static const char *parse_name(origin *parsed, const char *at)
 {
     parsed->host = at;
-    while (is_alpha(*at) || is_digit(*at) || (*at != '\0' && strchr("-._~", *at) != NULL))
+    while (is_alpha(*at) || is_digit(*at) || (*at != '\0' && strchr("-._~", *at) != NULL)) {
         at++;
+    }
     parsed->host_length = (size_t)(at - parsed->host);
     return parsed->host_length > 0 ? at : NULL;
 }
@@ -181,11 +196,13 @@ static bool parse_port(origin *parsed, const char *at)
         parsed->port = has_scheme(parsed, "http") ? 80 : has_scheme(parsed, "https") ? 443 : -1;
         return true;
     }
-    if (*at++ != ':' || !is_digit(*at))
+    if (*at++ != ':' || !is_digit(*at)) {
         return false;
+    }
     parsed->port = 0;
-    for (; is_digit(*at) && parsed->port <= MAX_PORT; at++)
+    for (; is_digit(*at) && parsed->port <= MAX_PORT; at++) {
         parsed->port = parsed->port * 10 + (*at - '0');
+    }
     return *at == '\0' && parsed->port >= 1 && parsed->port <= MAX_PORT;
 }
 
@@ -194,16 +211,18 @@ static bool parse_origin(origin *parsed, const char *text)
     const char *at;
 
     memset(parsed, 0, sizeof(*parsed));
-    if (text == NULL || (at = parse_scheme(parsed, text)) == NULL)
+    if (text == NULL || (at = parse_scheme(parsed, text)) == NULL) {
         return false;
+    }
     at = *at == '[' ? parse_ipv6(parsed, at + 1) : parse_name(parsed, at);
     return at != NULL && parse_port(parsed, at);
 }
 
 static bool same_host(const origin *a, const origin *b)
 {
-    if (a->ipv6 || b->ipv6)
+    if (a->ipv6 || b->ipv6) {
         return a->ipv6 && b->ipv6 && memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
+    }
     return a->host_length == b->host_length &&
            same_text_in_any_case(a->host, b->host, a->host_length);
 }

@@ -25,16 +25,19 @@ static size_t ascii_prefix(const uint8_t *data, size_t length)
 
     for (; length - at >= sizeof(word); at += sizeof(word)) {
         memcpy(word, data + at, sizeof(word));
-        if ((word[0] | word[1] | word[2] | word[3]) & HIGH_BITS)
+        if ((word[0] | word[1] | word[2] | word[3]) & HIGH_BITS) {
             break;
+        }
     }
     for (; length - at >= sizeof(word[0]); at += sizeof(word[0])) {
         memcpy(word, data + at, sizeof(word[0]));
-        if (word[0] & HIGH_BITS)
+        if (word[0] & HIGH_BITS) {
             break;
+        }
     }
-    while (at < length && data[at] < 0x80)
+    while (at < length && data[at] < 0x80) {
         at++;
+    }
     return at;
 }
 
@@ -44,8 +47,9 @@ static size_t ascii_prefix(const uint8_t *data, size_t length)
  */
 static bool begin_character(ws_utf8 *utf8, uint8_t lead)
 {
-    if (lead < 0xC2 || lead > 0xF4)
+    if (lead < 0xC2 || lead > 0xF4) {
         return false;
+    }
     utf8->need = lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
     utf8->lower = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     utf8->upper = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
@@ -58,14 +62,16 @@ bool ws_utf8_feed(ws_utf8 *utf8, const uint8_t *data, size_t length)
 
     while (data < end) {
         if (utf8->need == 0) {
-            if (*data < 0x80)
+            if (*data < 0x80) {
                 data += ascii_prefix(data, (size_t)(end - data));
-            else if (!begin_character(utf8, *data++))
+            } else if (!begin_character(utf8, *data++)) {
                 return false;
+            }
             continue;
         }
-        if (*data < utf8->lower || *data > utf8->upper)
+        if (*data < utf8->lower || *data > utf8->upper) {
             return false;
+        }
         data++;
         utf8->need--;
         utf8->lower = 0x80;

@@ -32,16 +32,18 @@ static void fuzz_offer(const uint8_t *data, size_t size)
     ws_deflate_params params, same;
 
     CHECK(offers != NULL);
-    if (size > 0)
+    if (size > 0) {
         memcpy(offers, data, size);
+    }
     offers[size] = '\0';
     for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
         ws_extensions result = ws_deflate_negotiate(offers, &policies[i], &params, response);
 
         CHECK((result == WS_EXTENSIONS_DEFLATE) == params.agreed);
         CHECK((response[0] != '\0') == params.agreed);
-        if (!params.agreed)
+        if (!params.agreed) {
             continue;
+        }
         CHECK(params.server_window_bits >= 8 && params.server_window_bits <= 15);
         CHECK(params.client_window_bits >= 8 && params.client_window_bits <= 15);
         CHECK(ws_deflate_negotiate(response, &policies[i], &same, again) == WS_EXTENSIONS_DEFLATE);
@@ -61,8 +63,9 @@ typedef struct outcome {
 
 static size_t next_size(uint32_t *seed, size_t most)
 {
-    if (*seed == 0)
+    if (*seed == 0) {
         return most;
+    }
     *seed = *seed * 1664525u + 1013904223u;
     return 1 + (*seed >> 16) % most;
 }
@@ -81,8 +84,9 @@ static outcome inflate_message(ws_inflate *inflater, bool text, uint64_t max, co
         ws_inflate_status status;
 
         CHECK(copy != NULL && outcome.data != NULL);
-        if (take > 0)
+        if (take > 0) {
             memcpy(copy, data, take);
+        }
         piece = (ws_event){.kind = WS_EVENT_DATA,
                            .text = text,
                            .compressed = true,
@@ -131,8 +135,9 @@ static void fuzz_messages(const uint8_t *data, size_t size)
     uint64_t max;
     bool text, failed = false;
 
-    if (size < 2)
+    if (size < 2) {
         return;
+    }
     text = data[0] & 1;
     max = bounds[data[0] >> 1 & 3];
     params.client_no_context_takeover = data[0] & 8;
@@ -145,13 +150,15 @@ static void fuzz_messages(const uint8_t *data, size_t size)
         outcome b = inflate_message(&again, text, max, data + at + 1, length, data[1] + 1u);
 
         /* zlib notices a distance beyond a small window only where that has left its output. */
-        if (params.client_window_bits == 15)
+        if (params.client_window_bits == 15) {
             CHECK(a.close_code == b.close_code);
+        }
         failed = a.close_code != 0 || b.close_code != 0;
         if (!failed) {
             CHECK(a.length == b.length && memcmp(a.data, b.data, a.length) == 0);
-            if (text)
+            if (text) {
                 check_text(&a);
+            }
             CHECK((once.stream == NULL) == params.client_no_context_takeover);
         }
         CHECK(a.close_code == 0 || once.stream == NULL);
@@ -173,8 +180,9 @@ static void fuzz_round_trip(const uint8_t *data, size_t size)
     ws_inflate inflater;
     outcome back;
 
-    if (size < 1 || size > MOST)
+    if (size < 1 || size > MOST) {
         return;
+    }
     params.server_window_bits = params.client_window_bits = (uint8_t)(8 + (data[0] & 7));
     compressor = ws_deflate_create(1 + data[0] % 9);
     room = (size_t)ws_compressed_bound(size);
@@ -195,8 +203,9 @@ static void fuzz_round_trip(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size == 0)
+    if (size == 0) {
         return 0;
+    }
     switch (data[0]) {
     case 'o':
         fuzz_offer(data + 1, size - 1);

@@ -43,8 +43,9 @@ static void append(record *record, const void *bytes, size_t length)
         record->bytes = realloc(record->bytes, record->capacity);
         CHECK(record->bytes != NULL);
     }
-    if (length > 0)
+    if (length > 0) {
         memcpy(record->bytes + record->length, bytes, length);
+    }
     record->length += length;
 }
 
@@ -90,12 +91,14 @@ static void add_event(record *record, const settings *settings, const ws_event *
         CHECK(event->first == !record->in_message);
         CHECK(event->length > 0 || event->last);
         CHECK(settings->rsv1 || !event->compressed);
-        if (event->first)
+        if (event->first) {
             begin_entry(record, WS_EVENT_DATA, (uint8_t)(event->text | event->compressed << 1));
+        }
         append(record, event->data, event->length);
         record->in_message = !event->last;
-        if (event->last)
+        if (event->last) {
             end_entry(record);
+        }
         break;
     case WS_EVENT_PING:
     case WS_EVENT_PONG:
@@ -120,8 +123,9 @@ static void add_event(record *record, const settings *settings, const ws_event *
 /* The size of the next piece; 0 as seed means: all at once, 1: a byte at a time. */
 static size_t next_size(uint32_t *seed, size_t left)
 {
-    if (*seed <= 1)
+    if (*seed <= 1) {
         return *seed == 0 ? left : 1;
+    }
     *seed = *seed * 1664525u + 1013904223u;
     return 1 + (*seed >> 24) % 40 % left;
 }
@@ -139,16 +143,18 @@ static record parse(const settings *settings, const uint8_t *data, size_t size, 
 
         CHECK(copy != NULL);
         memcpy(copy, data, piece);
-        while (ws_parser_next(&parser, &at, copy + piece, &event))
+        while (ws_parser_next(&parser, &at, copy + piece, &event)) {
             add_event(&record, settings, &event);
+        }
         CHECK(at == copy + piece);
         free(copy);
         data += piece;
         size -= piece;
     }
     /* How much of an unfinished message has been handed out by a failure depends on the pieces. */
-    if (record.in_message)
+    if (record.in_message) {
         record.length = record.open;
+    }
     return record;
 }
 
@@ -174,11 +180,13 @@ static record write_frames(const record *entries)
 
         memcpy(&length, entry + ENTRY_LENGTH, sizeof(length));
         at += ENTRY_SIZE + length;
-        if (entry[ENTRY_KIND] == WS_EVENT_FAIL)
+        if (entry[ENTRY_KIND] == WS_EVENT_FAIL) {
             break;
+        }
         if (entry[ENTRY_KIND] == WS_EVENT_DATA) {
-            if (text && !compressed)
+            if (text && !compressed) {
                 check_text(payload, length);
+            }
             half = length / 2;
             append(&wire, header, ws_frame_header(header, opcode, false, compressed, half));
             append(&wire, payload, half);
@@ -200,8 +208,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     settings settings, plain;
     record once, again, wire;
 
-    if (size < 2)
+    if (size < 2) {
         return 0;
+    }
     settings = (struct settings){bounds[data[0] >> 2 & 7], data[0] & 1, data[0] & 2};
     plain = (struct settings){settings.max_message, false, settings.rsv1};
 

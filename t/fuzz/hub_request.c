@@ -20,8 +20,9 @@ static bench *house(void)
     bench *b = bench_new();
 
     b->node.led = "sim";
-    for (size_t i = 0; i < sizeof(chips) / sizeof(*chips); i++)
+    for (size_t i = 0; i < sizeof(chips) / sizeof(*chips); i++) {
         assert_true(sim_add(b->sim[0], chips[i].chip, chips[i].address));
+    }
     bench_pin(b, "relay/i2c0-20", "pcf8574", NULL);
     bench_pin(b, "relay/i2c0-3b", NULL, "interlock=motor", NULL);
     bench_pin(b, "relay/i2c0-3f", NULL, "interlock=motor", "power-on=off", NULL);
@@ -31,14 +32,15 @@ static bench *house(void)
 
 static void take_line(bench *b, const char *line, size_t length)
 {
-    if (length && line[0] == '@')
+    if (length && line[0] == '@') {
         bench_run(b, (double)(length % 200) * 0.05);
-    else if (length > 1 && line[0] == '!')
+    } else if (length > 1 && line[0] == '!') {
         sim_unplug(b->sim[0], line[1] & 0x7f);
-    else if (length > 1 && line[0] == '+')
+    } else if (length > 1 && line[0] == '+') {
         sim_plug(b->sim[0], line[1] & 0x7f);
-    else
+    } else {
         hub_request(b->hub, BENCH_NODE, ALL_RIGHTS, ++b->asked, line, length);
+    }
 }
 
 static void check_answers(const bench *b)
@@ -46,12 +48,16 @@ static void check_answers(const bench *b)
     unsigned *finals = calloc(b->asked + 1, sizeof(*finals));
 
     assert_non_null(finals);
-    for (size_t i = 0; i < b->n_lines; i++)
-        if (b->lines[i].kind == LINE_REPLY)
+    for (size_t i = 0; i < b->n_lines; i++) {
+        if (b->lines[i].kind == LINE_REPLY) {
             finals[b->lines[i].asker] += b->lines[i].last;
-    for (uint64_t asker = 1; asker <= b->asked; asker++)
-        if (finals[asker] != 1)
+        }
+    }
+    for (uint64_t asker = 1; asker <= b->asked; asker++) {
+        if (finals[asker] != 1) {
             abort();
+        }
+    }
     free(finals);
 }
 

@@ -24,10 +24,12 @@ static uint8_t *read_file(const char *name, size_t *size)
             data = NULL;
         }
     }
-    if (data == NULL)
+    if (data == NULL) {
         perror(name);
-    if (file)
+    }
+    if (file) {
         fclose(file);
+    }
     return data;
 }
 

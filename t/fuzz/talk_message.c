@@ -1,6 +1,6 @@
 /*
- * Fuzz target: what a client may send. The input is read as lines, each line as a message, and
- * each string of a payload as DATA. What comes out is checked: a message that was understood can be
+ * Fuzz target: what a client may send. The input is read as lines, each line as a message, and each
+ * string of a payload as DATA. What comes out is checked: a message that was understood can be
  * written and is understood again as the same, an answer is always a line of JSON and UTF-8.
  */
 #include "talk/talk.h"
@@ -135,16 +135,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         CHECK(length > 0 && memchr(line, '\n', length) == NULL && line + length <= end);
         error = talk_message_parse(&message, line, length, why, sizeof why);
-        if (error)
+        if (error) {
             check_refused(&message, error, why);
-        else
+        } else {
             check_understood(&message);
+        }
         if (message.payload) {
             json_object_object_foreach(message.payload, name, value)
             {
                 check_data(name);
-                if (json_object_is_type(value, json_type_string))
+                if (json_object_is_type(value, json_type_string)) {
                     check_data(json_object_get_string(value));
+                }
             }
         }
         talk_message_clear(&message);

@@ -59,12 +59,14 @@ static bool i2c_io(uint8_t request, uint8_t address, bool reads, uint8_t *data, 
 {
     int result = 0;
 
-    if (request & CMD_I2C_IO_BEGIN)
+    if (request & CMD_I2C_IO_BEGIN) {
         wire.n_held = 0;
+    }
     wire.status = STATUS_ADDRESS_ACK;
     if (!reads) {
-        if (wire.n_held + length > sizeof wire.held)
+        if (wire.n_held + length > sizeof wire.held) {
             return false;
+        }
         memcpy(wire.held + wire.n_held, data, length);
         wire.n_held += length;
     }
@@ -73,10 +75,12 @@ static bool i2c_io(uint8_t request, uint8_t address, bool reads, uint8_t *data, 
             i2c_transfer(wire.chips, address, wire.held, wire.n_held, data, reads ? length : 0);
         wire.n_held = 0;
     }
-    if (result == -ENXIO)
+    if (result == -ENXIO) {
         wire.status = STATUS_ADDRESS_NAK;
-    if (reads && result < 0)
+    }
+    if (reads && result < 0) {
         memset(data, 0, length);
+    }
     return result >= 0 || result == -ENXIO;
 }
 
@@ -148,18 +152,23 @@ static int vendor_request(const struct usb_ctrlrequest *setup, uint8_t *data, si
     }
 }
 
-/* Carries a request out. `data` came with it, or takes the answer. The number of bytes that went
- * either way, or -EPIPE (a stall) for what it does not know. */
+/*
+ * Carries a request out. `data` came with it, or takes the answer. The number of bytes that went
+ * either way, or -EPIPE (a stall) for what it does not know.
+ */
 static int control_request(const struct usb_ctrlrequest *setup, uint8_t *data, size_t length)
 {
-    if ((setup->bRequestType & USB_TYPE_MASK) == USB_TYPE_VENDOR)
+    if ((setup->bRequestType & USB_TYPE_MASK) == USB_TYPE_VENDOR) {
         return vendor_request(setup, data, length);
+    }
     switch (setup->bRequest) {
     case USB_REQ_GET_DESCRIPTOR:
-        if (le16toh(setup->wValue) >> 8 == USB_DT_DEVICE)
+        if (le16toh(setup->wValue) >> 8 == USB_DT_DEVICE) {
             return answer(data, length, &device_descriptor, sizeof device_descriptor);
-        if (le16toh(setup->wValue) >> 8 == USB_DT_CONFIG)
+        }
+        if (le16toh(setup->wValue) >> 8 == USB_DT_CONFIG) {
             return answer(data, length, &config_descriptor, sizeof config_descriptor);
+        }
         return -EPIPE;
     case USB_REQ_GET_STATUS:
         return answer(data, length, "\0\0", 2);
@@ -211,18 +220,21 @@ static bool serve(int fd)
     size_t length;
     int done;
 
-    if (!receive(fd, &header, sizeof header))
+    if (!receive(fd, &header, sizeof header)) {
         return false;
+    }
     reply.sequence = header.sequence;
     if (ntohl(header.command) == USBIP_CMD_UNLINK) { /* too late: everything was answered at once */
         reply.command = htonl(USBIP_RET_UNLINK);
         return deliver(fd, &reply, sizeof reply);
     }
     length = ntohl(header.submit.length);
-    if (ntohl(header.command) != USBIP_CMD_SUBMIT || length > sizeof data)
+    if (ntohl(header.command) != USBIP_CMD_SUBMIT || length > sizeof data) {
         return false;
-    if (ntohl(header.direction) == USBIP_DIR_OUT && !receive(fd, data, length))
+    }
+    if (ntohl(header.direction) == USBIP_DIR_OUT && !receive(fd, data, length)) {
         return false;
+    }
     done = control_request(&header.submit.setup, data, length);
     reply.command = htonl(USBIP_RET_SUBMIT);
     reply.answer.status = htonl((uint32_t)(done < 0 ? done : 0));
@@ -258,8 +270,9 @@ static int find_fault(const char *name)
 {
     int fault = 0;
 
-    while (fault < SIM_N_FAULTS && strcmp(name, sim_fault_names[fault]) != 0)
+    while (fault < SIM_N_FAULTS && strcmp(name, sim_fault_names[fault]) != 0) {
         fault++;
+    }
     return fault;
 }
 
@@ -267,10 +280,12 @@ static bool print_display(uint8_t address)
 {
     uint8_t image[SIM_DISPLAY_SIZE];
 
-    if (!sim_display_read(wire.chips, address, image))
+    if (!sim_display_read(wire.chips, address, image)) {
         return false;
-    for (size_t i = 0; i < sizeof image; i++)
+    }
+    for (size_t i = 0; i < sizeof image; i++) {
         printf("%02x", image[i]);
+    }
     putchar('\n');
     return true;
 }
@@ -279,8 +294,9 @@ static bool print_relay(uint8_t address)
 {
     sim_relay_record record;
 
-    if (!sim_relay_read(wire.chips, address, &record))
+    if (!sim_relay_read(wire.chips, address, &record)) {
         return false;
+    }
     printf("%d %u\n", record.contact, record.pulses);
     return true;
 }
@@ -342,20 +358,24 @@ int main(void)
         return EXIT_FAILURE;
     }
     fd = plug_in();
-    if (fd < 0)
+    if (fd < 0) {
         return EXIT_FAILURE;
+    }
     puts("ready");
     fflush(stdout);
     for (;;) {
         struct pollfd fds[] = {{.fd = fd, .events = POLLIN},
                                {.fd = STDIN_FILENO, .events = POLLIN}};
 
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
             break;
-        if (fds[0].revents && !serve(fd))
+        }
+        if (fds[0].revents && !serve(fd)) {
             break;
-        if (fds[1].revents && !read_commands())
+        }
+        if (fds[1].revents && !read_commands()) {
             break;
+        }
     }
     close(fd);
     i2c_bus_close(wire.chips);

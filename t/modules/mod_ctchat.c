@@ -1,8 +1,10 @@
 /*
- * mod_ctchat: a handler for mod_clowntalk as another module's author would write one, for the tests.
+ * mod_ctchat: a handler for mod_clowntalk as another module's author would write one, for the
+ * tests.
  *
- * What one client says, all clients of the process are told, by a thread of the module's own: so every
- * function of mod_clowntalk.h is called from where it may be. Commands begin with a slash; see commands[].
+ * What one client says, all clients of the process are told, by a thread of the module's own: so
+ * every function of mod_clowntalk.h is called from where it may be. Commands begin with a slash;
+ * see commands[].
  */
 #include <clowntalk/mod_clowntalk.h>
 
@@ -22,11 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_GUESTS 100
-#define MAX_NEWS 1000 /* that wait for the thread */
+#define MAX_GUESTS     100
+#define MAX_NEWS       1000 /* that wait for the thread */
 #define FLOOD_MESSAGES 400
-#define FLOOD_BYTES 8000
-#define MAX_LINE 256
+#define FLOOD_BYTES    8000
+#define MAX_LINE       256
 
 /* A thread's audience with a name. On the heap, as long as somebody is in it. */
 typedef struct room {
@@ -53,18 +55,18 @@ typedef struct news {
     char text[];
 } news;
 
-static APR_OPTIONAL_FN_TYPE(clowntalk_send) *ct_send;
-static APR_OPTIONAL_FN_TYPE(clowntalk_audience_create) *ct_audience_create;
-static APR_OPTIONAL_FN_TYPE(clowntalk_audience_destroy) *ct_audience_destroy;
-static APR_OPTIONAL_FN_TYPE(clowntalk_join) *ct_join;
-static APR_OPTIONAL_FN_TYPE(clowntalk_leave) *ct_leave;
-static APR_OPTIONAL_FN_TYPE(clowntalk_publish) *ct_publish;
-static APR_OPTIONAL_FN_TYPE(clowntalk_close) *ct_close;
-static APR_OPTIONAL_FN_TYPE(clowntalk_client_ip) *ct_client_ip;
-static APR_OPTIONAL_FN_TYPE(clowntalk_server) *ct_server;
-static APR_OPTIONAL_FN_TYPE(clowntalk_user) *ct_user;
-static APR_OPTIONAL_FN_TYPE(clowntalk_id) *ct_id;
-static APR_OPTIONAL_FN_TYPE(clowntalk_post) *ct_post;
+static APR_OPTIONAL_FN_TYPE(clowntalk_send) * ct_send;
+static APR_OPTIONAL_FN_TYPE(clowntalk_audience_create) * ct_audience_create;
+static APR_OPTIONAL_FN_TYPE(clowntalk_audience_destroy) * ct_audience_destroy;
+static APR_OPTIONAL_FN_TYPE(clowntalk_join) * ct_join;
+static APR_OPTIONAL_FN_TYPE(clowntalk_leave) * ct_leave;
+static APR_OPTIONAL_FN_TYPE(clowntalk_publish) * ct_publish;
+static APR_OPTIONAL_FN_TYPE(clowntalk_close) * ct_close;
+static APR_OPTIONAL_FN_TYPE(clowntalk_client_ip) * ct_client_ip;
+static APR_OPTIONAL_FN_TYPE(clowntalk_server) * ct_server;
+static APR_OPTIONAL_FN_TYPE(clowntalk_user) * ct_user;
+static APR_OPTIONAL_FN_TYPE(clowntalk_id) * ct_id;
+static APR_OPTIONAL_FN_TYPE(clowntalk_post) * ct_post;
 
 /* The process's sessions, and its thread. */
 static apr_thread_mutex_t *guests_mutex;
@@ -147,7 +149,7 @@ static void *APR_THREAD_FUNC cry(apr_thread_t *thread, void *unused)
         }
         free(n);
     }
-    return NULL; /* without apr_thread_exit(): AddressSanitizer is not told of functions that do not return */
+    return NULL; /* not apr_thread_exit(): AddressSanitizer does not know that it never returns */
 }
 
 static void cry_out(apr_uint64_t to, apr_uint64_t from, const char *text)
@@ -223,7 +225,10 @@ static void leave_room(clowntalk_session *session, guest *g)
     apr_thread_mutex_unlock(guests_mutex);
 }
 
-/* One of this name, of the session's thread if that matters; NULL: there is none. Under guests_mutex. */
+/*
+ * One of this name, of the session's thread if that matters; NULL: there is none. Under
+ * guests_mutex.
+ */
 static room *find_room(const guest *g, const char *name, int of_any_thread)
 {
     room *r = rooms;
@@ -267,9 +272,9 @@ static void intrude(clowntalk_session *session, guest *g, const char *argument)
 
     apr_thread_mutex_lock(guests_mutex);
     r = find_room(g, argument, 1);
-    say(session, !r                                              ? "there is none"
+    say(session, !r                                             ? "there is none"
                  : ct_join(session, r->audience) == APR_SUCCESS ? "joined"
-                                                                 : "another thread's");
+                                                                : "another thread's");
     apr_thread_mutex_unlock(guests_mutex);
 }
 
@@ -280,7 +285,9 @@ static void exit_room(clowntalk_session *session, guest *g, const char *argument
     say(session, "left");
 }
 
-/* "/all TEXT", "/others TEXT": to the room, with the speaker and without; and an answer behind it. */
+/*
+ * "/all TEXT", "/others TEXT": to the room, with the speaker and without; and an answer behind it.
+ */
 static void say_to_all(clowntalk_session *session, guest *g, const char *argument)
 {
     ct_publish(g->room->audience, NULL, CLOWNTALK_TEXT, argument, strlen(argument), "/all");
@@ -343,10 +350,9 @@ static const struct {
     const char *name;
     void (*run)(clowntalk_session *session, guest *g, const char *argument);
 } commands[] = {
-    {"/user", say_user}, {"/id", say_id},      {"/guests", say_guests},
-    {"/tell", tell_one}, {"/close", leave},    {"/flood", flood},
-    {"/enter", enter_room}, {"/exit", exit_room}, {"/intrude", intrude},
-    {"/all", say_to_all}, {"/others", say_to_others},
+    {"/user", say_user},   {"/id", say_id},      {"/guests", say_guests},    {"/tell", tell_one},
+    {"/close", leave},     {"/flood", flood},    {"/enter", enter_room},     {"/exit", exit_room},
+    {"/intrude", intrude}, {"/all", say_to_all}, {"/others", say_to_others},
 };
 
 /* ---- the handler ---- */

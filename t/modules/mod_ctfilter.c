@@ -1,6 +1,6 @@
 /*
- * mod_ctfilter: filters on every connection that pass on what they get, for the tests: what another module may have
- * there that mod_clowntalk does not know.
+ * mod_ctfilter: filters on every connection that pass on what they get, for the tests: what another
+ * module may have there that mod_clowntalk does not know.
  */
 #include <httpd.h>
 #include <http_connection.h>

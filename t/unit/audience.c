@@ -1,6 +1,6 @@
 /*
- * Audiences (src/session/audience.h): what each member is given, in which order, and how much in one
- * round of the loop. The loop is the test's own, so that it can look between two rounds.
+ * Audiences (src/session/audience.h): what each member is given, in which order, and how much in
+ * one round of the loop. The loop is the test's own, so that it can look between two rounds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,9 @@
 
 #include "session/audience.h"
 
-#define MANY 1000
+#define MANY         1000
 #define IN_ONE_ROUND 64
-#define OPERATIONS 200000
+#define OPERATIONS   200000
 
 /* ---- a loop: one task at most ---- */
 
@@ -34,8 +34,9 @@ void ws_loop_defer_late(ws_loop *l, ws_task *task)
 
 void ws_loop_cancel(ws_loop *l, ws_task *task)
 {
-    if (l->task == task)
+    if (l->task == task) {
         l->task = NULL;
+    }
 }
 
 /* False where there is nothing to do. */
@@ -44,8 +45,9 @@ static bool run_round(void)
     ws_task *task = loop.task;
 
     loop.task = NULL;
-    if (task)
+    if (task) {
         task->run(task);
+    }
     return task != NULL;
 }
 
@@ -53,8 +55,9 @@ static void run_all(void)
 {
     unsigned rounds = 0;
 
-    while (run_round())
+    while (run_round()) {
         assert_true(++rounds < 10 * MANY); /* otherwise it goes round for ever */
+    }
 }
 
 /* ---- members: each keeps the numbers that it was given ---- */
@@ -82,8 +85,9 @@ static void deliver(ws_seat *seat, ws_outgoing *publication, bool last)
     r->got++;
     r->flushed += last;
     given++;
-    if (r->on_delivery)
+    if (r->on_delivery) {
         r->on_delivery(r);
+    }
 }
 
 static unsigned pauses; /* of which one follows each time that something is given */
@@ -121,15 +125,17 @@ static int close_audience(void **state)
     (void)state;
     ws_audience_destroy(audience);
     assert_null(loop.task);
-    for (unsigned i = 0; i < MANY; i++)
+    for (unsigned i = 0; i < MANY; i++) {
         assert_null(readers[i].seat.audience);
+    }
     return 0;
 }
 
 static void join(unsigned readers_from, unsigned readers_to)
 {
-    for (unsigned i = readers_from; i < readers_to; i++)
+    for (unsigned i = readers_from; i < readers_to; i++) {
         ws_audience_join(audience, &readers[i].seat);
+    }
 }
 
 static void expect_all(unsigned got, unsigned flushed)
@@ -165,8 +171,9 @@ static void several_at_once_are_flushed_once(void **state)
 {
     (void)state;
     join(0, MANY);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         publish("temperature", NULL);
+    }
     run_all();
     expect_all(3, 1);
 }
@@ -181,9 +188,11 @@ static void publications_on_the_way_reach_everybody(void **state)
         publish(NULL, NULL);
     }
     run_all();
-    for (unsigned i = 0; i < MANY; i++)
+    for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(readers[i].got, 6);
-    assert_int_equal(readers[0].flushed, 2);        /* it was first: the rest came with the next time round */
+    }
+    assert_int_equal(readers[0].flushed,
+                     2); /* it was first: the rest came with the next time round */
     assert_int_equal(readers[MANY - 1].flushed, 1); /* it waited for all of them */
 }
 
@@ -210,22 +219,26 @@ static void who_leaves_gets_no_more(void **state)
     join(0, MANY);
     publish(NULL, NULL);
     run_round();
-    for (unsigned i = 0; i < MANY; i += 2)
+    for (unsigned i = 0; i < MANY; i += 2) {
         ws_audience_leave(&readers[i].seat);
+    }
     assert_int_equal(ws_audience_size(audience), MANY / 2);
     run_all();
-    for (unsigned i = 0; i < MANY; i++)
+    for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(readers[i].got, i % 2 == 1 || i < IN_ONE_ROUND);
-    for (unsigned i = 0; i < MANY; i++)
+    }
+    for (unsigned i = 0; i < MANY; i++) {
         ws_audience_leave(&readers[i].seat); /* also who has left */
+    }
     assert_int_equal(ws_audience_size(audience), 0);
     publish(NULL, NULL);
     assert_false(run_round());
     join(0, MANY);
     publish(NULL, NULL);
     run_all();
-    for (unsigned i = 0; i < MANY; i++)
+    for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(readers[i].last, 3);
+    }
 }
 
 static void all_but_one_get_it(void **state)
@@ -240,8 +253,9 @@ static void all_but_one_get_it(void **state)
     assert_int_equal(readers[500].flushed, 1);
     publish(NULL, &stranger);
     run_all();
-    for (unsigned i = 0; i < MANY; i++)
+    for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(readers[i].got, i == 500 ? 2 : 3);
+    }
     assert_int_equal(stranger.got, 0);
     ws_audience_leave(&readers[7].seat); /* it has gone meanwhile */
     publish(NULL, &readers[7]);
@@ -275,8 +289,9 @@ static void a_newer_value_replaces_an_older_one_where_very_many_wait(void **stat
     for (int i = 0; i < 500; i++) {
         publish("temperature", NULL);
         publish("humidity", NULL);
-        if (i % 100 == 0)
+        if (i % 100 == 0) {
             publish(NULL, NULL);
+        }
     }
     run_all();
     for (unsigned i = 0; i < MANY; i++) {
@@ -289,8 +304,9 @@ static void few_that_wait_all_arrive(void **state)
 {
     (void)state;
     join(0, MANY);
-    for (int i = 0; i < 60; i++)
+    for (int i = 0; i < 60; i++) {
         publish("push-button", NULL);
+    }
     run_all();
     expect_all(60, 1);
 }
@@ -299,24 +315,28 @@ static void leave_on_delivery(reader *r)
 {
     ws_audience_leave(&r->seat);
     ws_audience_leave(&readers[(unsigned)(r - readers) ^ 1].seat);
-    if (published < 20)
+    if (published < 20) {
         publish("gone", NULL);
+    }
 }
 
 static void a_member_that_is_given_something_may_leave_and_publish(void **state)
 {
     (void)state;
     join(0, MANY);
-    for (unsigned i = 0; i < 10; i++)
+    for (unsigned i = 0; i < 10; i++) {
         readers[i].on_delivery = leave_on_delivery;
+    }
     publish(NULL, NULL);
     publish(NULL, NULL);
     run_all();
     assert_int_equal(ws_audience_size(audience), MANY - 10);
-    for (unsigned i = 0; i < 10; i++)
+    for (unsigned i = 0; i < 10; i++) {
         assert_int_equal(readers[i].got, i % 2 == 0); /* each of a pair takes the other along */
-    for (unsigned i = 10; i < MANY; i++)
+    }
+    for (unsigned i = 10; i < MANY; i++) {
         assert_int_equal(readers[i].got, 7);
+    }
 }
 
 static void an_audience_is_of_one_loop(void **state)
@@ -343,7 +363,7 @@ static void nothing_is_kept_when_it_ends(void **state)
     assert_non_null(loop.task);
 }
 
-/* ---- members come and go at random: each gets exactly what was published while it was there ---- */
+/* ---- members come and go at random: each gets what was published while it was there ---- */
 
 static unsigned random_below(unsigned n)
 {
@@ -382,8 +402,9 @@ static void random_members_miss_nothing(void **state)
                 reader *except = random_below(2) ? r : NULL;
 
                 publish(NULL, except);
-                for (unsigned j = 0; j < MANY; j++)
+                for (unsigned j = 0; j < MANY; j++) {
                     due[j] += readers[j].seat.audience && &readers[j] != except;
+                }
             }
             break;
         case 4:
@@ -393,13 +414,16 @@ static void random_members_miss_nothing(void **state)
             run_round();
             break;
         }
-        if (random_below(1000) == 0)
+        if (random_below(1000) == 0) {
             run_all();
+        }
     }
     run_all();
-    for (unsigned j = 0; j < MANY; j++)
-        if (readers[j].seat.audience)
+    for (unsigned j = 0; j < MANY; j++) {
+        if (readers[j].seat.audience) {
             assert_int_equal(readers[j].got, due[j]);
+        }
+    }
     assert_true(given > OPERATIONS);
 }
 

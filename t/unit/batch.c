@@ -1,6 +1,7 @@
 /*
- * Batches (src/session/batch.h): what arrives, and what the owner of each parcel is told, whether io_uring sends or,
- * where the kernel refuses that in the middle, send(). The linker leads the calls of liburing here.
+ * Batches (src/session/batch.h): what arrives, and what the owner of each parcel is told, whether
+ * io_uring sends or, where the kernel refuses that in the middle, send(). The linker leads the
+ * calls of liburing here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,10 +38,12 @@ int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned
 
 int __wrap_io_uring_submit_and_wait(struct io_uring *ring, unsigned wait_nr)
 {
-    if (refuse_after == 0)
+    if (refuse_after == 0) {
         return -EBUSY;
-    if (refuse_after > 0)
+    }
+    if (refuse_after > 0) {
         refuse_after--;
+    }
     submitted++;
     return __real_io_uring_submit_and_wait(ring, wait_nr);
 }
@@ -55,7 +58,7 @@ typedef struct owner {
 
 static ws_batch *batch;
 static owner owners[PARCELS];
-static unsigned told;    /* in all */
+static unsigned told; /* in all */
 static owner *last_told;
 static void (*on_told)(owner *o);
 
@@ -68,8 +71,9 @@ static void sent(const ws_parcel *parcel)
     o->sent = parcel->sent;
     told++;
     last_told = o;
-    if (on_told)
+    if (on_told) {
         on_told(o);
+    }
 }
 
 static int open_sockets(void **state)
@@ -95,8 +99,9 @@ static int close_sockets(void **state)
     ws_batch_destroy(batch);
     for (unsigned i = 0; i < PARCELS; i++) {
         close(owners[i].near);
-        if (owners[i].far >= 0)
+        if (owners[i].far >= 0) {
             close(owners[i].far);
+        }
     }
     return 0;
 }
@@ -104,8 +109,9 @@ static int close_sockets(void **state)
 /* A container may refuse io_uring: then there is nothing to test here but that. */
 static void need_ring(void)
 {
-    if (!batch)
+    if (!batch) {
         skip();
+    }
 }
 
 static ws_outgoing *message(const char *text)
@@ -188,8 +194,9 @@ static void owners_are_told_in_order(void **state)
     need_ring();
     expected = owners;
     on_told = expect_next;
-    for (unsigned i = 0; i < PARCELS; i++)
+    for (unsigned i = 0; i < PARCELS; i++) {
         add(i, "x");
+    }
     ws_batch_send(batch);
     assert_ptr_equal(expected, owners + PARCELS);
 }
@@ -199,8 +206,9 @@ static void a_full_socket_holds_up_nobody(void **state)
     (void)state;
     need_ring();
     fill(1);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
         add(i, "hello");
+    }
     ws_batch_send(batch);
     assert_int_equal(owners[1].sent, -EAGAIN);
     expect_frame(0, "hello");
@@ -228,8 +236,9 @@ static void a_peer_that_has_gone_kills_nobody(void **state)
     need_ring();
     close(owners[1].far);
     owners[1].far = -1;
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
         add(i, "hello");
+    }
     ws_batch_send(batch); /* no SIGPIPE */
     assert_int_equal(owners[1].sent, -EPIPE);
     expect_frame(2, "hello");
@@ -259,12 +268,14 @@ static void copies_have_bounded_room(void **state)
 
     (void)state;
     need_ring();
-    for (; n < PARCELS && ws_batch_has_room(batch, sizeof(much)); n++)
+    for (; n < PARCELS && ws_batch_has_room(batch, sizeof(much)); n++) {
         ws_batch_add_copy(batch, &owners[n], owners[n].near, much, sizeof(much));
+    }
     assert_in_range(n, 8, PARCELS - 1);
     ws_batch_send(batch);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         assert_int_equal(owners[i].sent, sizeof(much));
+    }
     assert_true(ws_batch_has_room(batch, sizeof(much)));
 }
 
@@ -285,11 +296,13 @@ static void who_is_told_may_send_the_batch(void **state)
     (void)state;
     need_ring();
     on_told = send_on_third;
-    for (unsigned i = 0; i < 10; i++)
+    for (unsigned i = 0; i < 10; i++) {
         add(i, "x");
+    }
     ws_batch_send(batch);
-    for (unsigned i = 0; i < 10; i++)
+    for (unsigned i = 0; i < 10; i++) {
         assert_int_equal(owners[i].told, 1);
+    }
     assert_int_equal(owners[10].told, 0);
     ws_batch_send(batch);
     assert_int_equal(owners[10].told, 1);
@@ -303,8 +316,9 @@ static void where_the_kernel_refuses_it_is_sent_all_the_same(void **state)
     refuse_after = 1;
     for (int time = 0; time < 3; time++) {
         fill(1);
-        for (unsigned i = 0; i < 3; i++)
+        for (unsigned i = 0; i < 3; i++) {
             add(i, "hello");
+        }
         ws_batch_send(batch);
         assert_int_equal(owners[0].sent, 7);
         assert_int_equal(owners[1].sent, -EAGAIN);

@@ -19,8 +19,9 @@ static void device_strings_are_checked(void **state)
         "",      "/dev/i2c-", "/dev/i2c-1x", "/dev/i2c-01", "/dev/i2c--1",      "/dev/i2c1",
         "i2c-1", "sim:",      "simulated",   "/dev/ttyS0",  "/dev/i2c-99999999"};
     char why[256];
-    for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
         assert_int_equal(i2c_bus_check(right[i], why, sizeof why), 0);
+    }
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         i2c_bus *bus = (i2c_bus *)&why;
         why[0] = '\0';
@@ -168,8 +169,9 @@ static void faults_are_of_four_kinds(void **state)
     fault_bus_clear(bus);
     assert_int_equal(i2c_read16be(bus, 0x48, 2, &word), 0);
     assert_int_equal(word, 0x7770);
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 16; i++) {
         assert_true(fault_bus_add(bus, &garbage));
+    }
     assert_false(fault_bus_add(bus, &garbage));
     i2c_bus_close(bus);
 }

@@ -101,8 +101,9 @@ static void calibrates_only_where_asked_and_after_8_days(void **state)
     for (int abc = 0; abc < 2; abc++) {
         bench *b = open_module();
         double value;
-        if (abc)
+        if (abc) {
             assert_null(b->device.driver->option(b->device.state, "calibration", "abc"));
+        }
         assert_int_equal(bench_start(b), 0);
         measure(b, &value);
         measure(b, &value);
@@ -214,10 +215,11 @@ static void every_single_fault_gives_no_wrong_value_and_ends_off(void **state)
         inject(b,
                (fault_rule){FAULT_ERROR, .reg = -1, .skip = transfer, .count = 1, .error = -EIO});
         int64_t result = bench_measure(b, values);
-        if (result == 0)
+        if (result == 0) {
             assert_true(values[0] == 777);
-        else
+        } else {
             assert_true(values[0] == -1);
+        }
         assert_off(b);
         bench_close(b);
     }
@@ -230,8 +232,9 @@ static void an_abandoned_cycle_is_ended(void **state)
     double values[2], value;
     assert_int_equal(bench_start(b), 0);
     measure(b, &value);
-    for (unsigned step = 0; step < 3; step++)
+    for (unsigned step = 0; step < 3; step++) {
         bench_wait(b, b->device.driver->sensor->measure(&b->device, step, values));
+    }
     assert_true(record(b).powered);
     assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
     assert_off(b);

@@ -34,13 +34,15 @@ static void *count_alloc(void *opaque, unsigned items, unsigned size)
     size_t *block;
 
     (void)opaque;
-    if (memory.limit != 0 && memory.used + bytes > memory.limit)
+    if (memory.limit != 0 && memory.used + bytes > memory.limit) {
         return NULL;
+    }
     block = malloc(sizeof(max_align_t) + bytes);
     *block = bytes;
     memory.used += bytes;
-    if (memory.used > memory.most)
+    if (memory.used > memory.most) {
         memory.most = memory.used;
+    }
     return (char *)block + sizeof(max_align_t);
 }
 
@@ -62,8 +64,9 @@ int __wrap_deflateInit2_(z_stream *stream, int level, int method, int bits, int 
 
 int __wrap_inflateInit2_(z_stream *stream, int bits, const char *version, int size)
 {
-    if (memory.fail_to_open)
+    if (memory.fail_to_open) {
         return Z_MEM_ERROR;
+    }
     stream->zalloc = count_alloc;
     stream->zfree = count_free;
     memory.open++;
@@ -73,8 +76,9 @@ int __wrap_inflateInit2_(z_stream *stream, int bits, const char *version, int si
 int __wrap_deflateInit2_(z_stream *stream, int level, int method, int bits, int level_of_memory,
                          int strategy, const char *version, int size)
 {
-    if (memory.fail_to_open)
+    if (memory.fail_to_open) {
         return Z_MEM_ERROR;
+    }
     stream->zalloc = count_alloc;
     stream->zfree = count_free;
     memory.open++;
@@ -123,10 +127,12 @@ static void negotiate_all(const negotiation *table, size_t count)
         bool agreed = row->result == WS_EXTENSIONS_DEFLATE;
 
         memset(response, 'x', sizeof(response));
-        if (ws_deflate_negotiate(row->offers, row->policy, &params, response) != row->result)
+        if (ws_deflate_negotiate(row->offers, row->policy, &params, response) != row->result) {
             fail_msg("'%s': other result", row->offers);
-        if (strcmp(response, row->response) != 0)
+        }
+        if (strcmp(response, row->response) != 0) {
             fail_msg("'%s': '%s', expected '%s'", row->offers, response, row->response);
+        }
         assert_int_equal(params.agreed, agreed);
         assert_int_equal(params.server_window_bits, row->server_bits);
         assert_int_equal(params.client_window_bits, row->client_bits);
@@ -335,8 +341,9 @@ static outcome inflate_message(ws_inflate *inflater, bool text, const uint8_t *d
         uint8_t *copy = malloc(size + 1);
         ws_inflate_status status;
 
-        if (size > 0)
+        if (size > 0) {
             memcpy(copy, data + at, size);
+        }
         last = at + size == length;
         result.event = (ws_event){.kind = WS_EVENT_DATA,
                                   .text = text,
@@ -377,8 +384,9 @@ static void expect_message(ws_inflate *inflater, bool text, const void *data, si
 {
     outcome got = inflate_message(inflater, text, data, length, piece, room);
 
-    if (!got.done)
+    if (!got.done) {
         fail_msg("%u: %s", got.event.close_code, got.event.reason);
+    }
     assert_int_equal(got.length, expected_length);
     assert_memory_equal(got.data, expected, expected_length);
     free(got.data);
@@ -397,8 +405,9 @@ static void expect_failure(const ws_deflate_params *params, uint64_t max, bool t
 
             ws_inflate_init(&inflater, params, max);
             got = inflate_message(&inflater, text, data, length, sizes[i], sizes[j]);
-            if (got.done)
+            if (got.done) {
                 fail_msg("passed, in pieces of %zu", sizes[i]);
+            }
             assert_int_equal(got.event.close_code, code);
             assert_true(max == 0 || got.length <= max);
             free(got.data);
@@ -448,9 +457,10 @@ static void s7_2_3_examples_are_inflated(void **state)
                 ws_inflate inflater;
 
                 ws_inflate_init(&inflater, &params, 5);
-                for (int again = 0; again < 3; again++)
+                for (int again = 0; again < 3; again++) {
                     expect_message(&inflater, true, table[i].data, table[i].length, table[i].text,
                                    strlen(table[i].text), piece, room);
+                }
                 ws_inflate_end(&inflater);
             }
         }
@@ -505,8 +515,9 @@ static void s7_2_3_4_final_blocks(void **state)
 }
 
 /*
- * Section 7.2.3.6 and RFC 1951 section 3.2: empty blocks of every kind add nothing, wherever they stand and however
- * many they are. Each begins and ends at a byte here; "Hello" lies between them in two blocks.
+ * Section 7.2.3.6 and RFC 1951 section 3.2: empty blocks of every kind add nothing, wherever they
+ * stand and however many they are. Each begins and ends at a byte here; "Hello" lies between them
+ * in two blocks.
  */
 static void s7_2_3_6_empty_blocks_anywhere(void **state)
 {
@@ -515,14 +526,14 @@ static void s7_2_3_6_empty_blocks_anywhere(void **state)
         size_t length;
     } empty[] = {
         {"", 0},
-        {"\x00\x00\x00\xFF\xFF", 5},                     /* stored */
-        {"\x01\x00\x00\xFF\xFF", 5},                     /* the same with BFINAL */
-        {"\x02\x00\x00\x00\xFF\xFF", 6},                 /* fixed codes, then stored */
-        {"\x03\x00", 2},                                 /* fixed codes with BFINAL */
+        {"\x00\x00\x00\xFF\xFF", 5},                      /* stored */
+        {"\x01\x00\x00\xFF\xFF", 5},                      /* the same with BFINAL */
+        {"\x02\x00\x00\x00\xFF\xFF", 6},                  /* fixed codes, then stored */
+        {"\x03\x00", 2},                                  /* fixed codes with BFINAL */
         {"\x00\x00\x00\xFF\xFF\x00\x00\x00\xFF\xFF", 10}, /* two */
     };
     static const char hel[] = "\xF2\x48\xCD\x01\x00\x00\x00\xFF\xFF"; /* "Hel", flushed */
-    static const char lo[] = "\xCA\xC9\x07\x00\x00\x00\xFF\xFF";   /* "lo", flushed */
+    static const char lo[] = "\xCA\xC9\x07\x00\x00\x00\xFF\xFF";      /* "lo", flushed */
     ws_deflate_params params = agreed(15, 15, true);
     size_t n = COUNT(empty);
 
@@ -614,18 +625,21 @@ static void s7_2_3_1_frames(void **state)
                 size_t written = event.length;
                 bool last = event.last;
 
-                if (event.kind == WS_EVENT_PING)
+                if (event.kind == WS_EVENT_PING) {
                     continue;
-                if (event.compressed)
+                }
+                if (event.compressed) {
                     assert_int_equal(
                         ws_inflate_next(&inflater, &event, text, sizeof(text), &written),
                         WS_INFLATE_DONE);
-                else
+                } else {
                     memcpy(text, event.data, event.length);
+                }
                 memcpy(got + used, text, written);
                 used += written;
-                if (last)
+                if (last) {
                     got[used++] = '|';
+                }
             }
         }
         assert_string_equal(got, "Hello|Hello|plain|");
@@ -659,7 +673,8 @@ static void s7_1_2_windows_by_length(void **state)
     assert_int_equal(ws_deflate_window(&none, 5000), 0);
 }
 
-/* The client's zlib has exactly the window that was agreed, 8 bits included; nothing may exceed it.
+/*
+ * The client's zlib has exactly the window that was agreed, 8 bits included; nothing may exceed it.
  */
 static void s7_1_2_1_no_distance_beyond_the_agreed_window(void **state)
 {
@@ -675,8 +690,9 @@ static void s7_1_2_1_no_distance_beyond_the_agreed_window(void **state)
         z_stream client = {.next_in = out};
 
         pick_text(data, length, (unsigned)round % 4);
-        if (round % 5 == 0) /* a repetition at any distance */
+        if (round % 5 == 0) { /* a repetition at any distance */
             memcpy(data + length / 2, data, length / 2);
+        }
         used = ws_deflate_message(compressor, ws_deflate_window(&params, length), data, length, out,
                                   room);
         assert_in_range(used, 1, ws_compressed_bound(length + 1));
@@ -691,8 +707,9 @@ static void s7_1_2_1_no_distance_beyond_the_agreed_window(void **state)
             client.next_out = back + at; /* in small steps: zlib then has its window only */
             client.avail_out = at + 64 < most ? 64 : (uInt)(most - at);
             result = inflate(&client, Z_SYNC_FLUSH);
-            if (result != Z_OK)
+            if (result != Z_OK) {
                 fail_msg("%u bits, round %d: %s", params.server_window_bits, round, client.msg);
+            }
             at = (size_t)(client.next_out - back);
         }
         assert_int_equal(client.total_out, length);
@@ -739,9 +756,10 @@ static void what_does_not_fit_is_sent_plain(void **state)
     srand(1);
     pick_text(noise, sizeof(noise), 1);
     out = malloc(sizeof(noise));
-    for (unsigned window = 9; window <= 15; window += 3)
+    for (unsigned window = 9; window <= 15; window += 3) {
         assert_int_equal(
             ws_deflate_message(compressor, window, noise, sizeof(noise), out, sizeof(noise)), 0);
+    }
     pick_text(noise, sizeof(noise), 0); /* and what did not fit leaves no trace */
     assert_in_range(ws_deflate_message(compressor, 12, noise, sizeof(noise), out, sizeof(noise)), 1,
                     300);
@@ -781,8 +799,9 @@ static void s7_2_2_messages_there_and_back(void **state)
             used = client_deflate(&client, data, length, out, room_out);
             assert_true(used <= ws_compressed_bound(length == 0 ? 1 : length));
             expect_message(&inflater, false, out, used, data, length, piece, room);
-            if (!keep)
+            if (!keep) {
                 deflateReset(&client);
+            }
         }
         deflateEnd(&client);
         ws_inflate_end(&inflater);
@@ -855,8 +874,9 @@ static void s7_2_2_what_is_no_deflate(void **state)
     ws_deflate_params params = agreed(15, 15, true);
 
     (void)state;
-    for (size_t i = 0; i < COUNT(table); i++)
+    for (size_t i = 0; i < COUNT(table); i++) {
         expect_failure(&params, 0, false, table[i].data, table[i].length, WS_CLOSE_BAD_DATA);
+    }
 }
 
 /* 16 MiB of zeros in 16 KiB, against a bound of 16 KiB: zlib's own memory is all that it costs. */
@@ -918,8 +938,9 @@ static void s8_the_bound_is_exact(void **state)
             expect_message(&inflater, true, out, used, data, length, 3, room);
             ws_inflate_end(&inflater);
         }
-        if (length > 1)
+        if (length > 1) {
             expect_failure(&params, length - 1, true, out, used, WS_CLOSE_TOO_BIG);
+        }
     }
 }
 

@@ -42,8 +42,9 @@ static inline bench *bench_open(const char *driver, const char *chip, uint8_t ad
     b->clock = sim_fake_clock(&b->time);
     assert_non_null(b->sim = sim_bus_create(&b->clock));
     assert_non_null(b->bus = fault_bus_create(b->sim));
-    if (chip)
+    if (chip) {
         assert_true(sim_add(b->sim, chip, address));
+    }
     b->device.driver = device_driver_by_name(driver);
     assert_non_null(b->device.driver);
     b->device.bus = b->bus;
@@ -78,8 +79,9 @@ static inline int64_t bench_start(bench *b)
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
         device_step result = b->device.driver->start(&b->device, step);
-        if (result <= 0)
+        if (result <= 0) {
             return result;
+        }
         bench_wait(b, result);
     }
     fail_msg("start took more than %d steps", MAX_STEPS);
@@ -91,10 +93,12 @@ static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIE
     for (unsigned step = 0; step < MAX_STEPS; step++) {
         double fresh[DEVICE_MAX_QUANTITIES] = {NAN, NAN}; /* all are due on the last step */
         device_step result = b->device.driver->sensor->measure(&b->device, step, fresh);
-        if (result == 0)
+        if (result == 0) {
             memcpy(values, fresh, sizeof fresh);
-        if (result <= 0)
+        }
+        if (result <= 0) {
             return result;
+        }
         bench_wait(b, result);
     }
     fail_msg("a measurement took more than %d steps", MAX_STEPS);
@@ -184,11 +188,13 @@ static inline void assert_never_wrong(bench *b, double truth, double tolerance)
                 bench_wait(b, 500000);
             }
             result = sensor->measure(&b->device, step, values);
-            if (result > 0)
+            if (result > 0) {
                 bench_wait(b, result);
+            }
         }
-        if (result == 0)
+        if (result == 0) {
             assert_true(fabs(values[0] - truth) <= tolerance);
+        }
     }
 }
 

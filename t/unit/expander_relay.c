@@ -102,8 +102,9 @@ static void options_say_what_is_allowed(void **state)
         const device_driver *driver = device_driver_by_name(boards[i].driver);
         const char *allowed = boards[i].pins == 8 ? "0 to 7" : "0 to 15";
         static const char *const wrong[] = {"8x", "-1", "+1", "", "16", "0x1", "99999999999"};
-        for (size_t j = 0; j < sizeof wrong / sizeof *wrong; j++)
+        for (size_t j = 0; j < sizeof wrong / sizeof *wrong; j++) {
             assert_non_null(strstr(driver->option(NULL, "pin", wrong[j]), allowed));
+        }
         assert_null(driver->option(NULL, "pin", "7"));
         assert_int_equal(driver->option(NULL, "pin", "8") == NULL, boards[i].pins == 16);
         assert_non_null(strstr(driver->option(NULL, "active", "on"), "low or high"));
@@ -131,8 +132,9 @@ static void level_comes_before_direction(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_BOARDS; i++) {
-        if (!boards[i].has_directions)
+        if (!boards[i].has_directions) {
             continue;
+        }
         bench *b = open_board(i, 2);
         assert_int_equal(relay(b)->recover(&b->device), 0);
         assert_int_equal(level(b, 2), 1);

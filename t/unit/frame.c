@@ -66,8 +66,9 @@ static void take_data(trace *trace, const ws_event *event)
     assert_int_equal(event->text, trace->text);
     assert_int_equal(event->compressed, trace->compressed);
     assert_true(trace->message_length + event->length <= sizeof(trace->message));
-    if (event->length > 0)
+    if (event->length > 0) {
         memcpy(trace->message + trace->message_length, event->data, event->length);
+    }
     trace->message_length += event->length;
     trace->in_message = !event->last;
     trace->pieces++;
@@ -111,8 +112,9 @@ static void feed(ws_parser *parser, trace *trace, const uint8_t *data, size_t le
     uint8_t *copy = malloc(length > 0 ? length : 1), *at = copy;
     ws_event event;
 
-    if (length > 0)
+    if (length > 0) {
         memcpy(copy, data, length);
+    }
     while (ws_parser_next(parser, &at, copy + length, &event)) {
         assert_false(trace->ended);
         take_event(trace, &event);
@@ -394,15 +396,17 @@ static size_t put_frame(uint8_t *out, const frame_spec *frame, bool masked)
 {
     size_t at = 0;
 
-    for (const char *hex = frame->header; *hex != '\0'; hex += 2)
+    for (const char *hex = frame->header; *hex != '\0'; hex += 2) {
         out[at++] = (uint8_t)(hex_digit(hex[0]) << 4 | hex_digit(hex[1]));
+    }
     if (masked) {
         out[1] |= 0x80;
         memcpy(out + at, key, sizeof(key));
         at += sizeof(key);
     }
-    for (size_t i = 0; i < frame->length; i++)
+    for (size_t i = 0; i < frame->length; i++) {
         out[at++] = (uint8_t)frame->payload[i] ^ (masked ? key[i % 4] : 0);
+    }
     return at;
 }
 
@@ -415,21 +419,24 @@ static void run_row(const frame_case *row, bool masked, size_t piece, bool rando
     ws_parser parser;
 
     memset(&trace, 0, sizeof(trace));
-    for (size_t i = 0; i < MAX_FRAMES && row->frames[i].header != NULL; i++)
+    for (size_t i = 0; i < MAX_FRAMES && row->frames[i].header != NULL; i++) {
         length += put_frame(input + length, &row->frames[i], masked);
+    }
     assert_true(length <= sizeof(input));
     ws_parser_init(&parser, row->max, masked, row->rsv1);
     for (size_t at = 0; at < length;) {
         size_t size = random ? 1 + (size_t)rand() % piece : piece;
 
-        if (size > length - at)
+        if (size > length - at) {
             size = length - at;
+        }
         feed(&parser, &trace, input + at, size);
         at += size;
     }
-    if (strcmp(trace.log, row->expected) != 0)
+    if (strcmp(trace.log, row->expected) != 0) {
         fail_msg("%s, pieces of %zu: '%s', expected '%s'", masked ? "masked" : "not masked", piece,
                  trace.log, row->expected);
+    }
     assert_int_equal(ws_parser_in_message(&parser) && !trace.ended,
                      trace.in_message && !trace.ended);
 }
@@ -440,10 +447,12 @@ static void run_case(void **state)
 
     for (int masked = 0; masked <= 1; masked++) {
         run_row(row, masked, MAX_INPUT, false);
-        for (size_t piece = 1; piece <= 16; piece++)
+        for (size_t piece = 1; piece <= 16; piece++) {
             run_row(row, masked, piece, false);
-        for (int round = 0; round < ROUNDS; round++)
+        }
+        for (int round = 0; round < ROUNDS; round++) {
             run_row(row, masked, 12, true);
+        }
     }
 }
 
@@ -457,16 +466,21 @@ static bool first_byte_is_wrong(unsigned byte, bool in_message, bool rsv1_agreed
     bool starts = opcode == 1 || opcode == 2, continues = opcode == 0;
     bool control = opcode == 8 || opcode == 9 || opcode == 10;
 
-    if (!starts && !continues && !control)
+    if (!starts && !continues && !control) {
         return true;
-    if (rsv2 || rsv3)
+    }
+    if (rsv2 || rsv3) {
         return true;
-    if (rsv1 && (!rsv1_agreed || !starts))
+    }
+    if (rsv1 && (!rsv1_agreed || !starts)) {
         return true;
-    if (control && !fin)
+    }
+    if (control && !fin) {
         return true;
-    if (starts && in_message)
+    }
+    if (starts && in_message) {
         return true;
+    }
     return continues && !in_message;
 }
 
@@ -483,8 +497,9 @@ static void begin_message(ws_parser *parser, bool masked)
     uint8_t frame[] = {0x01, 0x80, 0, 0, 0, 0}, *at = frame;
     ws_event event;
 
-    if (!masked)
+    if (!masked) {
         frame[1] = 0;
+    }
     assert_false(ws_parser_next(parser, &at, frame + (masked ? 6 : 2), &event));
     assert_true(ws_parser_in_message(parser));
 }
@@ -513,21 +528,24 @@ static void check_header(unsigned first, unsigned second, bool masked, bool in_m
     ws_parser at_once, bytewise;
 
     ws_parser_init(&at_once, 0, masked, rsv1);
-    if (in_message)
+    if (in_message) {
         begin_message(&at_once, masked);
+    }
     bytewise = at_once;
     if (failures(&at_once, bytes, 2) != wrong || failures(&bytewise, bytes, 1) != wrong_first ||
-        failures(&bytewise, bytes + 1, 1) != (wrong && !wrong_first))
+        failures(&bytewise, bytes + 1, 1) != (wrong && !wrong_first)) {
         fail_msg("%02X %02X, masked %d, in message %d, RSV1 %d", first, second, masked, in_message,
                  rsv1);
+    }
 }
 
 static void s5_2_all_headers_against_an_oracle(void **state)
 {
     (void)state;
     for (unsigned header = 0; header <= 0xFFFF; header++) {
-        for (unsigned mode = 0; mode < 8; mode++)
+        for (unsigned mode = 0; mode < 8; mode++) {
             check_header(header >> 8, header & 0xFF, mode & 1, mode & 2, mode & 4);
+        }
     }
 }
 
@@ -584,7 +602,8 @@ static void s5_2_lengths_there_and_back(void **state)
     }
 }
 
-/* Appends a masked frame's header: its first byte, and the length in the form of 7, 16 or 64 bits.
+/*
+ * Appends a masked frame's header: its first byte, and the length in the form of 7, 16 or 64 bits.
  */
 static size_t put_header(uint8_t *out, uint8_t first, uint64_t length, unsigned bits)
 {
@@ -592,8 +611,9 @@ static size_t put_header(uint8_t *out, uint8_t first, uint64_t length, unsigned 
 
     out[0] = first;
     out[1] = 0x80 | (uint8_t)(bits == 7 ? length : bits == 16 ? 126 : 127);
-    for (size_t i = 0; i < bytes; i++)
+    for (size_t i = 0; i < bytes; i++) {
         out[at++] = (uint8_t)(length >> 8 * (bytes - 1 - i));
+    }
     memcpy(out + at, key, sizeof(key));
     return at + sizeof(key);
 }
@@ -617,8 +637,9 @@ static void s5_2_every_length_in_its_shortest_form_only(void **state)
             ws_event event;
             bool failed;
 
-            if (bits == 16 && length > 0xFFFF)
+            if (bits == 16 && length > 0xFFFF) {
                 continue;
+            }
             ws_parser_init(&parser, 0, true, false);
             failed = ws_parser_next(&parser, &at, header + size, &event);
             assert_int_equal(failed, bits != shortest_form(length));
@@ -690,8 +711,9 @@ static void s5_2_sixteen_mebibytes_however_they_arrive(void **state)
     size_t out;
 
     (void)state;
-    for (size_t i = 0; i < length; i++)
+    for (size_t i = 0; i < length; i++) {
         text[i] = i < length - length % 7 ? (uint8_t) "\xF0\x9F\x98\x80\xC3\xA4!"[i % 7] : '.';
+    }
     for (size_t i = 0; i < COUNT(ways); i++) {
         for (int is_text = 0; is_text <= 1; is_text++) {
             assert_int_equal(
@@ -736,15 +758,17 @@ static void s5_a_mebibyte_of_frames_at_once(void **state)
         uint8_t first;
 
         /* an empty fragment that is not the last is no event */
-        while (events % 120 == 0 && (firsts[events % COUNT(firsts)] & 0x88) == 0)
+        while (events % 120 == 0 && (firsts[events % COUNT(firsts)] & 0x88) == 0) {
             events++;
+        }
         first = firsts[events % COUNT(firsts)];
         assert_int_equal(event.kind, first == 0x89   ? WS_EVENT_PING
                                      : first == 0x8A ? WS_EVENT_PONG
                                                      : WS_EVENT_DATA);
         assert_int_equal(event.length, events % 120);
-        for (size_t i = 0; i < event.length; i++)
+        for (size_t i = 0; i < event.length; i++) {
             assert_int_equal(event.data[i], 'a' + events % 26);
+        }
         if (event.kind == WS_EVENT_DATA) {
             assert_int_equal(event.last, (first & 0x80) != 0);
             assert_int_equal(event.text, first != 0x82);
@@ -781,10 +805,12 @@ static void s5_3_masking_at_every_offset(void **state)
     for (size_t align = 0; align < 8; align++) {
         for (size_t offset = 0; offset < 9; offset++) {
             for (size_t length = 0; length <= 100; length++) {
-                for (size_t i = 0; i < sizeof(buffer); i++)
+                for (size_t i = 0; i < sizeof(buffer); i++) {
                     buffer[i] = expected[i] = (uint8_t)(i * 41 + length);
-                for (size_t i = 0; i < length; i++)
+                }
+                for (size_t i = 0; i < length; i++) {
                     expected[align + i] ^= key[(offset + i) % 4];
+                }
                 ws_mask(buffer + align, length, key, offset);
                 assert_memory_equal(buffer, expected, sizeof(buffer));
             }
@@ -801,15 +827,18 @@ static void s5_3_long_masked_text_in_random_pieces(void **state)
     uint8_t *text = malloc(length), *got = malloc(length);
 
     (void)state;
-    for (size_t i = 0; i < length; i++)
+    for (size_t i = 0; i < length; i++) {
         text[i] = i < length - length % period ? (uint8_t)celsius[i % period] : 'x';
+    }
     frame[0] = 0x81;
     frame[1] = 0xFF;
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++) {
         frame[2 + i] = (uint8_t)((uint64_t)length >> 8 * (7 - i));
+    }
     memcpy(frame + 10, key, 4);
-    for (size_t i = 0; i < length; i++)
+    for (size_t i = 0; i < length; i++) {
         frame[header + i] = text[i] ^ key[i % 4];
+    }
 
     srand(6455);
     for (int round = 0; round < 60; round++) {
@@ -877,8 +906,9 @@ static size_t fails_after(const uint8_t *text, size_t length, size_t announced, 
                 *at = header;
         ws_event event;
 
-        if (sent + size == announced)
+        if (sent + size == announced) {
             header[0] |= 0x80;
+        }
         assert_false(ws_parser_next(&parser, &at, header + sizeof(header), &event));
         for (size_t i = 0; i < size && sent < length; i++) {
             uint8_t byte = text[sent++] ^ header[2 + i % 4];
@@ -917,9 +947,10 @@ static void s8_1_fail_fast_position_by_position(void **state)
         for (size_t at = 0; at <= 20; at++) {
             memset(text, 'a', sizeof(text));
             memcpy(text + at, bad[i].bytes, bad[i].wrong);
-            for (size_t fragment = 1; fragment <= 40; fragment++)
+            for (size_t fragment = 1; fragment <= 40; fragment++) {
                 assert_int_equal(fails_after(text, sizeof(text), sizeof(text), fragment),
                                  at + bad[i].wrong);
+            }
         }
     }
     memset(text, 'a', sizeof(text));
@@ -939,8 +970,9 @@ static void s8_1_one_wrong_byte_anywhere_in_a_frame(void **state)
             ws_event event;
 
             memcpy(frame, (uint8_t[]){0x81, (uint8_t)(0x80 | length), 1, 2, 3, 4}, 6);
-            for (size_t i = 0; i < length; i++)
+            for (size_t i = 0; i < length; i++) {
                 frame[6 + i] = (i == wrong ? 0xFF : 'a') ^ frame[2 + i % 4];
+            }
             ws_parser_init(&parser, 0, true, false);
             assert_true(ws_parser_next(&parser, &at, frame + 6 + length, &event));
             assert_int_equal(event.kind, wrong < length ? WS_EVENT_FAIL : WS_EVENT_DATA);
@@ -975,7 +1007,8 @@ static void s7_4_every_close_code(void **state)
     }
 }
 
-/* Pings, Pongs and Closes of all lengths, whole and a byte at a time: the payload is what was sent.
+/*
+ * Pings, Pongs and Closes of all lengths, whole and a byte at a time: the payload is what was sent.
  */
 static void s5_5_control_frames_of_every_length(void **state)
 {
@@ -983,8 +1016,9 @@ static void s5_5_control_frames_of_every_length(void **state)
 
     (void)state;
     memcpy(payload, "\x03\xE8", 2); /* the rest is ASCII: a Close's reason */
-    for (size_t i = 2; i < sizeof(payload); i++)
+    for (size_t i = 2; i < sizeof(payload); i++) {
         payload[i] = (uint8_t)(i % 0x80);
+    }
     for (unsigned opcode = WS_CLOSE; opcode <= WS_PONG; opcode++) {
         for (size_t length = 0; length <= WS_MAX_CONTROL; length++) {
             for (size_t piece = 1; piece <= sizeof(frame); piece += sizeof(frame) - 1) {
@@ -1012,8 +1046,9 @@ static void s5_5_control_frames_of_every_length(void **state)
                                                      : opcode == WS_PONG ? WS_EVENT_PONG
                                                                          : WS_EVENT_CLOSE);
                         assert_int_equal(event.length, length);
-                        if (length > 0)
+                        if (length > 0) {
                             assert_memory_equal(event.data, payload, length);
+                        }
                     }
                 }
                 assert_int_equal(count, 1);
@@ -1083,8 +1118,9 @@ static void s5_5_1_close_payload_fits_and_is_utf8(void **state)
 
     out[WS_MAX_CONTROL] = 0xA5;
     for (size_t lead = 0; lead < 4; lead++) { /* U+2103, so that the bound falls on each byte */
-        for (size_t i = 0; i < sizeof(reason) - 1; i++)
+        for (size_t i = 0; i < sizeof(reason) - 1; i++) {
             reason[i] = i < lead ? 'x' : "\xE2\x84\x83"[(i - lead) % 3];
+        }
         reason[sizeof(reason) - 1] = '\0';
         assert_int_equal(ws_close_payload(out, 1000, reason), 2 + lead + (123 - lead) / 3 * 3);
         assert_memory_equal(out + 2, reason, lead + (123 - lead) / 3 * 3);
@@ -1125,8 +1161,9 @@ int main(void)
     };
     struct CMUnitTest tests[COUNT(table) + COUNT(others)];
 
-    for (size_t i = 0; i < COUNT(table); i++)
+    for (size_t i = 0; i < COUNT(table); i++) {
         tests[i] = (struct CMUnitTest){table[i].name, run_case, NULL, NULL, (void *)&table[i]};
+    }
     memcpy(tests + COUNT(table), others, sizeof(others));
     return cmocka_run_group_tests_name("frames (RFC 6455 section 5)", tests, NULL, NULL);
 }

@@ -53,8 +53,9 @@ static void s421_lists_of_tokens(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(table); i++) {
-        if (ws_list_has_token(table[i].list, table[i].token) != table[i].expected)
+        if (ws_list_has_token(table[i].list, table[i].token) != table[i].expected) {
             fail_msg("'%s' in '%s'", table[i].token, table[i].list);
+        }
     }
 }
 
@@ -100,8 +101,9 @@ static void s421_5_keys(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(table); i++) {
-        if (ws_key_is_valid(table[i].key) != table[i].expected)
+        if (ws_key_is_valid(table[i].key) != table[i].expected) {
             fail_msg("key '%s'", table[i].key);
+        }
     }
 }
 
@@ -166,8 +168,9 @@ static void rfc6454_origins_that_are_equal(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(table); i++) {
         if (ws_origin_equal(table[i].a, table[i].b) != table[i].expected ||
-            ws_origin_equal(table[i].b, table[i].a) != table[i].expected)
+            ws_origin_equal(table[i].b, table[i].a) != table[i].expected) {
             fail_msg("'%s' and '%s'", table[i].a, table[i].b);
+        }
     }
 }
 
@@ -221,8 +224,9 @@ static void rfc6454_what_is_no_origin(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++) {
-        if (ws_origin_is_valid(wrong[i]) || ws_origin_equal(wrong[i], wrong[i]))
+        if (ws_origin_is_valid(wrong[i]) || ws_origin_equal(wrong[i], wrong[i])) {
             fail_msg("'%s' passed for an origin", wrong[i]);
+        }
     }
     assert_false(ws_origin_is_valid(NULL));
     assert_true(ws_origin_is_valid("https://localhost:8443"));

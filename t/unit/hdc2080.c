@@ -7,8 +7,9 @@ static void conversion_is_right_everywhere(void **state)
     assert_published(hdc2080_raw_to_humidity(0x0000), 1, "0.0");
     assert_published(hdc2080_raw_to_humidity(0x8000), 1, "50.0");
     assert_published(hdc2080_raw_to_humidity(0xfffc), 1, "100.0");
-    for (long raw = 0; raw < 65536; raw++)
+    for (long raw = 0; raw < 65536; raw++) {
         assert_true(hdc2080_raw_to_humidity((uint16_t)raw) * 65536 == raw / 4 * 400.0);
+    }
 }
 
 static void measures_the_whole_range(void **state)
@@ -94,8 +95,9 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
     double values[2];
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
-    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) /* time stands still */
+    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) { /* time stands still */
         result = b->device.driver->sensor->measure(&b->device, step, values);
+    }
     assert_int_equal(result, -ETIMEDOUT);
     bench_close(b);
 }

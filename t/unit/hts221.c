@@ -24,9 +24,10 @@ static const struct {
 static void conversion_follows_the_line(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         assert_published(hts221_raw_to_humidity(&table[i].calibration, table[i].raw), 1,
                          table[i].humidity);
+    }
 }
 
 static void conversion_is_right_everywhere(void **state)
@@ -148,8 +149,9 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
     double values[2];
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
-    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) /* time stands still */
+    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) { /* time stands still */
         result = b->device.driver->sensor->measure(&b->device, step, values);
+    }
     assert_int_equal(result, -ETIMEDOUT);
     bench_close(b);
 }

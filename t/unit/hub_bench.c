@@ -22,8 +22,9 @@ static int open_bus(void *baton, i2c_bus **bus, int label, const char *device, c
     sim_bus_retain(b->sim[label]);
     *bus = b->fault[label] = fault_bus_create(b->sim[label]);
     (*bus)->label = label;
-    if (b->first_rule)
+    if (b->first_rule) {
         assert_true(fault_bus_add(*bus, b->first_rule));
+    }
     return 0;
 }
 
@@ -112,8 +113,9 @@ void bench_pin(bench *b, const char *topic, const char *driver, ...)
     assert_non_null(options);
     assert_true(b->node.n_devices < BENCH_DEVICES);
     va_start(arguments, driver);
-    while (n < 4 && (options[n] = va_arg(arguments, const char *)))
+    while (n < 4 && (options[n] = va_arg(arguments, const char *))) {
         n++;
+    }
     va_end(arguments);
     b->devices[b->node.n_devices++] = (hub_device_config){topic, driver, options};
 }
@@ -161,24 +163,29 @@ static void remove_dir(bench *b)
     struct dirent *entry;
 
     assert_non_null(dir);
-    while ((entry = readdir(dir)))
+    while ((entry = readdir(dir))) {
         unlinkat(dirfd(dir), entry->d_name, 0);
+    }
     closedir(dir);
     rmdir(b->dir);
 }
 
 void bench_free(bench *b)
 {
-    if (b->hub)
+    if (b->hub) {
         bench_stop(b);
+    }
     bench_clear(b);
     free(b->lines);
-    for (int i = 0; i < BENCH_BUSES; i++)
+    for (int i = 0; i < BENCH_BUSES; i++) {
         i2c_bus_close(b->sim[i]);
-    for (size_t i = 0; i < b->node.n_devices; i++)
+    }
+    for (size_t i = 0; i < b->node.n_devices; i++) {
         free((void *)b->devices[i].options);
-    if (b->dir[0])
+    }
+    if (b->dir[0]) {
         remove_dir(b);
+    }
     free(b);
 }
 
@@ -211,10 +218,12 @@ static int64_t settle(bench *b)
 
 static bool answered(const bench *b, uint64_t asker)
 {
-    for (size_t i = b->n_lines; i > 0; i--)
+    for (size_t i = b->n_lines; i > 0; i--) {
         if (b->lines[i - 1].kind == LINE_REPLY && b->lines[i - 1].asker == asker &&
-            b->lines[i - 1].last)
+            b->lines[i - 1].last) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -223,15 +232,18 @@ static void run_until(bench *b, int64_t end, uint64_t asker)
 {
     for (int round = 0; round < MAX_ROUNDS; round++) {
         int64_t due = settle(b);
-        if (asker && answered(b, asker))
-            return;
-        if (due > end || b->time > end) {
-            if (b->time < end)
-                b->time = end;
+        if (asker && answered(b, asker)) {
             return;
         }
-        if (due > b->time)
+        if (due > end || b->time > end) {
+            if (b->time < end) {
+                b->time = end;
+            }
+            return;
+        }
+        if (due > b->time) {
             b->time = due;
+        }
     }
     fail_msg("the hub spins");
 }
@@ -254,16 +266,19 @@ const char *bench_ask(bench *b, const char *text)
     uint64_t asker = bench_request(b, ALL_RIGHTS, text);
 
     run_until(b, b->time + INT64_C(100000000), asker);
-    if (!answered(b, asker))
+    if (!answered(b, asker)) {
         fail_msg("no final answer to %s", text);
+    }
     return bench_reply(b, asker, bench_replies(b, asker) - 1);
 }
 
 const char *bench_reply(const bench *b, uint64_t asker, size_t n)
 {
-    for (size_t i = 0; i < b->n_lines; i++)
-        if (b->lines[i].kind == LINE_REPLY && b->lines[i].asker == asker && n-- == 0)
+    for (size_t i = 0; i < b->n_lines; i++) {
+        if (b->lines[i].kind == LINE_REPLY && b->lines[i].asker == asker && n-- == 0) {
             return b->lines[i].text;
+        }
+    }
     return NULL;
 }
 
@@ -271,15 +286,17 @@ size_t bench_replies(const bench *b, uint64_t asker)
 {
     size_t n = 0;
 
-    while (bench_reply(b, asker, n))
+    while (bench_reply(b, asker, n)) {
         n++;
+    }
     return n;
 }
 
 void bench_clear(bench *b)
 {
-    for (size_t i = 0; i < b->n_lines; i++)
+    for (size_t i = 0; i < b->n_lines; i++) {
         free(b->lines[i].text);
+    }
     b->n_lines = 0;
 }
 
@@ -292,16 +309,19 @@ size_t bench_published(const bench *b, const char *beginning)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < b->n_lines; i++)
+    for (size_t i = 0; i < b->n_lines; i++) {
         n += is_publication(&b->lines[i], beginning);
+    }
     return n;
 }
 
 const char *bench_last(const bench *b, const char *beginning)
 {
-    for (size_t i = b->n_lines; i > 0; i--)
-        if (is_publication(&b->lines[i - 1], beginning))
+    for (size_t i = b->n_lines; i > 0; i--) {
+        if (is_publication(&b->lines[i - 1], beginning)) {
             return b->lines[i - 1].text;
+        }
+    }
     return NULL;
 }
 
@@ -309,8 +329,9 @@ size_t bench_logged(const bench *b, log_code code)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < b->n_lines; i++)
+    for (size_t i = 0; i < b->n_lines; i++) {
         n += b->lines[i].kind == LINE_LOG && b->lines[i].code == (int)code;
+    }
     return n;
 }
 
@@ -318,13 +339,15 @@ double bench_value(const char *text)
 {
     const char *at = text ? strstr(text, "\": [") : NULL;
 
-    if (!at)
+    if (!at) {
         fail_msg("no quantity in %s", text ? text : "nothing");
+    }
     return strncmp(at + 4, "null", 4) == 0 ? NAN : strtod(at + 4, NULL);
 }
 
 void assert_contains(const char *text, const char *part)
 {
-    if (!text || !strstr(text, part))
+    if (!text || !strstr(text, part)) {
         fail_msg("%s does not contain %s", text ? text : "nothing", part);
+    }
 }

@@ -56,13 +56,15 @@ static void every_device_is_found(void **state)
     };
     bench *b = *state;
 
-    for (size_t i = 0; i < sizeof(chips) / sizeof(*chips); i++)
+    for (size_t i = 0; i < sizeof(chips) / sizeof(*chips); i++) {
         assert_true(sim_add(b->sim[0], chips[i].chip, chips[i].address));
+    }
     b->time += 1000000; /* they have had power for a while */
     bench_start(b);
     const char *list = bench_ask(b, LIST);
-    for (size_t i = 0; i < sizeof(chips) / sizeof(*chips); i++)
+    for (size_t i = 0; i < sizeof(chips) / sizeof(*chips); i++) {
         assert_contains(list, chips[i].topic);
+    }
     /* And it says so once, when it is complete. */
     bench_run(b, 20);
     assert_int_equal(bench_published(b, "[\"-/-/config/ok\""), 1);
@@ -135,17 +137,20 @@ static void a_look_waits_for_a_gap(void **state)
     bench_run(b, 0.5);
     bench_ask(b, "[\"thermometer/i2c0-48/config/set\", {\"publish-interval\": 0.1}]");
     /* Every transfer to these absent addresses takes as long as the gap that a look asks for. */
-    for (size_t i = 0; i < sizeof(absent); i++)
+    for (size_t i = 0; i < sizeof(absent); i++) {
         assert_true(fault_bus_add(
             b->fault[0],
             &(fault_rule){.kind = FAULT_DELAY, .address = absent[i], .reg = -1, .delay = 5000}));
+    }
     bench_clear(b);
     bench_run(b, 20);
     for (size_t i = 0; i < b->n_lines; i++) {
-        if (b->lines[i].kind != LINE_PUBLICATION)
+        if (b->lines[i].kind != LINE_PUBLICATION) {
             continue;
-        if (last)
+        }
+        if (last) {
             assert_in_range(b->lines[i].time - last, 99000, 101000);
+        }
         last = b->lines[i].time;
     }
     assert_true(last > 0);
@@ -361,8 +366,10 @@ static void a_board_of_relays_has_a_topic_for_each(void **state)
     assert_contains(bench_ask(b, "[\"relay/i2c0-20-3/get\", {}]"), "true");
     assert_contains(bench_ask(b, "[\"relay/i2c0-20-4/get\", {}]"), "false");
     assert_contains(bench_ask(b, "[\"relay/i2c0-21-0/set\", {\"state\": true}]"), "true");
-    /* Their state can be read: what is there already is not done again, and what changes is
-     * noticed. */
+    /*
+     * Their state can be read: what is there already is not done again, and what changes is
+     * noticed.
+     */
     bench_clear(b);
     assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_ERROR,
                                                          .address = 0x20,
@@ -504,8 +511,9 @@ static void raw_requests_are_checked(void **state)
     bench *b = *state;
 
     bench_start(b);
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         assert_contains(bench_ask(b, wrong[i]), "\"bad-payload\"");
+    }
 }
 
 int main(void)

@@ -25,12 +25,14 @@ static void check_device(const device_case *device)
     char why[512] = "";
     const char *wrong = hub_check_device(&config, why, sizeof(why));
 
-    if (device->why && (!wrong || !strstr(wrong, device->why)))
+    if (device->why && (!wrong || !strstr(wrong, device->why))) {
         fail_msg("%s %s %s: \"%s\" where \"%s\" was expected", device->topic,
                  device->driver ? device->driver : "", device->option ? device->option : "",
                  wrong ? wrong : "right", device->why);
-    if (!device->why && wrong)
+    }
+    if (!device->why && wrong) {
         fail_msg("%s: %s", device->topic, wrong);
+    }
 }
 
 static void devices_are_checked(void **state)
@@ -78,8 +80,9 @@ static void devices_are_checked(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         check_device(&cases[i]);
+    }
 }
 
 static void buses_are_checked(void **state)
@@ -104,9 +107,10 @@ static void intervals_are_checked(void **state)
     char why[512];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++)
+    for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++) {
         assert_null(
             hub_check_interval(&(hub_interval_config){"relay", right[i]}, why, sizeof(why)));
+    }
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         assert_non_null(
             hub_check_interval(&(hub_interval_config){"relay", wrong[i]}, why, sizeof(why)));

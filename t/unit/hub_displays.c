@@ -47,8 +47,9 @@ static void a_display_begins_blank(void **state)
     bench *b = ready(state);
 
     assert_string_equal(bench_last(b, "[\"display"), SHOWN("\"line-0\": \"\", " BLANK_1_TO_7));
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         assert_text(memory(b) + i * 128, "");
+    }
 }
 
 static void lines_are_drawn_and_the_others_stay(void **state)
@@ -77,8 +78,9 @@ static void image(char *request, size_t size, const char *four)
 {
     size_t length = (size_t)snprintf(request, size, "[\"display-oled/i2c0-3c/set\", {\"raw\": \"");
 
-    for (int i = 0; i < 341; i++)
+    for (int i = 0; i < 341; i++) {
         length += (size_t)snprintf(request + length, size - length, "%s", four);
+    }
     snprintf(request + length, size - length, "/w==\"}]");
 }
 
@@ -89,8 +91,9 @@ static void an_image_is_shown_and_ends_with_a_line(void **state)
 
     image(request, sizeof(request), "ABCD");
     assert_contains(bench_ask(b, request), "{\"raw\": \"ABCDABCD");
-    for (int i = 0; i < 1023; i += 3)
+    for (int i = 0; i < 1023; i += 3) {
         assert_memory_equal(memory(b) + i, "\x00\x10\x83", 3);
+    }
     assert_int_equal(memory(b)[1023], 0xff);
     assert_contains(bench_ask(b, GET), "{\"raw\": \"ABCDABCD");
     assert_string_equal(bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-0\": \"x\"}]"),
@@ -141,12 +144,14 @@ static void wrong_contents_are_refused(void **state)
     }
     /* The right number of bytes, but not in base64. */
     char hex[4096] = "[\"display-oled/i2c0-3c/set\", {\"raw\": \"FF";
-    for (int i = 1; i < 1024; i++)
+    for (int i = 1; i < 1024; i++) {
         strcat(hex, ",FF");
+    }
     strcat(hex, "\"}]");
     assert_contains(bench_ask(b, hex), "\"bad-payload\"");
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         assert_text(memory(b) + i * 128, "");
+    }
 }
 
 static void what_was_shown_comes_back_with_the_display(void **state)
@@ -172,8 +177,9 @@ static void what_was_shown_comes_back_with_the_display(void **state)
     /* And when it only failed to answer once, for it was switched on anew. */
     sim_set_fault(b->sim[0], 0x3c, SIM_NO_ACKNOWLEDGE, 1);
     for (unsigned before = sim_transfers(b->sim[0], 0x3c);
-         sim_transfers(b->sim[0], 0x3c) == before;)
+         sim_transfers(b->sim[0], 0x3c) == before;) {
         bench_run(b, 0.01);
+    }
     sim_set_fault(b->sim[0], 0x3c, SIM_NO_ACKNOWLEDGE, 0);
     bench_run(b, 1);
     assert_int_equal(bench_logged(b, CT_DEVICE_RECOVERED), 0);
@@ -337,8 +343,9 @@ static void every_character_has_a_glyph(void **state)
             columns += font_glyph(a)[i] != 0;
         }
         assert_true(rows && columns && rows < 0x80);
-        for (uint32_t other = a + 1; other < 0x7f; other++)
+        for (uint32_t other = a + 1; other < 0x7f; other++) {
             assert_memory_not_equal(font_glyph(a), font_glyph(other), 5);
+        }
     }
     assert_ptr_equal(font_glyph(0xe1), font_glyph('a'));    /* á */
     assert_ptr_equal(font_glyph(0x10c), font_glyph('C'));   /* Č */

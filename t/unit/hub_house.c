@@ -1,6 +1,6 @@
 /*
- * The hub with a house full of devices: intervals are kept, and what is plugged and unplugged at any
- * moment comes back, without a wrong value ever being published.
+ * The hub with a house full of devices: intervals are kept, and what is plugged and unplugged at
+ * any moment comes back, without a wrong value ever being published.
  */
 #include "hub_bench.h"
 
@@ -10,23 +10,28 @@ typedef struct fitting {
     const char *value; /* the only payload, but for null, that may be published; NULL: any */
 } fitting;
 
-#define LIST "[\"-/-/config/list\", {}]"
+#define LIST         "[\"-/-/config/list\", {}]"
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static void fit(bench *b, const fitting *fittings, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         assert_true(sim_add(b->sim[0], fittings[i].chip, fittings[i].address));
+    }
     b->time += 1000000; /* they have had power for a while */
 }
 
 /* ---- intervals ---- */
 
 static const fitting eight[] = {
-    {"tmp112", "thermometer/i2c0-48", 0x48, NULL},     {"tmp112", "thermometer/i2c0-49", 0x49, NULL},
-    {"opt3001", "lux-meter/i2c0-44", 0x44, NULL},      {"opt3001", "lux-meter/i2c0-45", 0x45, NULL},
-    {"hdc2080", "humidity-sensor/i2c0-40", 0x40, NULL}, {"hdc2080", "humidity-sensor/i2c0-41", 0x41, NULL},
-    {"hts221", "humidity-sensor/i2c0-5f", 0x5f, NULL}, {"mpl3115a2", "barometer/i2c0-60", 0x60, NULL},
+    {"tmp112", "thermometer/i2c0-48", 0x48, NULL},
+    {"tmp112", "thermometer/i2c0-49", 0x49, NULL},
+    {"opt3001", "lux-meter/i2c0-44", 0x44, NULL},
+    {"opt3001", "lux-meter/i2c0-45", 0x45, NULL},
+    {"hdc2080", "humidity-sensor/i2c0-40", 0x40, NULL},
+    {"hdc2080", "humidity-sensor/i2c0-41", 0x41, NULL},
+    {"hts221", "humidity-sensor/i2c0-5f", 0x5f, NULL},
+    {"mpl3115a2", "barometer/i2c0-60", 0x60, NULL},
 };
 
 /* The greatest deviation of a topic's publications from one per second, in microseconds. */
@@ -40,31 +45,38 @@ static int64_t worst_interval(const bench *b, const char *topic, unsigned *count
     for (size_t i = 0; i < b->n_lines; i++) {
         const line *line = &b->lines[i];
 
-        if (line->kind != LINE_PUBLICATION || strncmp(line->text, beginning, strlen(beginning)))
+        if (line->kind != LINE_PUBLICATION || strncmp(line->text, beginning, strlen(beginning))) {
             continue;
-        if ((*count)++ > 0 && llabs(line->time - before - 1000000) > worst)
+        }
+        if ((*count)++ > 0 && llabs(line->time - before - 1000000) > worst) {
             worst = llabs(line->time - before - 1000000);
+        }
         before = line->time;
     }
     return worst;
 }
 
-/* Eight sensors at one second on one bus, where each transfer takes a millisecond, and a relay that clicks. */
+/*
+ * Eight sensors at one second on one bus, where each transfer takes a millisecond, and a relay that
+ * clicks.
+ */
 static void eight_sensors_keep_their_intervals(void **state)
 {
     bench *b = *state;
 
     fit(b, eight, COUNT(eight));
     assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
-    for (size_t i = 0; i < COUNT(eight); i++)
+    for (size_t i = 0; i < COUNT(eight); i++) {
         sim_set_fault(b->sim[0], eight[i].address, SIM_SLOW, 0.001);
+    }
     b->node.rescan = 7;
     bench_start(b);
     bench_run(b, 10);
     bench_clear(b);
     for (int i = 0; i < 75; i++) {
-        bench_request(b, ALL_RIGHTS, i % 2 ? "[\"relay/i2c0-3b/set\", {\"state\": true}]"
-                                           : "[\"relay/i2c0-3b/set\", {\"state\": false}]");
+        bench_request(b, ALL_RIGHTS,
+                      i % 2 ? "[\"relay/i2c0-3b/set\", {\"state\": true}]"
+                            : "[\"relay/i2c0-3b/set\", {\"state\": false}]");
         bench_run(b, 0.5 + 0.1 * (i % 7)); /* at another moment each time */
     }
     for (size_t i = 0; i < COUNT(eight); i++) {
@@ -98,10 +110,12 @@ static void assert_true_or_null(const char *text)
     for (size_t i = 0; i < COUNT(house); i++) {
         const size_t length = strlen(house[i].topic);
 
-        if (strncmp(text + 2, house[i].topic, length) || text[2 + length] != '"')
+        if (strncmp(text + 2, house[i].topic, length) || text[2 + length] != '"') {
             continue;
-        if (!strstr(text, house[i].value) && !strstr(text, "null"))
+        }
+        if (!strstr(text, house[i].value) && !strstr(text, "null")) {
             fail_msg("a wrong value: %s", text);
+        }
         return;
     }
 }
@@ -123,7 +137,8 @@ static void a_hundred_pluggings_lose_nothing_and_show_nothing_wrong(void **state
     b->node.rescan = 5;
     bench_start(b);
     assert_contains(bench_ask(b, "[\"relay/i2c0-3b/set\", {\"state\": true}]"), "true");
-    assert_contains(bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-0\": \"hello\"}]"), "hello");
+    assert_contains(bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-0\": \"hello\"}]"),
+                    "hello");
     bench_run(b, 100);
     bench_clear(b);
     for (int i = 0; i < 100 * (int)COUNT(house); i++) {
@@ -134,15 +149,18 @@ static void a_hundred_pluggings_lose_nothing_and_show_nothing_wrong(void **state
         bench_run(b, draw(&seed, 8));
         sim_plug(b->sim[0], address);
         bench_run(b, draw(&seed, 1.5));
-        for (size_t k = 0; k < b->n_lines; k++)
-            if (b->lines[k].kind == LINE_PUBLICATION)
+        for (size_t k = 0; k < b->n_lines; k++) {
+            if (b->lines[k].kind == LINE_PUBLICATION) {
                 assert_true_or_null(b->lines[k].text);
+            }
+        }
         bench_clear(b);
     }
     bench_run(b, 120);
     list = bench_ask(b, LIST);
-    for (size_t i = 0; i < COUNT(house); i++)
+    for (size_t i = 0; i < COUNT(house); i++) {
         assert_contains(list, house[i].topic);
+    }
 }
 
 int main(void)

@@ -75,8 +75,9 @@ static void the_same_state_clicks_again(void **state)
 {
     bench *b = ready(state);
 
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         assert_string_equal(bench_ask(b, ON), IS_ON);
+    }
     assert_int_equal(record(b, 0x3b).pulses, 3);
     assert_int_equal(bench_published(b, IS_ON), 3);
 }
@@ -85,8 +86,9 @@ static void clicks_are_a_tenth_of_a_second_apart(void **state)
 {
     bench *b = ready(state);
 
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         bench_request(b, ALL_RIGHTS, i % 2 ? OFF : ON);
+    }
     bench_run(b, 0.95);
     assert_int_equal(record(b, 0x3b).pulses, 10);
     assert_true(record(b, 0x3b).shortest_gap >= 100000);
@@ -566,8 +568,10 @@ static void a_set_that_fails_half_way_makes_the_state_unknown(void **state)
     assert_string_equal(bench_ask(b, OFF), IS_OFF);
 }
 
-/* An earlier owner died in the middle of a pulse: the coil is switched off before any other chip is
- * spoken to. */
+/*
+ * An earlier owner died in the middle of a pulse: the coil is switched off before any other chip is
+ * spoken to.
+ */
 static void an_energised_coil_comes_before_everything(void **state)
 {
     bench *b = with_relays(state);
@@ -704,9 +708,11 @@ static void those_who_wait_come_in_their_order(void **state)
     bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-7/set\", {\"state\": true}]");
     bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-2/set\", {\"state\": true}]");
     bench_run(b, 5);
-    for (size_t i = 0; i < b->n_lines; i++)
-        if (b->lines[i].kind == LINE_REPLY)
+    for (size_t i = 0; i < b->n_lines; i++) {
+        if (b->lines[i].kind == LINE_REPLY) {
             assert_int_equal(b->lines[i].text[strlen("[\"relay/i2c0-20-")], "0572"[seen++]);
+        }
+    }
     assert_int_equal(seen, 4);
 }
 

@@ -1,5 +1,7 @@
-/* The wire contract as the hub keeps it: opening, list, get, set, config, errors, ids, rights,
- * order. */
+/*
+ * The wire contract as the hub keeps it: opening, list, get, set, config, errors, ids, rights,
+ * order.
+ */
 #include "hub_bench.h"
 
 #define OPENING "[\"clown.talk/-/config/set\", {}, {\"id\": 1}]"
@@ -98,9 +100,11 @@ static void a_set_is_published_to_the_others(void **state)
                         "[\"relay/i2c0-3b\", {\"state\": true}, {\"id\": 9}]");
     assert_string_equal(bench_last(b, "[\"relay/i2c0-3b\""),
                         "[\"relay/i2c0-3b\", {\"state\": true}]");
-    for (size_t i = 0; i < b->n_lines; i++)
-        if (b->lines[i].kind == LINE_PUBLICATION && strstr(b->lines[i].text, "true"))
+    for (size_t i = 0; i < b->n_lines; i++) {
+        if (b->lines[i].kind == LINE_PUBLICATION && strstr(b->lines[i].text, "true")) {
             assert_int_equal(b->lines[i].asker, b->asked);
+        }
+    }
     assert_true(sim_relay_read(b->sim[0], 0x3b, &relay));
     assert_int_equal(relay.contact, 1);
 }
@@ -259,15 +263,17 @@ static void too_many_requests_are_busy(void **state)
         last = bench_request(b, ALL_RIGHTS,
                              i % 2 ? "[\"relay/i2c0-3b/set\", {\"state\": false}]"
                                    : "[\"relay/i2c0-3b/set\", {\"state\": true}]");
-        if (!first)
+        if (!first) {
             first = last;
+        }
     }
     assert_contains(bench_ask(b, "[\"relay/i2c0-3b/set\", {\"state\": true}, {\"id\": 5}]"),
                     "[\"relay/i2c0-3b/error\", {\"error\": \"busy\"");
     assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/get\", {}]"), "temperature");
     bench_run(b, 5);
-    for (uint64_t asker = first; asker <= last; asker++)
+    for (uint64_t asker = first; asker <= last; asker++) {
         assert_int_equal(bench_replies(b, asker), 1);
+    }
 }
 
 static void answers_come_in_the_order_of_the_requests(void **state)
@@ -283,11 +289,12 @@ static void answers_come_in_the_order_of_the_requests(void **state)
     order[4] = bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-3b/config/get\", {}]");
     order[5] = bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-3b/get\", {}]");
     bench_run(b, 2);
-    for (size_t i = 0; i < b->n_lines; i++)
+    for (size_t i = 0; i < b->n_lines; i++) {
         if (b->lines[i].kind == LINE_REPLY && b->lines[i].asker >= first) {
             assert_true(n < 6);
             assert_int_equal(b->lines[i].asker, order[n++]);
         }
+    }
     assert_int_equal(n, 6);
     assert_contains(bench_reply(b, order[1], 0), "true");
     assert_contains(bench_reply(b, order[5], 0), "false");
@@ -384,10 +391,11 @@ static void a_device_is_in_the_list_before_it_speaks(void **state)
     assert_true(sim_add(b->sim[0], "relay-module", 0x3f));
     bench_run(b, 60);
     for (size_t i = 0; i < b->n_lines; i++) {
-        if (strstr(b->lines[i].text, "-/-/config/ok"))
+        if (strstr(b->lines[i].text, "-/-/config/ok")) {
             list = i + 1;
-        else if (strstr(b->lines[i].text, "[\"relay/i2c0-3f\""))
+        } else if (strstr(b->lines[i].text, "[\"relay/i2c0-3f\"")) {
             value = i + 1;
+        }
     }
     assert_true(list > 0 && value > list);
 }

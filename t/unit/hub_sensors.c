@@ -29,10 +29,12 @@ static size_t times_of(const bench *b, const char *topic, int64_t *times, size_t
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < b->n_lines && n < size; i++)
+    for (size_t i = 0; i < b->n_lines && n < size; i++) {
         if (b->lines[i].kind == LINE_PUBLICATION &&
-            strncmp(b->lines[i].text, topic, strlen(topic)) == 0)
+            strncmp(b->lines[i].text, topic, strlen(topic)) == 0) {
             times[n++] = b->lines[i].time;
+        }
+    }
     return n;
 }
 
@@ -67,8 +69,9 @@ static void eight_sensors_keep_their_intervals(void **state)
         snprintf(topic, sizeof(topic), "[\"thermometer/i2c0-%02x\"", 0x48 + i);
         size_t n = times_of(b, topic, times, 128);
         assert_in_range(n, 99, 101);
-        for (size_t j = 1; j < n; j++)
+        for (size_t j = 1; j < n; j++) {
             assert_in_range(times[j] - times[j - 1], 950000, 1050000);
+        }
         assert_in_range(times[n - 1] - times[0], (n - 1) * 1000000 - 50000,
                         (n - 1) * 1000000 + 50000);
     }
@@ -137,8 +140,9 @@ static void a_get_leaves_the_rhythm_alone(void **state)
     bench_run(b, 1);
     size_t n = times_of(b, TOPIC, times, 16);
     assert_true(n >= 4);
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++) {
         assert_in_range(times[i] - times[i - 1], 950000, 1050000);
+    }
 }
 
 /* ---- publishing on change ---- */
@@ -176,8 +180,9 @@ static void the_heartbeat_publishes_all_the_same(void **state)
     bench_run(b, 100);
     size_t n = times_of(b, TOPIC, times, 16);
     assert_in_range(n, 9, 11);
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++) {
         assert_in_range(times[i] - times[i - 1], 9900000, 10100000);
+    }
 }
 
 static void an_offset_is_added_everywhere(void **state)
@@ -246,8 +251,9 @@ static void assert_null_once(const bench *b, const char *topic, int64_t since)
 
     for (size_t i = 0; i < b->n_lines; i++) {
         if (b->lines[i].kind != LINE_PUBLICATION ||
-            strncmp(b->lines[i].text, topic, strlen(topic)) != 0)
+            strncmp(b->lines[i].text, topic, strlen(topic)) != 0) {
             continue;
+        }
         if (isnan(bench_value(b->lines[i].text))) {
             nulls++;
             assert_in_range(b->lines[i].time - since, 0, 3000000);
@@ -267,9 +273,11 @@ static void a_sensor_that_fails_becomes_null_once_and_leaves(void **state)
     bench_run(b, 60);
     assert_null_once(b, TOPIC, since);
     assert_string_equal(bench_last(b, TOPIC), TOPIC ", {\"temperature\": [null, \"℃\"]}]");
-    for (size_t i = 0; i < b->n_lines; i++)
-        if (strstr(b->lines[i].text, "\"sensors\": []"))
+    for (size_t i = 0; i < b->n_lines; i++) {
+        if (strstr(b->lines[i].text, "\"sensors\": []")) {
             left = b->lines[i].time;
+        }
+    }
     assert_in_range(left - since, 5000000, 8000000);
     assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/get\", {}]"), "unknown-device");
     bench_ask(b, "[\"clown.talk/-/config/set\", {}]");
@@ -320,8 +328,9 @@ static void a_single_failure_is_not_noticed(void **state)
         &(fault_rule){.kind = FAULT_ERROR, .address = 0x48, .reg = -1, .count = 1, .error = -EIO}));
     bench_run(b, 10);
     assert_in_range(bench_published(b, TOPIC), 9, 11);
-    for (size_t i = 0; i < b->n_lines; i++)
+    for (size_t i = 0; i < b->n_lines; i++) {
         assert_null(strstr(b->lines[i].text, "null"));
+    }
     assert_int_equal(bench_logged(b, CT_DEVICE_FAILED), 0);
 }
 
@@ -346,8 +355,10 @@ static void a_get_of_a_failing_sensor_is_an_io_error(void **state)
     assert_int_equal(bench_logged(b, CT_DEVICE_LEFT), 0);
 }
 
-/* Unplugged and plugged in again and again at odd moments: never a wrong value, and all is well in
- * the end. */
+/*
+ * Unplugged and plugged in again and again at odd moments: never a wrong value, and all is well in
+ * the end.
+ */
 static void plugging_a_hundred_times_publishes_nothing_wrong(void **state)
 {
     bench *b = ready(state);
@@ -361,12 +372,13 @@ static void plugging_a_hundred_times_publishes_nothing_wrong(void **state)
         bench_run(b, (double)(random >> 32 & 0xfff) / 800);
     }
     bench_run(b, 40);
-    for (size_t i = 0; i < b->n_lines; i++)
+    for (size_t i = 0; i < b->n_lines; i++) {
         if (b->lines[i].kind == LINE_PUBLICATION &&
             strncmp(b->lines[i].text, TOPIC, strlen(TOPIC)) == 0) {
             double value = bench_value(b->lines[i].text);
             assert_true(isnan(value) || value == 20);
         }
+    }
     assert_true(bench_value(bench_last(b, TOPIC)) == 20);
     assert_contains(bench_ask(b, "[\"-/-/config/list\", {}]"), "thermometer/i2c0-48");
 }
@@ -454,7 +466,7 @@ static void history_asks_for_whole_numbers(void **state)
                         "\"bad-payload\"");
     }
     /* Every size within the bounds gives no more points than asked for, and covers the time. */
-    for (int seconds = 1; seconds <= 3600; seconds += 97)
+    for (int seconds = 1; seconds <= 3600; seconds += 97) {
         for (int points = 1; points <= 1000; points += 111) {
             int step, steps = 1;
             snprintf(request, sizeof(request),
@@ -462,12 +474,14 @@ static void history_asks_for_whole_numbers(void **state)
                      seconds, points);
             const char *answer = bench_ask(b, request);
             assert_int_equal(sscanf(strstr(answer, "\"step\""), "\"step\": %d", &step), 1);
-            for (const char *at = strstr(answer, "\"min\""); *at != ']'; at++)
+            for (const char *at = strstr(answer, "\"min\""); *at != ']'; at++) {
                 steps += *at == ',';
+            }
             assert_in_range(steps, 1, points);
             assert_true(steps * step >= seconds);
             bench_clear(b);
         }
+    }
 }
 
 int main(void)

@@ -122,11 +122,13 @@ static int teardown(void **state)
     DIR *dir;
     struct dirent *entry;
 
-    if (house->hub)
+    if (house->hub) {
         hub_destroy(house->hub);
+    }
     assert_non_null(dir = opendir(house->dir));
-    while ((entry = readdir(dir)))
+    while ((entry = readdir(dir))) {
         unlinkat(dirfd(dir), entry->d_name, 0);
+    }
     closedir(dir);
     rmdir(house->dir);
     free(house);
@@ -162,12 +164,14 @@ static void every_request_has_one_final_answer(void **state)
             ask(house, "a", requests[i]);
             ask(house, "b", requests[i]);
         }
-        if (round % 3 == 2)
+        if (round % 3 == 2) {
             run(house, 0);
+        }
     }
     run(house, 50);
-    for (uint64_t i = 1; i <= house->asked; i++)
+    for (uint64_t i = 1; i <= house->asked; i++) {
         assert_int_equal(house->finals[i], 1);
+    }
 }
 
 /* Ended in the middle of everything, several times, at different depths. */
@@ -180,10 +184,12 @@ static void it_ends_in_the_middle_of_work(void **state)
             ask(house, "a", requests[i]);
             ask(house, "b", requests[i]);
         }
-        for (int turn = 0; turn < round * 3; turn++)
+        for (int turn = 0; turn < round * 3; turn++) {
             hub_dispatch(house->hub);
-        if (round % 2)
+        }
+        if (round % 2) {
             run(house, house->publications + (size_t)round);
+        }
         ask(house, "a", requests[3]);
         hub_destroy(house->hub);
         house->hub = NULL;

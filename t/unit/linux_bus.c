@@ -38,8 +38,9 @@ static _Atomic int64_t microseconds = 5000000;
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
-    if (clock != CLOCK_MONOTONIC)
+    if (clock != CLOCK_MONOTONIC) {
         return (int)syscall(SYS_clock_gettime, clock, t);
+    }
     int64_t now = microseconds;
     *t = (struct timespec){now / 1000000, now % 1000000 * 1000};
     return 0;
@@ -66,19 +67,22 @@ int open(const char *path, int flags, ...)
     va_start(arguments, flags);
     int mode = flags & O_CREAT ? va_arg(arguments, int) : 0;
     va_end(arguments);
-    if (strcmp(path, PATH) != 0)
+    if (strcmp(path, PATH) != 0) {
         return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    }
     assert_true(flags & O_CLOEXEC);
     return adapter.fd = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", flags, 0);
 }
 
 int flock(int fd, int operation)
 {
-    if (fd != adapter.fd)
+    if (fd != adapter.fd) {
         return (int)syscall(SYS_flock, fd, operation);
+    }
     assert_int_equal(operation, LOCK_EX | LOCK_NB);
-    if (adapter.lock_error)
+    if (adapter.lock_error) {
         return failed(adapter.lock_error);
+    }
     return microseconds < adapter.locked_until ? failed(EWOULDBLOCK) : 0;
 }
 
@@ -123,8 +127,9 @@ static int smbus(const struct i2c_smbus_ioctl_data *data)
     case I2C_SMBUS_I2C_BLOCK_DATA:
         n = reads && data->size == I2C_SMBUS_I2C_BLOCK_BROKEN ? 32 : data->data->block[0];
         assert_in_range(n, 1, I2C_SMBUS_BLOCK_MAX);
-        if (!reads)
+        if (!reads) {
             memcpy(write + 1, data->data->block + 1, n);
+        }
         break;
     default:
         return failed(EOPNOTSUPP);
@@ -134,16 +139,19 @@ static int smbus(const struct i2c_smbus_ioctl_data *data)
         to_read = reads ? n : 0;
     }
     int result = i2c_transfer(adapter.chips, adapter.address, write, to_write, read, to_read);
-    if (result < 0)
+    if (result < 0) {
         return failed(-result);
-    if (reads && data->size == I2C_SMBUS_WORD_DATA)
+    }
+    if (reads && data->size == I2C_SMBUS_WORD_DATA) {
         data->data->word = (uint16_t)(read[0] | read[1] << 8);
-    else if (reads && data->size <= I2C_SMBUS_BYTE_DATA)
+    } else if (reads && data->size <= I2C_SMBUS_BYTE_DATA) {
         data->data->byte = read[0];
-    else if (reads)
+    } else if (reads) {
         memcpy(data->data->block + 1, read, n);
-    if (reads && data->size > I2C_SMBUS_WORD_DATA)
+    }
+    if (reads && data->size > I2C_SMBUS_WORD_DATA) {
         data->data->block[0] = n;
+    }
     return 0;
 }
 
@@ -154,25 +162,29 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
     va_start(arguments, request);
     void *argument = va_arg(arguments, void *);
     va_end(arguments);
-    if (fd != adapter.fd)
+    if (fd != adapter.fd) {
         return (int)syscall(SYS_ioctl, fd, request, argument);
+    }
     switch (request) {
     case I2C_FUNCS:
-        if (adapter.functions == 0)
+        if (adapter.functions == 0) {
             return failed(ENOTTY);
+        }
         *(unsigned long *)argument = adapter.functions;
         return 0;
     case I2C_SLAVE_FORCE:
         adapter.forced++;
         return 0;
     case I2C_SLAVE:
-        if ((uintptr_t)argument == HELD_ADDRESS)
+        if ((uintptr_t)argument == HELD_ADDRESS) {
             return failed(EBUSY);
+        }
         adapter.address = (uint8_t)(uintptr_t)argument;
         return 0;
     case I2C_RDWR:
-        if (!(adapter.functions & I2C_FUNC_I2C))
+        if (!(adapter.functions & I2C_FUNC_I2C)) {
             return failed(EOPNOTSUPP);
+        }
         return adapter.error ? failed(adapter.error) : rdwr(argument);
     case I2C_SMBUS:
         return adapter.error ? failed(adapter.error) : smbus(argument);
@@ -229,8 +241,9 @@ static void registers_of_every_length(void **state)
             assert_int_equal(i2c_write_register(bus, 0x5f, 0xa2, written, length), 0);
             assert_int_equal(sim_written(adapter.chips, 0x5f) - before, length);
             assert_int_equal(i2c_read8(adapter.chips, 0x5f, 0x22, &found), 0);
-            if (length > 0)
+            if (length > 0) {
                 assert_int_equal(found, 0x80 | length);
+            }
         }
         close_adapter(bus);
     }
@@ -291,8 +304,9 @@ static void long_transfers_are_one_message(void **state)
     i2c_bus *bus = open_adapter(EVERYTHING);
     const uint8_t on[] = {0x8d, 0x14, 0x20, 0x00, 0x21, 0, 127, 0x22, 0, 7, 0xaf};
     assert_int_equal(i2c_write_register(bus, 0x3c, 0x00, on, sizeof on), 0);
-    for (size_t i = 1; i < sizeof message; i++)
+    for (size_t i = 1; i < sizeof message; i++) {
         message[i] = (uint8_t)(i * 3);
+    }
     assert_int_equal(i2c_transfer(bus, 0x3c, message, sizeof message, NULL, 0), 0);
     assert_int_equal(adapter.rdwr, 1);
     assert_true(sim_display_read(adapter.chips, 0x3c, image));
@@ -390,10 +404,12 @@ static void exercise(device *device)
     }
     assert_int_equal(step, 0);
     assert_int_equal(isnan(values[0]), driver->sensor == NULL);
-    if (driver->relay)
+    if (driver->relay) {
         assert_int_equal(driver->relay->set(device, true), 0);
-    if (driver->display)
+    }
+    if (driver->display) {
         assert_int_equal(driver->display->write_page(device, 3, (uint8_t[128]){1}), 0);
+    }
 }
 
 /* Every chip of the default scenario, through its driver, on each kind of adapter. */
@@ -407,8 +423,9 @@ static void every_driver_works_on_every_adapter(void **state)
             uint8_t memory[DEVICE_MAX_STATE] = {0};
             const device_driver *driver = device_drivers[j];
             uint8_t address = driver->addresses[0];
-            if (strcmp(driver->name, "hdc2080") == 0)
+            if (strcmp(driver->name, "hdc2080") == 0) {
                 address = driver->addresses[1]; /* an SHT20 is at the first */
+            }
             device device = {driver, bus, address, -1, memory, NAN};
             int result = driver->probe(bus, address, why, sizeof why);
             if (adapters[i] == SMBUS_ONLY && strcmp(driver->name, "sht20") == 0) {

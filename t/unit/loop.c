@@ -1,6 +1,6 @@
 /*
- * The event loop (src/loop/loop.h): timers, tasks and watches on a clock of the test's own;
- * then the mailbox with real threads, also while the loop ends. Run under ThreadSanitizer and
+ * The event loop (src/loop/loop.h): timers, tasks and watches on a clock of the test's own; then
+ * the mailbox with real threads, also while the loop ends. Run under ThreadSanitizer and
  * AddressSanitizer it says more.
  */
 #include <setjmp.h>
@@ -40,8 +40,9 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int milli
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *t)
 {
-    if (!own_clock)
+    if (!own_clock) {
         return __real_clock_gettime(id, t);
+    }
     t->tv_sec = (time_t)(own_us / 1000000);
     t->tv_nsec = (long)(own_us % 1000000) * 1000;
     return 0;
@@ -51,8 +52,9 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int milli
 {
     int n;
 
-    if (!own_clock)
+    if (!own_clock) {
         return __real_epoll_wait(epoll, events, most, milliseconds);
+    }
     n = __real_epoll_wait(epoll, events, most, 0);
     if (n == 0 && milliseconds < 0) {
         assert_non_null(on_long_sleep); /* otherwise nobody would wake it */
@@ -60,8 +62,9 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int milli
         on_long_sleep();
         return __real_epoll_wait(epoll, events, most, 0);
     }
-    if (n == 0)
+    if (n == 0) {
         own_us += milliseconds * INT64_C(1000);
+    }
     assert_true(own_us < 50 * HOUR_US); /* otherwise it goes round and round for nothing */
     return n;
 }
@@ -93,8 +96,9 @@ static int on_real_clock(void **state)
 
 static int destroy(void **state)
 {
-    if (*state)
+    if (*state) {
         ws_loop_destroy(*state);
+    }
     return 0;
 }
 
@@ -126,10 +130,12 @@ static void ring(ws_timer *timer)
     assert_true(passed >= a->milliseconds * 1000);
     a->rung++;
     a->rung_at = own_us;
-    if (a->stops)
+    if (a->stops) {
         ws_timer_clear(a->loop, &a->stops->timer);
-    if (a->sets)
+    }
+    if (a->sets) {
         set(a->sets, a->sets_to);
+    }
 }
 
 static void init_clock(alarm_clock *a, ws_loop *loop)
@@ -214,12 +220,14 @@ static void timers_are_set_and_cleared_at_random(void **state)
     clock_shop *shop = calloc(1, sizeof *shop);
 
     assert_non_null(shop);
-    for (int i = 0; i < MANY_CLOCKS; i++)
+    for (int i = 0; i < MANY_CLOCKS; i++) {
         init_clock(&shop->clocks[i], *state);
+    }
     run_for(*state, 20 * 60 * 1000, wind_clocks, shop);
     assert_true(shop->rung > 1000);
-    for (int i = 0; i < MANY_CLOCKS; i++)
+    for (int i = 0; i < MANY_CLOCKS; i++) {
         ws_timer_clear(*state, &shop->clocks[i].timer);
+    }
     free(shop);
 }
 
@@ -271,8 +279,10 @@ static void leap_once(void *baton)
     }
 }
 
-/* A process that was stopped, or a machine that slept: from a few ticks to several rounds of the
- * wheel. */
+/*
+ * A process that was stopped, or a machine that slept: from a few ticks to several rounds of the
+ * wheel.
+ */
 static void a_jump_of_time_rings_each_timer_once(void **state)
 {
     static const int64_t leaps[] = {3 * TICK_US, 10 * 1000000, 64 * 1000000, HOUR_US};
@@ -341,12 +351,15 @@ static void look(void *baton)
 
     assert_true(own_us - l->last <= 2 * TICK_US);
     l->last = own_us;
-    if (++l->looks == 100)
+    if (++l->looks == 100) {
         ws_loop_quit(l->loop);
+    }
 }
 
-/* Who looks at something that cannot wake the loop looks every two ticks, also where nothing
- * happens. */
+/*
+ * Who looks at something that cannot wake the loop looks every two ticks, also where nothing
+ * happens.
+ */
 static void a_look_is_taken_every_two_ticks(void **state)
 {
     looker l = {*state, own_us, 0};
@@ -370,10 +383,12 @@ static void work(ws_task *task)
     job *j = OWNER_OF(task, job, task);
 
     j->diary[strlen(j->diary)] = j->name;
-    if (j->cancels)
+    if (j->cancels) {
         ws_loop_cancel(j->loop, &j->cancels->task);
-    if (j->defers)
+    }
+    if (j->defers) {
         ws_loop_defer(j->loop, &j->defers->task);
+    }
     if (j->again) {
         j->again--;
         ws_loop_defer(j->loop, task);
@@ -395,24 +410,27 @@ static void keep_diary(void *baton)
     office *o = baton;
 
     o->diary[strlen(o->diary)] = '.';
-    if (o->round++ == 0)
+    if (o->round++ == 0) {
         o->first_round(o);
+    }
 }
 
 static const char *work_through(office *o, ws_loop *loop, void (*first_round)(office *))
 {
     memset(o, 0, sizeof *o);
     o->first_round = first_round;
-    for (int i = 0; i < JOBS; i++)
+    for (int i = 0; i < JOBS; i++) {
         o->jobs[i] = (job){{.run = work}, loop, (char)('a' + i), o->diary, NULL, NULL, 0};
+    }
     run_for(loop, 1000, keep_diary, o);
     return o->diary;
 }
 
 static void defer_all(office *o)
 {
-    for (int i = 0; i < JOBS; i++)
+    for (int i = 0; i < JOBS; i++) {
         ws_loop_defer(o->jobs[i].loop, &o->jobs[i].task);
+    }
 }
 
 static void five_of_which_two_come_again(office *o)
@@ -452,8 +470,9 @@ static void cancelled_and_deferred_anew(office *o)
     ws_loop *loop = o->jobs[0].loop;
 
     defer_all(o);
-    for (int i = JOBS; i-- > 0;) /* from the end, and so to the empty list */
+    for (int i = JOBS; i-- > 0;) { /* from the end, and so to the empty list */
         ws_loop_cancel(loop, &o->jobs[i].task);
+    }
     ws_loop_defer(loop, &o->jobs[2].task);
     ws_loop_defer(loop, &o->jobs[4].task);
     ws_loop_cancel(loop, &o->jobs[4].task);
@@ -502,18 +521,23 @@ static void look_at_crowd(void *baton)
     crowd *c = baton;
 
     if (c->rounds++ == 0) {
-        for (int i = 0; i < CROWD; i++)
+        for (int i = 0; i < CROWD; i++) {
             ws_loop_defer_late(c->loop, &c->jobs[i].task);
+        }
     }
-    if (c->in_round > c->most_in_round)
+    if (c->in_round > c->most_in_round) {
         c->most_in_round = c->in_round;
+    }
     c->in_round = 0;
-    if (c->ran < 2 * CROWD)
+    if (c->ran < 2 * CROWD) {
         ws_loop_defer(c->loop, &c->prompt.task);
+    }
 }
 
-/* So that a crowd of them holds up nobody: some in each round, and the others of the round before
- * them. */
+/*
+ * So that a crowd of them holds up nobody: some in each round, and the others of the round before
+ * them.
+ */
 static void late_tasks_take_turns(void **state)
 {
     crowd *c = calloc(1, sizeof *c);
@@ -522,8 +546,9 @@ static void late_tasks_take_turns(void **state)
     assert_non_null(c);
     c->loop = *state;
     c->prompt = (job){.task.run = work_promptly, .diary = (char *)c};
-    for (int i = 0; i < CROWD; i++)
+    for (int i = 0; i < CROWD; i++) {
         c->jobs[i] = (job){.task.run = work_late, .diary = (char *)c, .again = 1};
+    }
     run_for(*state, 1000, look_at_crowd, c);
     assert_int_equal(c->ran, 2 * CROWD);
     assert_true(c->most_in_round > 0 && c->most_in_round < CROWD / 2);
@@ -573,8 +598,9 @@ static void run_errand(ws_task *task)
 
     assert_true(passed >= e->milliseconds * 1000 && passed <= e->milliseconds * 1000 + 1000);
     e->done++;
-    if (e->quits)
+    if (e->quits) {
         ws_loop_quit(e->loop);
+    }
 }
 
 /* Without a timer that would wake the loop. */
@@ -593,8 +619,9 @@ static void a_delayed_task_is_on_time(void **state)
         ws_loop_delay(*state, &errands[i].task, (int)times[i]);
     }
     ws_loop_run(*state, NULL, NULL);
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < N; i++) {
         assert_int_equal(errands[i].done, 1);
+    }
 }
 
 /* ---- watches ---- */
@@ -615,8 +642,9 @@ static void on_readable(ws_watch *watch, uint32_t events)
     assert_true(events & EPOLLIN);
     assert_int_equal(read(p->fds[0], &byte, 1), 1);
     p->calls++;
-    if (p->other)
+    if (p->other) {
         ws_loop_unwatch(p->loop, &p->other->watch);
+    }
 }
 
 static void open_pipe(pipe_end *p, ws_loop *loop)
@@ -693,7 +721,8 @@ static void count_work(ws_task *task)
     o->worked++;
 }
 
-/* What letters make sessions do: set and clear timers, defer and cancel tasks, watch and not watch.
+/*
+ * What letters make sessions do: set and clear timers, defer and cancel tasks, watch and not watch.
  */
 static void churn(post_office *o)
 {
@@ -735,8 +764,9 @@ static void read_letter(void *baton)
     o->next[l->sender]++;
     free(l);
     churn(o);
-    if (++o->delivered == o->wanted)
+    if (++o->delivered == o->wanted) {
         ws_loop_quit(o->loop);
+    }
 }
 
 typedef struct sender {
@@ -749,8 +779,9 @@ static letter *write_letter(post_office *o, unsigned from, unsigned number)
 {
     letter *l = malloc(sizeof *l);
 
-    if (!l)
+    if (!l) {
         abort();
+    }
     *l = (letter){o, from, number};
     return l;
 }
@@ -761,8 +792,9 @@ static void *send_letters(void *baton)
 
     for (unsigned i = 0; i < LETTERS; i++) {
         ws_loop_post(s->office->loop, read_letter, write_letter(s->office, s->number, i));
-        if (i % 1000 < 50) /* so that the loop falls asleep now and then */
+        if (i % 1000 < 50) { /* so that the loop falls asleep now and then */
             sched_yield();
+        }
     }
     return NULL;
 }
@@ -831,8 +863,9 @@ static void count_letter(void *baton)
     directory *d = baton;
 
     assert_true(pthread_equal(pthread_self(), d->thread));
-    if (++d->delivered == d->enough)
+    if (++d->delivered == d->enough) {
         ws_loop_quit(d->office->loop);
+    }
 }
 
 static void *post_until_refused(void *baton)
@@ -874,8 +907,9 @@ static void all_mail_that_was_accepted_is_read(void **state)
         d.office = NULL;
         pthread_mutex_unlock(&d.mutex);
         ws_loop_destroy(o.loop);
-        for (int k = 0; k < 2; k++)
+        for (int k = 0; k < 2; k++) {
             pthread_join(guests[k].thread, NULL);
+        }
         assert_int_equal(d.delivered, d.accepted);
         pthread_mutex_destroy(&d.mutex);
     }
@@ -909,8 +943,9 @@ static void a_letter_may_be_the_loops_end(void **state)
         }
         ws_loop_run(o.loop, NULL, NULL);
         ws_loop_destroy(o.loop);
-        for (int k = 0; k < SENDERS; k++)
+        for (int k = 0; k < SENDERS; k++) {
             pthread_join(guests[k].thread, NULL);
+        }
         pthread_barrier_destroy(&d.start);
     }
 }
@@ -924,8 +959,9 @@ static void pass_on(void *baton)
 {
     chain_letter *chain = baton;
 
-    if (--chain->left)
+    if (--chain->left) {
         ws_loop_post(chain->loop, pass_on, chain);
+    }
 }
 
 static void mail_that_causes_mail_is_read_to_the_end(void **state)

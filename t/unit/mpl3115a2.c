@@ -84,8 +84,9 @@ static void an_abandoned_measurement_does_not_mix_up_the_next(void **state)
     assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
     assert_true(b->device.driver->sensor->measure(&b->device, 1, values) > 0);
     for (unsigned steps = 1; steps < 3; steps++) {
-        for (unsigned step = 0; step < steps; step++)
+        for (unsigned step = 0; step < steps; step++) {
             bench_wait(b, b->device.driver->sensor->measure(&b->device, step, values));
+        }
         assert_int_equal(bench_measure(b, values), 0);
         assert_published(values[0], 3, "99.500");
         assert_true(fabs(values[1] - altitude_at(99.5)) < 0.04);
@@ -134,8 +135,9 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
     double values[2];
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
-    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) /* time stands still */
+    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) { /* time stands still */
         result = b->device.driver->sensor->measure(&b->device, step, values);
+    }
     assert_int_equal(result, -ETIMEDOUT);
     bench_close(b);
 }

@@ -14,8 +14,9 @@ static const struct {
 static void conversion_follows_the_table(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         assert_published(opt3001_raw_to_lux(table[i].raw), 2, table[i].lux);
+    }
 }
 
 static void conversion_is_exact_everywhere(void **state)
@@ -137,8 +138,9 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
     double values[2];
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
-    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) /* time stands still */
+    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) { /* time stands still */
         result = b->device.driver->sensor->measure(&b->device, step, values);
+    }
     assert_int_equal(result, -ETIMEDOUT);
     bench_close(b);
 }

@@ -53,8 +53,9 @@ static void pick_text(char *text, size_t length)
 {
     static const char words[] = "{\"line-0\": \"21.5 \xE2\x84\x83\"}, ";
 
-    for (size_t i = 0; i < length; i++)
+    for (size_t i = 0; i < length; i++) {
         text[i] = words[i % (sizeof(words) - 1)];
+    }
 }
 
 /* What is the payload behind a header whose first byte is `first`? */
@@ -123,11 +124,13 @@ static void s7_1_1_1_a_publication_is_compressed_once_for_all(void **state)
                 assert_ptr_equal(forms[n], publication);
                 continue;
             }
-            for (int before = 0; before < n; before++)
+            for (int before = 0; before < n; before++) {
                 seen = seen || forms[before] == forms[n];
+            }
             different += !seen;
-            if (!seen || n < 16)
+            if (!seen || n < 16) {
                 expect_inflated(forms[n], params.server_window_bits, text, length);
+            }
         }
         assert_int_equal(compressions, table[i].windows);
         assert_int_equal(different, table[i].windows);
@@ -137,7 +140,8 @@ static void s7_1_1_1_a_publication_is_compressed_once_for_all(void **state)
     ws_deflate_destroy(compressor);
 }
 
-/* Section 6: where nothing is gained the message stays as it is, and that is found out once, too.
+/*
+ * Section 6: where nothing is gained the message stays as it is, and that is found out once, too.
  */
 static void s6_noise_is_sent_plain_to_all(void **state)
 {
@@ -147,8 +151,9 @@ static void s6_noise_is_sent_plain_to_all(void **state)
 
     (void)state;
     srand(6);
-    for (size_t i = 0; i < sizeof(noise); i++)
+    for (size_t i = 0; i < sizeof(noise); i++) {
         noise[i] = (char)rand();
+    }
     message = ws_outgoing_create(WS_BINARY, noise, sizeof(noise), NULL, 0);
     compressions = 0;
     for (int n = 0; n < SESSIONS; n++) {
@@ -186,7 +191,8 @@ static void s6_1_control_frames_are_sent_plain(void **state)
     ws_deflate_destroy(compressor);
 }
 
-/* A session holds what it was given while the message itself may be gone, and the other way round.
+/*
+ * A session holds what it was given while the message itself may be gone, and the other way round.
  */
 static void references_outlive_the_message(void **state)
 {

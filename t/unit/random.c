@@ -25,13 +25,16 @@ static int random_transfer(i2c_bus *base, uint8_t address, const uint8_t *write,
     random_bus *bus = (random_bus *)base;
     uint8_t sum = address;
     bus->transfers++;
-    for (size_t i = 0; i < write_length; i++) /* all of it must be there */
+    for (size_t i = 0; i < write_length; i++) { /* all of it must be there */
         sum ^= write[i];
-    if (random_number(20) == 0)
+    }
+    if (random_number(20) == 0) {
         return errors[random_number(6)];
+    }
     uint8_t pattern = random_number(2) ? (uint8_t)random_number(256) : sum;
-    for (size_t i = 0; i < read_length; i++)
+    for (size_t i = 0; i < read_length; i++) {
         read[i] = random_number(3) ? (uint8_t)random_number(256) : pattern;
+    }
     return 0;
 }
 
@@ -82,8 +85,9 @@ static void use_sensor(device *device, random_bus *bus)
         step = device->driver->sensor->measure(device, n, values);
         bus->time += step > 0 ? step : 0;
     }
-    for (size_t i = 0; step == 0 && i < device->driver->sensor->n_quantities; i++)
+    for (size_t i = 0; step == 0 && i < device->driver->sensor->n_quantities; i++) {
         assert_true(values[i] > -1e9 || isnan(values[i])); /* a success has values */
+    }
 }
 
 static void use_relay(device *device)
@@ -91,8 +95,9 @@ static void use_relay(device *device)
     bool on;
     device->driver->relay->recover(device);
     device->driver->relay->set(device, random_number(2));
-    if (device->driver->relay->get)
+    if (device->driver->relay->get) {
         device->driver->relay->get(device, &on);
+    }
 }
 
 static void use_display(device *device)
@@ -117,12 +122,15 @@ static void every_driver_ends_on_a_random_bus(void **state)
                 step = device.driver->start(&device, n);
                 bus.time += step > 0 ? step : 0;
             }
-            if (device.driver->sensor)
+            if (device.driver->sensor) {
                 use_sensor(&device, &bus);
-            if (device.driver->relay)
+            }
+            if (device.driver->relay) {
                 use_relay(&device);
-            if (device.driver->display)
+            }
+            if (device.driver->display) {
                 use_display(&device);
+            }
             assert_true(bus.transfers < 2000);
             free(memory);
         }
@@ -142,13 +150,15 @@ static void every_simulated_chip_takes_anything(void **state)
             uint8_t write[80], read[80];
             size_t to_write = random_number(random_number(10) ? 4 : 80);
             size_t to_read = random_number(random_number(10) ? 6 : 80);
-            for (size_t j = 0; j < to_write; j++)
+            for (size_t j = 0; j < to_write; j++) {
                 write[j] = (uint8_t)random_number(256);
-            if (to_write + to_read)
+            }
+            if (to_write + to_read) {
                 i2c_transfer(bus,
                              sim_chips[i]->companion && random_number(2) ? sim_chips[i]->companion
                                                                          : address,
                              write, to_write, read, to_read);
+            }
             time += random_number(100000);
             if (random_number(500) == 0) {
                 sim_unplug(bus, address);

@@ -16,9 +16,11 @@ static i2c_bus *open_default(_Atomic int64_t *time)
 
 static bool looks_at(const device_driver *driver, uint8_t address)
 {
-    for (const uint8_t *a = driver->addresses; a && *a; a++)
-        if (*a == address)
+    for (const uint8_t *a = driver->addresses; a && *a; a++) {
+        if (*a == address) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -26,10 +28,12 @@ static bool looks_at(const device_driver *driver, uint8_t address)
 static const device_driver *identify(i2c_bus *bus, uint8_t address)
 {
     char why[256];
-    for (size_t i = 0; device_drivers[i]; i++)
+    for (size_t i = 0; device_drivers[i]; i++) {
         if (looks_at(device_drivers[i], address) &&
-            device_drivers[i]->probe(bus, address, why, sizeof why) == 0)
+            device_drivers[i]->probe(bus, address, why, sizeof why) == 0) {
             return device_drivers[i];
+        }
+    }
     return NULL;
 }
 
@@ -52,8 +56,9 @@ static void every_device_of_the_default_scenario_is_found(void **state)
     size_t found = 0;
     for (uint8_t address = I2C_FIRST_ADDRESS; address <= I2C_LAST_ADDRESS; address++) {
         const device_driver *driver = identify(bus, address);
-        if (!driver)
+        if (!driver) {
             continue;
+        }
         assert_true(found < sizeof expected / sizeof *expected);
         assert_int_equal(address, expected[found].address);
         assert_string_equal(driver->name, expected[found].driver);
@@ -77,17 +82,20 @@ static void no_driver_takes_another_chip_for_its_own(void **state)
     for (size_t i = 0; device_drivers[i]; i++) {
         for (size_t j = 0; sim_chips[j]; j++) {
             const device_driver *driver = device_drivers[i];
-            if (!has_identity(driver) || strcmp(driver->name, sim_chips[j]->name) == 0)
+            if (!has_identity(driver) || strcmp(driver->name, sim_chips[j]->name) == 0) {
                 continue;
+            }
             char why[256] = "";
             uint8_t address = driver->addresses[0];
             bench *b = bench_open(driver->name, sim_chips[j]->name, address);
             bench_wait(b, 1000000);
             int result = bench_probe(b, why, sizeof why);
-            if (result == 0)
+            if (result == 0) {
                 fail_msg("%s takes a %s for its own", driver->name, sim_chips[j]->name);
-            if (result == -ENODEV) /* otherwise it did not even acknowledge */
+            }
+            if (result == -ENODEV) { /* otherwise it did not even acknowledge */
                 assert_true(strlen(why) > 10);
+            }
             assert_int_equal(sim_written(b->sim, address), 0);
             bench_close(b);
         }
@@ -102,10 +110,12 @@ static void hdc2080_is_asked_before_sht20(void **state)
     i2c_bus *bus = sim_bus_create(&clock);
     size_t hdc2080 = 0, sht20 = 0;
     for (size_t i = 0; device_drivers[i]; i++) {
-        if (!hdc2080 && strcmp(device_drivers[i]->name, "hdc2080") == 0)
+        if (!hdc2080 && strcmp(device_drivers[i]->name, "hdc2080") == 0) {
             hdc2080 = i;
-        if (!sht20 && strcmp(device_drivers[i]->name, "sht20") == 0)
+        }
+        if (!sht20 && strcmp(device_drivers[i]->name, "sht20") == 0) {
             sht20 = i;
+        }
     }
     assert_true(hdc2080 < sht20);
     assert_true(sim_add(bus, "hdc2080", 0x40));
@@ -116,8 +126,9 @@ static void hdc2080_is_asked_before_sht20(void **state)
 static void names_lead_to_drivers(void **state)
 {
     (void)state;
-    for (size_t i = 0; device_drivers[i]; i++)
+    for (size_t i = 0; device_drivers[i]; i++) {
         assert_ptr_equal(device_driver_by_name(device_drivers[i]->name), device_drivers[i]);
+    }
     assert_null(device_driver_by_name("none"));
     assert_string_equal(device_driver_by_type("relay")->name, "tca9534a");
     assert_string_equal(device_driver_by_type("thermometer")->name, "tmp112");
@@ -134,12 +145,15 @@ static void every_driver_is_complete(void **state)
         assert_non_null(driver->addresses);
         assert_true(driver->state_size <= DEVICE_MAX_STATE);
         assert_int_equal(!!driver->sensor + !!driver->relay + !!driver->display, 1);
-        if (driver->sensor)
+        if (driver->sensor) {
             assert_in_range(driver->sensor->n_quantities, 1, DEVICE_MAX_QUANTITIES);
-        if (driver->relay)
+        }
+        if (driver->relay) {
             assert_int_equal(driver->relay->min_gap, 100000);
-        for (const uint8_t *a = driver->addresses; *a; a++)
+        }
+        for (const uint8_t *a = driver->addresses; *a; a++) {
             assert_in_range(*a, I2C_FIRST_ADDRESS, I2C_LAST_ADDRESS);
+        }
     }
 }
 

@@ -207,8 +207,9 @@ static void every_single_fault_ends_neutral(void **state)
             int result = relay(b)->set(&b->device, true);
             assert_neutral(b);
             assert_true(record(b).longest_pulse < 100000);
-            if (result == 0)
+            if (result == 0) {
                 assert_int_equal(record(b).contact, 1);
+            }
             bench_close(b);
         }
     }

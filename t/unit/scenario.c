@@ -36,8 +36,9 @@ static void write_text(const char *file, const char *text)
 static void open_bus(stage *s)
 {
     char why[1024] = "";
-    if (sim_bus_open(&s->bus, s->file, &s->clock, why, sizeof why) != 0)
+    if (sim_bus_open(&s->bus, s->file, &s->clock, why, sizeof why) != 0) {
         fail_msg("%s", why);
+    }
     sim_bus_on_report(s->bus, hear, s);
 }
 
@@ -148,8 +149,9 @@ static void a_wrong_scenario_is_refused_with_its_place(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char why[512] = "";
         assert_null(sim_scenario_parse(wrong[i].text, strlen(wrong[i].text), why, sizeof why));
-        if (!strstr(why, wrong[i].why))
+        if (!strstr(why, wrong[i].why)) {
             fail_msg("%s\n  gave: %s\n  expected: %s", wrong[i].text, why, wrong[i].why);
+        }
     }
 }
 
@@ -454,8 +456,9 @@ static void the_sample_scenario_is_right(void **state)
 {
     (void)state;
     char why[512] = "";
-    if (sim_scenario_check(SRCDIR "/conf/scenario.json", why, sizeof why) != 0)
+    if (sim_scenario_check(SRCDIR "/conf/scenario.json", why, sizeof why) != 0) {
         fail_msg("%s", why);
+    }
 }
 
 int main(void)

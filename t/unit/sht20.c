@@ -94,8 +94,9 @@ static void one_that_went_away_is_missed(void **state)
     assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
     sim_unplug(b->sim, 0x40);
     device_step result = 1;
-    for (unsigned step = 1; step < MAX_STEPS && result > 0; step++)
+    for (unsigned step = 1; step < MAX_STEPS && result > 0; step++) {
         result = b->device.driver->sensor->measure(&b->device, step, values);
+    }
     assert_int_equal(result, -ENXIO);
     bench_close(b);
 }

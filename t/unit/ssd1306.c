@@ -10,8 +10,9 @@ static int64_t init(bench *b, unsigned *steps)
 {
     for (*steps = 0; *steps < MAX_STEPS; (*steps)++) {
         device_step result = display(b)->init(&b->device, *steps);
-        if (result <= 0)
+        if (result <= 0) {
             return result;
+        }
         bench_wait(b, result);
     }
     return -ETIMEDOUT;
@@ -19,8 +20,9 @@ static int64_t init(bench *b, unsigned *steps)
 
 static void fill(uint8_t page[128], unsigned seed)
 {
-    for (unsigned i = 0; i < 128; i++)
+    for (unsigned i = 0; i < 128; i++) {
         page[i] = (uint8_t)(seed * 31 + i * 7 + 1);
+    }
 }
 
 static void assert_page(const bench *b, unsigned page, const uint8_t expected[128])
@@ -41,8 +43,9 @@ static void init_clears_page_by_page_and_switches_on(void **state)
     assert_true(steps >= 8); /* others get the bus in between */
     assert_int_equal(i2c_transfer(b->sim, 0x3c, NULL, 0, &status, 1), 0);
     assert_false(status & 0x40); /* it is on */
-    for (unsigned page = 0; page < 8; page++)
+    for (unsigned page = 0; page < 8; page++) {
         assert_page(b, page, blank);
+    }
     bench_close(b);
 }
 
@@ -57,8 +60,9 @@ static void a_page_changes_nothing_else(void **state)
         unsigned page = i * 5 % 8;
         fill(pages[page], i);
         assert_int_equal(display(b)->write_page(&b->device, page, pages[page]), 0);
-        for (unsigned j = 0; j < 8; j++)
+        for (unsigned j = 0; j < 8; j++) {
             assert_page(b, j, pages[j]);
+        }
     }
     assert_int_equal(display(b)->write_page(&b->device, 8, pages[0]), -EINVAL);
     bench_close(b);

@@ -57,8 +57,9 @@ static void good_data_is_read_and_written_again(void **state)
             talk_data_decode(good[i].text, out, (size_t)good[i].count, &encoding, NULL, 0),
             good[i].count);
         assert_int_equal(encoding, good[i].encoding);
-        if (good[i].count > 0)
+        if (good[i].count > 0) {
             assert_memory_equal(out, good[i].bytes, (size_t)good[i].count);
+        }
         talk_data_encode(&text, out, (size_t)good[i].count, encoding);
         assert_string_equal(text.data, good[i].again ? good[i].again : good[i].text);
         talk_text_free(&text);
@@ -112,8 +113,8 @@ static void too_much_data_is_refused_with_the_bound(void **state)
 static void every_byte_survives(void **state)
 {
     (void)state;
-    for (talk_encoding encoding = TALK_HEX; encoding <= TALK_BASE64; encoding++)
-        for (int byte = 0; byte < 256; byte++)
+    for (talk_encoding encoding = TALK_HEX; encoding <= TALK_BASE64; encoding++) {
+        for (int byte = 0; byte < 256; byte++) {
             for (size_t length = 1; length <= 4; length++) {
                 uint8_t in[4] = {0x20, 0x41, 0x7e, 0x28}, out[4];
                 bool printable = byte >= 0x20 && byte <= 0x7e;
@@ -128,6 +129,8 @@ static void every_byte_survives(void **state)
                 assert_memory_equal(out, in, length);
                 talk_text_free(&text);
             }
+        }
+    }
 }
 
 static void encoding_adds_to_what_is_there(void **state)

@@ -1,4 +1,5 @@
-/* Messages that come in: what is JSON, what is Clown.Talk, and what is still known after a refusal.
+/*
+ * Messages that come in: what is JSON, what is Clown.Talk, and what is still known after a refusal.
  */
 #include "talk/talk.h"
 
@@ -25,8 +26,9 @@ static talk_error parse(talk_message *message, const char *text, size_t length, 
     strcpy(why, "untouched");
     error = talk_message_parse(message, copy, length, why, TALK_MAX_WHY);
     free(copy);
-    if (error == TALK_OK)
+    if (error == TALK_OK) {
         assert_string_equal(why, "untouched");
+    }
     return error;
 }
 
@@ -149,12 +151,14 @@ static void a_refusal_says_what_was_wrong_and_what_could_be_read(void **state)
         assert_int_equal(parse_text(&message, expected->text, why), expected->error);
         assert_string_equal(message.topic.text, expected->topic);
         assert_id(message.id, expected->id);
-        if (strstr(why, expected->why) == NULL)
+        if (strstr(why, expected->why) == NULL) {
             fail_msg("\"%s\" does not say \"%s\"", why, expected->why);
-        if (expected->error == TALK_MALFORMED)
+        }
+        if (expected->error == TALK_MALFORMED) {
             assert_null(message.payload);
-        else
+        } else {
             assert_non_null(message.payload);
+        }
         talk_message_clear(&message);
     }
 }
@@ -198,12 +202,13 @@ static void what_json_is_reaches_the_payload(void **state)
         print_message("# %s\n", text);
         assert_int_equal(parse_text(&message, text, why), TALK_OK);
         assert_true(json_object_object_get_ex(message.payload, "x", &built));
-        if (values[i].built)
+        if (values[i].built) {
             assert_string_equal(json_object_to_json_string_ext(
                                     built, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
                                 values[i].built);
-        else
+        } else {
             assert_null(built);
+        }
         talk_message_clear(&message);
     }
 }
@@ -370,9 +375,11 @@ static bool is_character(const unsigned char *c, size_t n)
 
 static bool is_utf8(const unsigned char *c, size_t n)
 {
-    for (size_t first = 1; first <= n; first++)
-        if (is_character(c, first) && is_utf8(c + first, n - first))
+    for (size_t first = 1; first <= n; first++) {
+        if (is_character(c, first) && is_utf8(c + first, n - first)) {
             return true;
+        }
+    }
     return n == 0;
 }
 
@@ -384,9 +391,10 @@ static void check_utf8(const unsigned char *bytes, size_t n)
     bool good = is_utf8(bytes, n);
 
     if (talk_message_parse(&message, text, (size_t)length, why, sizeof why) !=
-        (good ? TALK_OK : TALK_MALFORMED))
+        (good ? TALK_OK : TALK_MALFORMED)) {
         fail_msg("%zu bytes %02x %02x %02x %02x are %s", n, bytes[0], bytes[1],
                  n > 2 ? bytes[2] : 0, n > 3 ? bytes[3] : 0, good ? "good" : "bad");
+    }
     if (good) {
         const char *x = json_object_get_string(json_object_object_get(message.payload, "x"));
         assert_int_equal(strlen(x), n);
@@ -395,18 +403,21 @@ static void check_utf8(const unsigned char *bytes, size_t n)
     talk_message_clear(&message);
 }
 
-/* RFC 3629 section 4: every pair of lead and second byte, with third and fourth bytes at their
- * bounds. */
+/*
+ * RFC 3629 section 4: every pair of lead and second byte, with third and fourth bytes at their
+ * bounds.
+ */
 static void utf8_is_checked_to_its_bounds(void **state)
 {
     static const unsigned char ends[] = {0x41, 0x7f, 0x80, 0xbf, 0xc0, 0xff};
     unsigned char c[4];
     (void)state;
 
-    for (unsigned lead = 0x80; lead <= 0xff; lead++)
+    for (unsigned lead = 0x80; lead <= 0xff; lead++) {
         for (unsigned second = 0x40; second <= 0xff; second++) {
-            if (second == '\\')
+            if (second == '\\') {
                 continue; /* begins an escape */
+            }
             c[0] = (unsigned char)lead;
             c[1] = (unsigned char)second;
             check_utf8(c, 2);
@@ -419,6 +430,7 @@ static void utf8_is_checked_to_its_bounds(void **state)
                 }
             }
         }
+    }
 }
 
 static const char whole[] =
@@ -438,14 +450,15 @@ static void a_message_cut_anywhere_is_malformed(void **state)
     }
 }
 
-/* Whatever stands in the place of one byte, the scanner lets nothing pass that json-c would refuse.
+/*
+ * Whatever stands in the place of one byte, the scanner lets nothing pass that json-c would refuse.
  */
 static void no_byte_makes_scanner_and_json_c_disagree(void **state)
 {
     char text[sizeof whole];
     (void)state;
 
-    for (size_t i = 0; i < sizeof whole - 1; i++)
+    for (size_t i = 0; i < sizeof whole - 1; i++) {
         for (int byte = 0; byte < 256; byte++) {
             talk_message message;
             char why[TALK_MAX_WHY];
@@ -453,10 +466,12 @@ static void no_byte_makes_scanner_and_json_c_disagree(void **state)
             memcpy(text, whole, sizeof whole);
             text[i] = (char)byte;
             if (parse(&message, text, sizeof whole - 1, why) != TALK_OK &&
-                strstr(why, "json-c refuses"))
+                strstr(why, "json-c refuses")) {
                 fail_msg("byte %zu as %02x: %s", i, byte, why);
+            }
             talk_message_clear(&message);
         }
+    }
 }
 
 /* Puts `depth` arrays into the payload, which is the message's second level. */
@@ -495,8 +510,9 @@ static void breadth_is_not_depth(void **state)
     talk_message message;
     (void)state;
 
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
         strcat(text, i % 2 ? ",[]" : ",{\"a\":{}}");
+    }
     strcat(text, "]}]");
     assert_int_equal(parse_text(&message, text, why), TALK_OK);
     talk_message_clear(&message);

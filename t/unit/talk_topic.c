@@ -138,13 +138,15 @@ static void unknown_forms_say_what_is_allowed(void **state)
         print_message("# %s\n", unknown[i].text);
         assert_int_equal(parse_topic(unknown[i].text, &topic, why), TALK_UNKNOWN_TOPIC);
         assert_int_equal(topic.form, TALK_FORM_UNKNOWN);
-        if (strchr(unknown[i].text, '\\') == NULL)
+        if (strchr(unknown[i].text, '\\') == NULL) {
             assert_string_equal(topic.text, unknown[i].text);
+        }
         assert_string_equal(topic.device, "");
         assert_string_equal(topic.type, "");
         assert_string_equal(topic.address, "");
-        if (strstr(why, unknown[i].why) == NULL)
+        if (strstr(why, unknown[i].why) == NULL) {
             fail_msg("\"%s\" does not say \"%s\"", why, unknown[i].why);
+        }
     }
 }
 
@@ -152,15 +154,16 @@ static void unknown_forms_say_what_is_allowed(void **state)
 static void every_address_has_one_name(void **state)
 {
     (void)state;
-    for (int bus = 0; bus <= 99; bus++)
-        for (int chip = 0; chip <= 0x7f; chip++)
+    for (int bus = 0; bus <= 99; bus++) {
+        for (int chip = 0; chip <= 0x7f; chip++) {
             for (int channel = -1; channel <= 99; channel += channel < 10 ? 1 : 89) {
                 talk_address address;
                 char lower[32], upper[32], out[TALK_MAX_ADDRESS];
                 char suffix[8] = "";
 
-                if (channel >= 0)
+                if (channel >= 0) {
                     snprintf(suffix, sizeof suffix, "-%d", channel);
+                }
                 snprintf(lower, sizeof lower, "i2c%d-%02x%s", bus, chip, suffix);
                 snprintf(upper, sizeof upper, "i2c%d-%02X%s", bus, chip, suffix);
                 assert_true(talk_address_parse(upper, &address));
@@ -172,6 +175,8 @@ static void every_address_has_one_name(void **state)
                 talk_address_format(&address, out);
                 assert_string_equal(out, lower);
             }
+        }
+    }
 }
 
 static void a_dash_is_no_bus(void **state)
@@ -203,9 +208,11 @@ static void nothing_else_is_an_address(void **state)
     talk_address address;
     (void)state;
 
-    for (size_t i = 0; i < sizeof no_addresses / sizeof *no_addresses; i++)
-        if (talk_address_parse(no_addresses[i], &address))
+    for (size_t i = 0; i < sizeof no_addresses / sizeof *no_addresses; i++) {
+        if (talk_address_parse(no_addresses[i], &address)) {
             fail_msg("\"%s\" was taken", no_addresses[i]);
+        }
+    }
 }
 
 int main(void)

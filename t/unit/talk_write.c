@@ -187,8 +187,9 @@ static void every_error_has_its_name(void **state)
 
     assert_int_equal(TALK_UNAVAILABLE + 1, sizeof names / sizeof *names);
     assert_null(talk_error_name(TALK_OK));
-    for (talk_error error = TALK_MALFORMED; error <= TALK_UNAVAILABLE; error++)
+    for (talk_error error = TALK_MALFORMED; error <= TALK_UNAVAILABLE; error++) {
         assert_string_equal(talk_error_name(error), names[error]);
+    }
 }
 
 /* The "message" of an error that was made from `text`. */

@@ -13,15 +13,17 @@ static const struct {
 static void conversion_follows_the_table(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         assert_true(tmp112_raw_to_celsius((uint16_t)(table[i].bits << 4)) == table[i].celsius);
+    }
 }
 
 static void conversion_is_exact_everywhere(void **state)
 {
     (void)state;
-    for (int n = -2048; n < 2048; n++)
+    for (int n = -2048; n < 2048; n++) {
         assert_true(tmp112_raw_to_celsius((uint16_t)(n * 16)) * 16 == n);
+    }
 }
 
 static void measures_the_whole_range(void **state)
@@ -120,8 +122,9 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
     bench *b = bench_open("tmp112", "tmp112", 0x48);
     double values[2];
     assert_int_equal(bench_start(b), 0);
-    for (unsigned step = 0; step < 10; step++) /* time stands still for the chip */
+    for (unsigned step = 0; step < 10; step++) { /* time stands still for the chip */
         assert_true(b->device.driver->sensor->measure(&b->device, step, values) > 0);
+    }
     assert_int_equal(b->device.driver->sensor->measure(&b->device, 10, values), -ETIMEDOUT);
     bench_close(b);
 }

@@ -16,14 +16,16 @@ static bool is_surrogate(uint32_t point)
     return point >= 0xD800 && point <= 0xDFFF;
 }
 
-/* Writes the number into the form of 2 to 4 bytes that is asked for, whether that is right or not.
+/*
+ * Writes the number into the form of 2 to 4 bytes that is asked for, whether that is right or not.
  */
 static size_t encode_as(uint8_t *out, uint32_t point, size_t length)
 {
     static const uint8_t lead[] = {0, 0x00, 0xC0, 0xE0, 0xF0};
 
-    for (size_t i = length; i-- > 1; point >>= 6)
+    for (size_t i = length; i-- > 1; point >>= 6) {
         out[i] = (uint8_t)(0x80 | (point & 0x3F));
+    }
     out[0] = (uint8_t)(lead[length] | point);
     return length;
 }
@@ -45,15 +47,18 @@ static bool oracle(const uint8_t *data, size_t length)
                                        : 0;
         uint32_t point = size == 1 ? data[0] : data[0] & (0x7Fu >> size);
 
-        if (size == 0 || size > length)
+        if (size == 0 || size > length) {
             return false;
+        }
         for (size_t i = 1; i < size; i++) {
-            if ((data[i] & 0xC0) != 0x80)
+            if ((data[i] & 0xC0) != 0x80) {
                 return false;
+            }
             point = point << 6 | (data[i] & 0x3Fu);
         }
-        if (size != shortest(point) || is_surrogate(point) || point > LAST_CODE_POINT)
+        if (size != shortest(point) || is_surrogate(point) || point > LAST_CODE_POINT) {
             return false;
+        }
         data += size;
         length -= size;
     }
@@ -67,8 +72,9 @@ static size_t fails_at(const uint8_t *data, size_t length)
 
     ws_utf8_init(&utf8);
     for (size_t i = 0; i < length; i++) {
-        if (!ws_utf8_feed(&utf8, data + i, 1))
+        if (!ws_utf8_feed(&utf8, data + i, 1)) {
             return i + 1;
+        }
     }
     return length + 1;
 }
@@ -87,8 +93,9 @@ static bool bytewise(const uint8_t *data, size_t length)
 
     ws_utf8_init(&utf8);
     for (size_t i = 0; i < length; i++) {
-        if (!ws_utf8_feed(&utf8, data + i, 1))
+        if (!ws_utf8_feed(&utf8, data + i, 1)) {
             return false;
+        }
     }
     return ws_utf8_complete(&utf8);
 }
@@ -102,8 +109,9 @@ static void every_code_point_in_its_shortest_form(void **state)
         size_t length = encode_as(text, point, shortest(point));
 
         if (whole(text, length) != !is_surrogate(point) ||
-            bytewise(text, length) != !is_surrogate(point))
+            bytewise(text, length) != !is_surrogate(point)) {
             fail_msg("U+%04X", point);
+        }
     }
 }
 
@@ -114,13 +122,16 @@ static void overlong_forms_and_beyond_the_last(void **state)
     (void)state;
     for (size_t length = 2; length <= 4; length++) {
         for (uint32_t point = 0; point <= 0x1FFFFF; point++) {
-            if (shortest(point) == length && point <= LAST_CODE_POINT)
+            if (shortest(point) == length && point <= LAST_CODE_POINT) {
                 continue;
-            if (shortest(point) > length)
+            }
+            if (shortest(point) > length) {
                 break;
+            }
             encode_as(text, point, length);
-            if (whole(text, length) || bytewise(text, length))
+            if (whole(text, length) || bytewise(text, length)) {
                 fail_msg("%06X in %zu bytes", point, length);
+            }
         }
     }
 }
@@ -131,19 +142,23 @@ static bool can_go_on(const uint8_t *prefix, size_t length)
     uint8_t text[6];
 
     memcpy(text, prefix, length);
-    if (oracle(text, length))
+    if (oracle(text, length)) {
         return true;
+    }
     for (unsigned a = 0x80; a <= 0xBF; a++) {
         text[length] = (uint8_t)a;
-        if (oracle(text, length + 1))
+        if (oracle(text, length + 1)) {
             return true;
+        }
         /* The range of a second byte decides; what follows it may be any continuation byte. */
         text[length + 1] = 0x80;
-        if (oracle(text, length + 2))
+        if (oracle(text, length + 2)) {
             return true;
+        }
         text[length + 2] = 0x80;
-        if (oracle(text, length + 3))
+        if (oracle(text, length + 3)) {
             return true;
+        }
     }
     return false;
 }
@@ -155,15 +170,17 @@ static void every_prefix_fails_at_its_first_wrong_byte(void **state)
         uint8_t text[2] = {(uint8_t)(value >> 8), (uint8_t)value};
         size_t expected = !can_go_on(text, 1) ? 1 : !can_go_on(text, 2) ? 2 : 3;
 
-        if (fails_at(text, 2) != expected || whole(text, 2) != oracle(text, 2))
+        if (fails_at(text, 2) != expected || whole(text, 2) != oracle(text, 2)) {
             fail_msg("%02X %02X: expected %zu", text[0], text[1], expected);
+        }
     }
     for (unsigned lead = 0xE0; lead <= 0xFF; lead++) {
         for (unsigned value = 0; value <= 0xFFFF; value++) {
             uint8_t text[3] = {(uint8_t)lead, (uint8_t)(value >> 8), (uint8_t)value};
 
-            if (whole(text, 3) != oracle(text, 3) || bytewise(text, 3) != oracle(text, 3))
+            if (whole(text, 3) != oracle(text, 3) || bytewise(text, 3) != oracle(text, 3)) {
                 fail_msg("%02X %02X %02X", text[0], text[1], text[2]);
+            }
         }
     }
 }
@@ -186,8 +203,9 @@ static void ascii_runs_of_every_length(void **state)
                 for (size_t at = 0; at + size[kind] <= length; at++) {
                     memset(text, 'a', length);
                     memcpy(text + at, odd[kind], size[kind]);
-                    if (whole(text, length) != oracle(text, length))
+                    if (whole(text, length) != oracle(text, length)) {
                         fail_msg("kind %zu at %zu of %zu", kind, at, length);
+                    }
                 }
             }
         }
@@ -207,14 +225,16 @@ static void random_texts_in_random_pieces(void **state)
         bool accepted;
         ws_utf8 utf8;
 
-        for (size_t i = 0; i < length; i++)
+        for (size_t i = 0; i < length; i++) {
             text[i] = alphabet[(size_t)rand() % sizeof(alphabet)];
+        }
         split = length == 0 ? 0 : (size_t)rand() % length;
         ws_utf8_init(&utf8);
         accepted = ws_utf8_feed(&utf8, text, split) &&
                    ws_utf8_feed(&utf8, text + split, length - split) && ws_utf8_complete(&utf8);
-        if (accepted != oracle(text, length))
+        if (accepted != oracle(text, length)) {
             fail_msg("round %d", round);
+        }
     }
 }
 
