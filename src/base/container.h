@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+/* Versions of clang-format disagree about the minus. */
+/* clang-format off */
 #define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+/* clang-format on */
 
 #endif
