@@ -7,10 +7,12 @@
  * and buses).
  */
 #include "handlers/handlers.h"
+#include "i2c/linux.h"
 #include "link/envelope.h"
 #include "link/process.h"
 #include "log.h"
 #include "settings.h"
+#include "sim/sim.h"
 #include "session/census.h"
 #include "websocket/handshake.h"
 #include "session/reactor.h"
@@ -290,6 +292,8 @@ static ct_node *add_node(apr_pool_t *pool, ct_house *house, const char *name)
 }
 
 /* The house of the configuration that is being read: it lives and dies with pconf. */
+static const i2c_bus_kind *const bus_kinds[] = {&linux_bus_kind, &sim_bus_kind, NULL};
+
 static ct_house *house_in(apr_pool_t *pconf)
 {
     void *data = NULL;
@@ -301,6 +305,7 @@ static ct_house *house_in(apr_pool_t *pconf)
         house = apr_pcalloc(pconf, sizeof *house);
         house->nodes = apr_array_make(pconf, 2, sizeof(ct_node *));
         house->current = add_node(pconf, house, FIRST_NODE);
+        house->bus_kinds = bus_kinds;
         apr_pool_userdata_setn(house, HOUSE_KEY, NULL, pconf);
     }
     return house;
@@ -420,7 +425,7 @@ static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const c
         }
     }
     APR_ARRAY_PUSH(node->buses, hub_bus_config) = bus;
-    return copy_error(cmd, hub_check_bus(&bus, why, sizeof why));
+    return copy_error(cmd, hub_check_bus(&bus, bus_kinds, why, sizeof why));
 }
 
 static const char *set_device(cmd_parms *cmd, void *dir, int argc, char *const argv[])

@@ -66,6 +66,7 @@ typedef struct ct_house {
     const char *hub_socket;    /* NULL: not set */
     const char *state_dir;     /* NULL: not set */
     int max_connections;       /* 0: no limit */
+    const struct i2c_bus_kind *const *bus_kinds; /* that a ClownTalkBus may be of */
 } ct_house;
 
 /* The house of the running configuration. */

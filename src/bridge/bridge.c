@@ -9,6 +9,8 @@
 
 #include "talk/talk.h"
 #include "hub/hub.h"
+#include "i2c/linux.h"
+#include "sim/sim.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -293,6 +295,8 @@ static bool read_seconds(const char *text, double *seconds)
     return end != text && !*end && isfinite(*seconds) && *seconds >= 0 && *seconds <= 86400;
 }
 
+static const i2c_bus_kind *const bus_kinds[] = {&linux_bus_kind, &sim_bus_kind, NULL};
+
 static int add_bus(settings *settings, char *argument)
 {
     hub_bus_config *bus = &settings->buses[settings->node.n_buses];
@@ -306,7 +310,7 @@ static int add_bus(settings *settings, char *argument)
         return wrong("bus", "must be LABEL=DEVICE, such as 0=/dev/i2c-1 or 0=sim");
     }
     bus->device = end + 1;
-    if (hub_check_bus(bus, why, sizeof(why))) {
+    if (hub_check_bus(bus, bus_kinds, why, sizeof(why))) {
         return wrong("bus", why);
     }
     for (size_t i = 0; i < settings->node.n_buses; i++) {
@@ -504,6 +508,7 @@ int main(int argc, char **argv)
         .release = CT_VERSION,
         .datetime = CT_BUILD_DATETIME,
         .reason_for_reset = "power-on",
+        .bus_kinds = bus_kinds,
     };
     status = read_command_line(settings, argc, argv);
     if (!status) {

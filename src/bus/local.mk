@@ -1,17 +1,14 @@
-# A bus's thread: part of the hub's library.
-BUS_SOURCES = \
-	src/bus/environment.c \
+# A bus's thread.
+noinst_LTLIBRARIES += libbus.la
+libbus_la_SOURCES = \
+	src/bus/environment.c src/bus/environment.h \
+	src/bus/log.h \
 	src/bus/look.c \
-	src/bus/message.c \
+	src/bus/message.c src/bus/message.h \
 	src/bus/raw.c \
-	src/bus/unit.c \
+	src/bus/unit.c src/bus/unit.h \
 	src/bus/unit_display.c \
 	src/bus/unit_relay.c \
 	src/bus/unit_sensor.c \
-	src/bus/worker.c
-libhub_la_SOURCES += \
-	src/bus/environment.h \
-	src/bus/log.h \
-	src/bus/message.h \
-	src/bus/unit.h \
-	src/bus/worker.h
+	src/bus/worker.c src/bus/worker.h src/bus/worker_internal.h
+libbus_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE

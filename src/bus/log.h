@@ -2,8 +2,10 @@
  * The hub's numbered log lines: CT1000 to CT1999 of the project's series. A number never changes
  * its meaning and is never used again for another one.
  */
-#ifndef HUB_LOG_H
-#define HUB_LOG_H
+#ifndef BUS_LOG_H
+#define BUS_LOG_H
+
+typedef enum hub_level { HUB_DEBUG, HUB_INFO, HUB_WARNING, HUB_ERROR } hub_level;
 
 typedef enum log_code {
     CT_BUS_OPENED = 1001,         /* a bus was opened */

@@ -1,5 +1,5 @@
 /* Looking for devices: which addresses, which drivers, when. On the bus's thread. */
-#include "worker.h"
+#include "worker_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

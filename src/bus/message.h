@@ -4,8 +4,8 @@
  * A message belongs to whoever holds it: pushing gives it away, taking receives it, message_free()
  * ends it. These two queues are all that the threads share; everything else belongs to one of them.
  */
-#ifndef HUB_MESSAGE_H
-#define HUB_MESSAGE_H
+#ifndef BUS_MESSAGE_H
+#define BUS_MESSAGE_H
 
 #include "devices/device.h"
 

@@ -1,5 +1,5 @@
 /* The bus's side of i2c/... requests: scans and raw transfers, in order. On the bus's thread. */
-#include "worker.h"
+#include "worker_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

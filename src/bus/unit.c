@@ -1,8 +1,6 @@
 /* One device on its bus: identification, configuration, schedule, requests, failure and return. */
 #include "unit.h"
 
-#include "talk/talk.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -31,13 +29,23 @@ void unit_enter(worker *worker, unit *unit, unit_phase phase)
 
 static void not_started(worker *worker, unit *unit, int error);
 
+/* The device's topic: "relay/i2c0-20-3". */
+static void set_name(unit *unit, int label)
+{
+    const device *device = &unit->device;
+    int length = snprintf(unit->name, sizeof(unit->name), "%s/i2c%d-%02x", device->driver->type,
+                          label, device->address);
+
+    if (device->channel >= 0 && length < (int)sizeof(unit->name)) {
+        snprintf(unit->name + length, sizeof(unit->name) - (size_t)length, "-%d", device->channel);
+    }
+}
+
 unit *unit_create(worker *worker, site *site, const device_driver *driver, int channel,
                   const char *const *options)
 {
     unit *made = calloc(1, sizeof(*made));
     unit **end = &worker->units;
-    talk_address address = {true, worker->config.label, site->address, channel};
-    char text[24];
     int error;
 
     if (!made || !(made->device.state = calloc(1, driver->state_size ? driver->state_size : 1))) {
@@ -55,8 +63,7 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     if (driver->display && !(made->shown = calloc(1, unit_frame_size(made)))) {
         abort();
     }
-    talk_address_format(&address, text);
-    snprintf(made->name, sizeof(made->name), "%s/%s", driver->type, text);
+    set_name(made, worker->config.label);
     for (; options && *options && driver->option; options++) {
         char name[64];
         const char *value = strchr(*options, '=');

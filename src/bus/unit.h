@@ -2,10 +2,10 @@
  * What the files about devices on their bus (unit.c, and one for each kind of device) have among
  * themselves. All of it on the bus's thread.
  */
-#ifndef HUB_UNIT_H
-#define HUB_UNIT_H
+#ifndef BUS_UNIT_H
+#define BUS_UNIT_H
 
-#include "worker.h"
+#include "worker_internal.h"
 
 /* unit.c */
 void unit_enter(worker *worker, unit *unit, unit_phase phase);

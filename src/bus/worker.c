@@ -1,6 +1,4 @@
-#include "worker.h"
-
-#include "sim/sim.h"
+#include "worker_internal.h"
 
 #include <errno.h>
 #include <math.h>
@@ -217,7 +215,7 @@ int worker_outcome(worker *worker, int result)
     return result;
 }
 
-static void on_scenario_report(void *baton, const char *text)
+static void on_report(void *baton, const char *text)
 {
     worker *worker = baton;
 
@@ -226,7 +224,7 @@ static void on_scenario_report(void *baton, const char *text)
 
 static void open_bus(worker *worker)
 {
-    const hub_environment *environment = worker->config.environment;
+    const bus_environment *environment = worker->config.environment;
     char why[sizeof(worker->open_why)] = "";
     int error = environment->open_bus(environment->baton, &worker->bus, worker->config.label,
                                       worker->config.device, why, sizeof(why));
@@ -243,8 +241,8 @@ static void open_bus(worker *worker)
         memcpy(worker->open_why, why, sizeof(why));
     } else {
         worker->open_why[0] = 0;
-        if (strcmp(worker->bus->ops->name, "sim") == 0) {
-            sim_bus_on_report(worker->bus, on_scenario_report, worker);
+        if (worker->bus->ops->on_report) {
+            worker->bus->ops->on_report(worker->bus, on_report, worker);
         }
         count_success(worker);
         sites_reset(worker);

@@ -22,13 +22,14 @@ static bool read_seconds(const char *text, double *value)
     return !*end && isfinite(*value);
 }
 
-const char *hub_check_bus(const hub_bus_config *bus, char *why, size_t why_size)
+const char *hub_check_bus(const hub_bus_config *bus, const i2c_bus_kind *const *kinds, char *why,
+                          size_t why_size)
 {
     if (bus->label < 0 || bus->label > 99) {
         snprintf(why, why_size, "a bus's label must be 0 to 99, not %d", bus->label);
         return why;
     }
-    return i2c_bus_check(bus->device, why, why_size) < 0 ? why : NULL;
+    return i2c_bus_check(kinds, bus->device, why, why_size) < 0 ? why : NULL;
 }
 
 /* ---- ClownTalkPublishInterval ---- */

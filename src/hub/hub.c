@@ -1,6 +1,8 @@
 /* The hub's life: configuration copied in, buses started, messages handed out, the end. */
 #include "hub_internal.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -15,12 +17,12 @@
 
 int64_t hub_now(const hub *hub)
 {
-    return hub->environment.now(hub->environment.baton);
+    return hub->environment.bus.now(hub->environment.bus.baton);
 }
 
 int64_t hub_wall(const hub *hub)
 {
-    return hub->environment.wall(hub->environment.baton);
+    return hub->environment.wall(hub->environment.bus.baton);
 }
 
 void hub_log(hub *hub, hub_level level, log_code code, const char *format, ...)
@@ -74,11 +76,11 @@ static bool start_workers(hub *hub)
 
     for (size_t i = 0; i < hub->n_buses; i++) {
         if (!hub->buses[i].worker ||
-            (!hub->environment.manual && !worker_start(hub->buses[i].worker))) {
+            (!hub->environment.bus.manual && !worker_start(hub->buses[i].worker))) {
             return false;
         }
     }
-    if (hub->environment.manual) {
+    if (hub->environment.bus.manual) {
         return true;
     }
     while (!all_opened(hub)) {
@@ -119,8 +121,9 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
     hub->reason = hub_copy(config->reason_for_reset);
     hub->powered_on = strcmp(hub->reason, "power-on") == 0;
     hub->started = hub_now(hub);
-    if (!create_descriptors(hub) || !(hub->writer = state_writer_create(
-                                          config->state_dir, &hub->inbox, !environment->manual))) {
+    if (!create_descriptors(hub) ||
+        !(hub->writer =
+              state_writer_create(config->state_dir, &hub->inbox, !environment->bus.manual))) {
         hub_destroy(hub);
         return NULL;
     }
@@ -139,9 +142,16 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
     return hub;
 }
 
+static int64_t real_wall(void *baton)
+{
+    (void)baton;
+    return base_wall_us();
+}
+
 hub *hub_create(const hub_config *config, const hub_output *output)
 {
-    return hub_create_in(config, output, &hub_real_environment);
+    return hub_create_in(config, output,
+                         &(hub_environment){bus_real_environment(config->bus_kinds), real_wall});
 }
 
 /* ---- running ---- */
@@ -182,7 +192,7 @@ void hub_rearm(hub *hub)
     struct itimerspec at = {0};
     int64_t due = hub_next_due(hub);
 
-    if (due == hub->timer_at || hub->environment.manual) {
+    if (due == hub->timer_at || hub->environment.bus.manual) {
         return;
     }
     hub->timer_at = due;
@@ -272,7 +282,7 @@ void hub_dispatch(hub *hub)
         take(hub, message);
         message_free(message);
     }
-    if (!hub->environment.manual && read(hub->timer, &expirations, sizeof(expirations)) > 0) {
+    if (!hub->environment.bus.manual && read(hub->timer, &expirations, sizeof(expirations)) > 0) {
         hub->timer_at = HUB_NEVER;
     }
     for (size_t i = 0; i < hub->n_nodes; i++) {

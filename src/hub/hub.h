@@ -9,6 +9,8 @@
 #ifndef HUB_H
 #define HUB_H
 
+#include "bus/log.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,19 +58,20 @@ typedef struct hub_config {
     const char *release;          /* "firmware-release" */
     const char *datetime;         /* "firmware-datetime", ISO 8601 UTC */
     const char *reason_for_reset; /* "power-on", "restart", "crash" */
+    /* The kinds of bus that there are (i2c/bus.h), NULL-terminated; they outlive the hub. */
+    const struct i2c_bus_kind *const *bus_kinds;
 } hub_config;
 
 /*
  * Checks one directive without any hardware, for `apachectl configtest` and the bridge's command
  * line. NULL where it is right, otherwise a sentence (in `why`) that says what is allowed.
  */
-const char *hub_check_bus(const hub_bus_config *bus, char *why, size_t why_size);
+const char *hub_check_bus(const hub_bus_config *bus, const struct i2c_bus_kind *const *kinds,
+                          char *why, size_t why_size);
 const char *hub_check_device(const hub_device_config *device, char *why, size_t why_size);
 const char *hub_check_interval(const hub_interval_config *interval, char *why, size_t why_size);
 
 /* ---- output ---- */
-
-typedef enum hub_level { HUB_DEBUG, HUB_INFO, HUB_WARNING, HUB_ERROR } hub_level;
 
 /*
  * Called on the owner's thread, from within hub_create(), hub_request(), hub_dispatch() and

@@ -10,9 +10,9 @@
 #define HUB_INTERNAL_H
 
 #include "talk/talk.h"
-#include "bus/environment.h"
 #include "bus/log.h"
 #include "bus/message.h"
+#include "environment.h"
 #include "settings.h"
 #include "state.h"
 #include "bus/worker.h"

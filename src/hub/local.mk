@@ -16,7 +16,8 @@ HUB_SOURCES = \
 	src/hub/request.c \
 	src/hub/setup.c \
 	src/hub/state.c
-libhub_la_SOURCES = $(HUB_SOURCES) $(BUS_SOURCES) \
+libhub_la_SOURCES = $(HUB_SOURCES) \
+	src/hub/environment.h \
 	src/hub/font.h \
 	src/hub/hub.h \
 	src/hub/hub_internal.h \
@@ -24,12 +25,12 @@ libhub_la_SOURCES = $(HUB_SOURCES) $(BUS_SOURCES) \
 	src/hub/state.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
-libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
+libhub_la_LIBADD = libbus.la libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
 
 # The fixture of the unit tests: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
 HUB_TEST_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-HUB_TEST_LIBS = libhub.la $(CMOCKA_LIBS)
+HUB_TEST_LIBS = libhub.la libsim.la libbase.la $(CMOCKA_LIBS)
 UNIT_TESTS += \
 	t/unit/hub_buses \
 	t/unit/hub_directives \
@@ -63,8 +64,8 @@ t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)
 # make fuzz-hub, replay-hub: as for Clown.Talk.
 HUB_FUZZ = $(FUZZ_CFLAGS) $(HUB_TEST_CPPFLAGS) -I$(top_srcdir)/t/unit \
 	$(top_srcdir)/t/fuzz/hub_request.c $(top_srcdir)/t/unit/hub_bench.c \
-	`for file in $(HUB_SOURCES) $(BUS_SOURCES); do echo $(top_srcdir)/$$file; done` \
-	$(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c \
+	`for file in $(HUB_SOURCES); do echo $(top_srcdir)/$$file; done` \
+	$(top_srcdir)/src/base/*.c $(top_srcdir)/src/bus/*.c $(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c \
 	$(top_srcdir)/src/sim/*.c
 HUB_FUZZ_LIBS = $(CMOCKA_LIBS) $(JSONC_LIBS) $(I2C_LIBS) -pthread -lm
 HUB_CORPUS = $(top_srcdir)/t/fuzz/corpus/hub

@@ -111,7 +111,7 @@ static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config)
         .rescan = node->rescan,
         .pins = bus->pins,
         .n_pins = bus->n_pins,
-        .environment = &node->hub->environment,
+        .environment = &node->hub->environment.bus,
         .outbox = &node->hub->inbox,
     });
 }

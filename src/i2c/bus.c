@@ -1,62 +1,57 @@
-/* Opens buses by their device strings, and checks every access before an implementation sees it. */
+/* Finds the kind of bus by its device string, and checks every access before the bus sees it. */
 #include "bus.h"
-
-#include "sim/sim.h"
-#include "linux.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define MAX_TRANSFER 8192 /* bytes in one message: the limit of Linux's I2C_RDWR */
 
-/* The N of "/dev/i2c-N", or -1. */
-static int linux_bus_number(const char *device)
+static const i2c_bus_kind *find_kind(const i2c_bus_kind *const *kinds, const char *device)
 {
-    static const char prefix[] = "/dev/i2c-";
-    const char *digits = device + sizeof prefix - 1;
-    if (strncmp(device, prefix, sizeof prefix - 1) != 0) {
-        return -1;
+    while (*kinds && !(*kinds)->recognises(device)) {
+        kinds++;
     }
-    size_t n = strspn(digits, "0123456789");
-    if (n < 1 || n > 7 || digits[n] != '\0' || (digits[0] == '0' && n > 1)) {
-        return -1;
-    }
-    return atoi(digits);
+    return *kinds;
 }
 
-int i2c_bus_check(const char *device, char *why, size_t why_size)
+/* "/dev/i2c-N, sim or sim:FILE": the forms of all kinds. */
+static void list_forms(const i2c_bus_kind *const *kinds, char *list, size_t size)
 {
-    if (strcmp(device, "sim") == 0 || linux_bus_number(device) >= 0) {
-        return 0;
+    size_t n_forms = 0, listed = 0, length = 0;
+    for (size_t i = 0; kinds[i]; i++) {
+        for (size_t j = 0; kinds[i]->forms[j]; j++) {
+            n_forms++;
+        }
     }
-    if (strncmp(device, "sim:", 4) == 0 && device[4] != '\0') {
-        return sim_scenario_check(device + 4, why, why_size);
+    list[0] = '\0';
+    for (size_t i = 0; kinds[i]; i++) {
+        for (size_t j = 0; kinds[i]->forms[j] && length < size; j++) {
+            const char *separator = listed == 0 ? "" : listed + 1 == n_forms ? " or " : ", ";
+            length += (size_t)snprintf(list + length, size - length, "%s%s", separator,
+                                       kinds[i]->forms[j]);
+            listed++;
+        }
     }
-    snprintf(why, why_size,
-             "a bus must be /dev/i2c-N, sim or sim:FILE (a scenario of simulated chips), not '%s'",
-             device);
+}
+
+int i2c_bus_check(const i2c_bus_kind *const *kinds, const char *device, char *why, size_t why_size)
+{
+    const i2c_bus_kind *kind = find_kind(kinds, device);
+    if (kind) {
+        return kind->check ? kind->check(device, why, why_size) : 0;
+    }
+    char forms[256];
+    list_forms(kinds, forms, sizeof forms);
+    snprintf(why, why_size, "a bus must be %s, not '%s'", forms, device);
     return -EINVAL;
 }
 
-int i2c_bus_open(i2c_bus **bus, int label, const char *device, char *why, size_t why_size)
+int i2c_bus_open(const i2c_bus_kind *const *kinds, i2c_bus **bus, const char *device, char *why,
+                 size_t why_size)
 {
     *bus = NULL;
-    int result = i2c_bus_check(device, why, why_size);
-    if (result < 0) {
-        return result;
-    }
-    int number = linux_bus_number(device);
-    if (number >= 0) {
-        result = i2c_linux_open(bus, number, why, why_size);
-    } else {
-        result = sim_bus_open(bus, device[3] == ':' ? device + 4 : NULL, NULL, why, why_size);
-    }
-    if (result == 0) {
-        (*bus)->label = label;
-    }
-    return result;
+    int result = i2c_bus_check(kinds, device, why, why_size);
+    return result < 0 ? result : find_kind(kinds, device)->open(bus, device, why, why_size);
 }
 
 void i2c_bus_close(i2c_bus *bus)
@@ -116,22 +111,6 @@ int i2c_read16be(i2c_bus *bus, uint8_t address, uint8_t reg, uint16_t *value)
 int i2c_write16be(i2c_bus *bus, uint8_t address, uint8_t reg, uint16_t value)
 {
     const uint8_t data[2] = {(uint8_t)(value >> 8), (uint8_t)value};
-    return i2c_write_register(bus, address, reg, data, sizeof data);
-}
-
-int i2c_read16le(i2c_bus *bus, uint8_t address, uint8_t reg, uint16_t *value)
-{
-    uint8_t data[2];
-    int result = i2c_read_register(bus, address, reg, data, sizeof data);
-    if (result >= 0) {
-        *value = (uint16_t)(data[1] << 8 | data[0]);
-    }
-    return result;
-}
-
-int i2c_write16le(i2c_bus *bus, uint8_t address, uint8_t reg, uint16_t value)
-{
-    const uint8_t data[2] = {(uint8_t)value, (uint8_t)(value >> 8)};
     return i2c_write_register(bus, address, reg, data, sizeof data);
 }
 

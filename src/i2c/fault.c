@@ -123,6 +123,15 @@ static void fault_sleep(i2c_bus *base, int64_t microseconds)
     bus->inner->ops->sleep(bus->inner, microseconds);
 }
 
+static void fault_on_report(i2c_bus *base, void (*report)(void *baton, const char *text),
+                            void *baton)
+{
+    fault_bus *bus = (fault_bus *)base;
+    if (bus->inner->ops->on_report) {
+        bus->inner->ops->on_report(bus->inner, report, baton);
+    }
+}
+
 static void fault_close(i2c_bus *base)
 {
     fault_bus *bus = (fault_bus *)base;
@@ -138,6 +147,7 @@ static const i2c_bus_ops fault_ops = {
     .transfer = fault_transfer,
     .now = fault_now,
     .sleep = fault_sleep,
+    .on_report = fault_on_report,
     .close = fault_close,
 };
 
@@ -148,7 +158,6 @@ i2c_bus *fault_bus_create(i2c_bus *inner)
         return NULL;
     }
     bus->bus.ops = &fault_ops;
-    bus->bus.label = inner->label;
     bus->inner = inner;
     pthread_mutex_init(&bus->lock, NULL);
     return &bus->bus;

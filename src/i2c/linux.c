@@ -7,6 +7,8 @@
  */
 #include "linux.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <i2c/smbus.h>
@@ -34,9 +36,7 @@ typedef struct linux_bus {
 static int64_t linux_now(i2c_bus *bus)
 {
     (void)bus;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return base_monotonic_us();
 }
 
 static void linux_sleep(i2c_bus *bus, int64_t microseconds)
@@ -254,6 +254,26 @@ static const i2c_bus_ops linux_ops = {
     .close = linux_close,
 };
 
+/* The N of "/dev/i2c-N", or -1. */
+static int bus_number(const char *device)
+{
+    static const char prefix[] = "/dev/i2c-";
+    const char *digits = device + sizeof prefix - 1;
+    if (strncmp(device, prefix, sizeof prefix - 1) != 0) {
+        return -1;
+    }
+    size_t n = strspn(digits, "0123456789");
+    if (n < 1 || n > 7 || digits[n] != '\0' || (digits[0] == '0' && n > 1)) {
+        return -1;
+    }
+    return atoi(digits);
+}
+
+static bool recognises(const char *device)
+{
+    return bus_number(device) >= 0;
+}
+
 /* The adapter's name for messages: "i2c-1 (bcm2835 (i2c@7e804000))", or just "i2c-1". */
 static void describe(int number, char *text, size_t size)
 {
@@ -307,9 +327,10 @@ static const char *open_advice(int error)
     }
 }
 
-int i2c_linux_open(i2c_bus **result, int number, char *why, size_t why_size)
+static int linux_open(i2c_bus **result, const char *device, char *why, size_t why_size)
 {
     char path[32], adapter[128];
+    int number = bus_number(device);
     snprintf(path, sizeof path, "/dev/i2c-%d", number);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
@@ -340,3 +361,9 @@ int i2c_linux_open(i2c_bus **result, int number, char *why, size_t why_size)
     *result = &bus->bus;
     return 0;
 }
+
+const i2c_bus_kind linux_bus_kind = {
+    .forms = (const char *const[]){"/dev/i2c-N", NULL},
+    .recognises = recognises,
+    .open = linux_open,
+};

@@ -1,10 +1,10 @@
-# The bus interface and its implementations. libi2cbus.la brings the simulated bus along.
+# The bus interface, the Linux bus, and the bus that injects faults.
 noinst_LTLIBRARIES += libi2cbus.la
 libi2cbus_la_SOURCES = \
 	src/i2c/bus.c src/i2c/bus.h \
 	src/i2c/fault.c src/i2c/fault.h \
 	src/i2c/linux.c src/i2c/linux.h
-libi2cbus_la_LIBADD = libsim.la $(I2C_LIBS)
+libi2cbus_la_LIBADD = $(I2C_LIBS)
 
 UNIT_TESTS += t/unit/bus t/unit/linux_bus
 t_unit_bus_LDADD = $(DRIVER_TEST_LIBS)

@@ -177,6 +177,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     config.state_dir = process->house->state_dir;
     config.release = CT_VERSION;
     config.datetime = CT_BUILD_DATETIME;
+    config.bus_kinds = process->house->bus_kinds;
 
     server = loop ? hub_server_create(loop, process->listener, instance, reason, log_hub) : NULL;
     if (!server || !watch_signals(&end, loop)) {

@@ -35,10 +35,10 @@ int sim_bus_open(i2c_bus **bus, const char *file, const sim_clock *clock, char *
 /* Whether a scenario file can be read, without opening a bus: 0, or -EINVAL and `why`. */
 int sim_scenario_check(const char *file, char *why, size_t why_size);
 /*
- * Who hears about a scenario file that was changed and is wrong (default: standard error). It is
- * called by the thread that makes a transfer, and must call nothing here.
+ * "sim" and "sim:FILE". Until on_report is called, a scenario file that was changed and is wrong is
+ * reported on standard error.
  */
-void sim_bus_on_report(i2c_bus *bus, void (*report)(void *baton, const char *text), void *baton);
+extern const i2c_bus_kind sim_bus_kind;
 /* An empty bus, for tests to plug chips into. NULL where memory is short. */
 i2c_bus *sim_bus_create(const sim_clock *clock);
 /*

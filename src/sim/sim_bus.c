@@ -1,6 +1,8 @@
 /* The simulated bus itself: addressing, bytes, time, faults; and the handles that tests hold. */
 #include "sim_bus.h"
 
+#include "base/clock.h"
+
 #include "sim_memory.h"
 #include "sim_player.h"
 
@@ -20,9 +22,7 @@ const char *const sim_fault_names[SIM_N_FAULTS] = {
 static int64_t monotonic_now(void *baton)
 {
     (void)baton;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return base_monotonic_us();
 }
 
 static void monotonic_sleep(void *baton, int64_t microseconds)
@@ -259,6 +259,15 @@ static void sim_close(i2c_bus *base)
     free(bus);
 }
 
+static void sim_on_report(i2c_bus *base, void (*report)(void *baton, const char *text), void *baton)
+{
+    sim_bus *bus = (sim_bus *)base;
+    sim_bus_enter(bus);
+    bus->report = report;
+    bus->report_baton = baton;
+    sim_bus_leave(bus);
+}
+
 static const i2c_bus_ops sim_ops = {
     .name = "sim",
     .read_register = sim_read_register,
@@ -266,6 +275,7 @@ static const i2c_bus_ops sim_ops = {
     .transfer = sim_transfer,
     .now = sim_now,
     .sleep = sim_sleep,
+    .on_report = sim_on_report,
     .close = sim_close,
 };
 
@@ -314,6 +324,37 @@ int sim_bus_open(i2c_bus **result, const char *file, const sim_clock *clock, cha
     return 0;
 }
 
+/* ---- the kind of bus ---- */
+
+/* The FILE of "sim:FILE", or NULL. */
+static const char *scenario_of(const char *device)
+{
+    return strncmp(device, "sim:", 4) == 0 && device[4] != '\0' ? device + 4 : NULL;
+}
+
+static bool recognises(const char *device)
+{
+    return strcmp(device, "sim") == 0 || scenario_of(device);
+}
+
+static int check(const char *device, char *why, size_t why_size)
+{
+    const char *file = scenario_of(device);
+    return file ? sim_scenario_check(file, why, why_size) : 0;
+}
+
+static int open_kind(i2c_bus **bus, const char *device, char *why, size_t why_size)
+{
+    return sim_bus_open(bus, scenario_of(device), NULL, why, why_size);
+}
+
+const i2c_bus_kind sim_bus_kind = {
+    .forms = (const char *const[]){"sim", "sim:FILE (a scenario of simulated chips)", NULL},
+    .recognises = recognises,
+    .check = check,
+    .open = open_kind,
+};
+
 void sim_bus_retain(i2c_bus *base)
 {
     sim_bus *bus = (sim_bus *)base;
@@ -327,15 +368,6 @@ void sim_bus_retain(i2c_bus *base)
 void sim_bus_report(sim_bus *bus, const char *text)
 {
     bus->report(bus->report_baton, text);
-}
-
-void sim_bus_on_report(i2c_bus *base, void (*report)(void *baton, const char *text), void *baton)
-{
-    sim_bus *bus = (sim_bus *)base;
-    sim_bus_enter(bus);
-    bus->report = report;
-    bus->report_baton = baton;
-    sim_bus_leave(bus);
 }
 
 sim_chip *sim_bus_add(sim_bus *bus, const sim_chip_ops *ops, uint8_t address)

@@ -21,7 +21,6 @@ static int open_bus(void *baton, i2c_bus **bus, int label, const char *device, c
     }
     sim_bus_retain(b->sim[label]);
     *bus = b->fault[label] = fault_bus_create(b->sim[label]);
-    (*bus)->label = label;
     if (b->first_rule) {
         assert_true(fault_bus_add(*bus, b->first_rule));
     }
@@ -137,7 +136,7 @@ const char *bench_file(bench *b, const char *name)
 
 void bench_start(bench *b)
 {
-    const hub_environment environment = {open_bus, now, wall, true, b};
+    const hub_environment environment = {{open_bus, now, true, b}, wall};
     const hub_output output = {on_reply, on_publish, on_log, b};
 
     assert_non_null(b->hub = hub_create_in(&b->config, &output, &environment));

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "bus/environment.h"
+#include "hub/environment.h"
 #include "bus/log.h"
 #include "i2c/fault.h"
 #include "sim/sim.h"

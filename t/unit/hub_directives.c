@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "hub/hub.h"
+#include "i2c/linux.h"
+#include "sim/sim.h"
 
 #include <math.h>
 
@@ -87,17 +89,19 @@ static void devices_are_checked(void **state)
 
 static void buses_are_checked(void **state)
 {
+    static const i2c_bus_kind *const kinds[] = {&linux_bus_kind, &sim_bus_kind, NULL};
     char why[512];
 
     (void)state;
-    assert_null(hub_check_bus(&(hub_bus_config){0, "/dev/i2c-1"}, why, sizeof(why)));
-    assert_null(hub_check_bus(&(hub_bus_config){99, "sim"}, why, sizeof(why)));
-    assert_non_null(hub_check_bus(&(hub_bus_config){1, "sim:/no/house.json"}, why, sizeof(why)));
+    assert_null(hub_check_bus(&(hub_bus_config){0, "/dev/i2c-1"}, kinds, why, sizeof(why)));
+    assert_null(hub_check_bus(&(hub_bus_config){99, "sim"}, kinds, why, sizeof(why)));
+    assert_non_null(
+        hub_check_bus(&(hub_bus_config){1, "sim:/no/house.json"}, kinds, why, sizeof(why)));
     assert_non_null(strstr(why, "/no/house.json: No such file"));
-    assert_non_null(hub_check_bus(&(hub_bus_config){-1, "sim"}, why, sizeof(why)));
+    assert_non_null(hub_check_bus(&(hub_bus_config){-1, "sim"}, kinds, why, sizeof(why)));
     assert_string_equal(why, "a bus's label must be 0 to 99, not -1");
-    assert_non_null(hub_check_bus(&(hub_bus_config){100, "sim"}, why, sizeof(why)));
-    assert_non_null(hub_check_bus(&(hub_bus_config){0, "i2c-1"}, why, sizeof(why)));
+    assert_non_null(hub_check_bus(&(hub_bus_config){100, "sim"}, kinds, why, sizeof(why)));
+    assert_non_null(hub_check_bus(&(hub_bus_config){0, "i2c-1"}, kinds, why, sizeof(why)));
     assert_non_null(strstr(why, "/dev/i2c-N"));
 }
 

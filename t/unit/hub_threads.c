@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "hub/hub.h"
+#include "sim/sim.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -78,7 +79,8 @@ static void start(house *house)
          .rescan = 0.5},
         {.name = "b", .buses = buses + 2, .n_buses = 1, .rescan = 1},
     };
-    const hub_config config = {nodes, 2, house->dir, "1", "2024-01-01T00:00:00Z", "restart"};
+    static const i2c_bus_kind *const kinds[] = {&sim_bus_kind, NULL};
+    const hub_config config = {nodes, 2, house->dir, "1", "2024-01-01T00:00:00Z", "restart", kinds};
     const hub_output output = {on_reply, on_publish, on_log, house};
 
     assert_non_null(house->hub = hub_create(&config, &output));

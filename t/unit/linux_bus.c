@@ -5,6 +5,8 @@
  */
 #include "driver.h"
 
+#include "i2c/linux.h"
+
 #include <fcntl.h>
 #include <linux/i2c-dev.h>
 #include <linux/i2c.h>
@@ -20,6 +22,8 @@
 #define EVERYTHING   (I2C_FUNC_I2C | I2C_FUNC_SMBUS_EMUL)
 #define PLAIN_I2C    I2C_FUNC_I2C
 #define HELD_ADDRESS 0x50 /* a kernel driver holds it */
+
+static const i2c_bus_kind *const kinds[] = {&linux_bus_kind, NULL};
 
 /* The adapter. */
 static struct {
@@ -204,7 +208,7 @@ static i2c_bus *open_adapter(unsigned long functions)
     adapter.fd = -1;
     adapter.functions = functions;
     assert_int_equal(sim_bus_open(&adapter.chips, NULL, &clock, why, sizeof why), 0);
-    assert_int_equal(i2c_bus_open(&bus, 1, PATH, why, sizeof why), 0);
+    assert_int_equal(i2c_bus_open(kinds, &bus, PATH, why, sizeof why), 0);
     assert_string_equal(bus->ops->name, "linux");
     microseconds += 1000000; /* everything has started up */
     return bus;
@@ -360,17 +364,17 @@ static void the_lock_is_waited_for(void **state)
     memset(&adapter, 0, sizeof adapter);
     adapter.functions = EVERYTHING;
     adapter.locked_until = microseconds + 2500000;
-    assert_int_equal(i2c_bus_open(&bus, 1, PATH, why, sizeof why), 0);
+    assert_int_equal(i2c_bus_open(kinds, &bus, PATH, why, sizeof why), 0);
     i2c_bus_close(bus);
 
     adapter.lock_error = EWOULDBLOCK; /* for good: given up after three seconds */
     int64_t begin = microseconds;
-    assert_int_equal(i2c_bus_open(&bus, 1, PATH, why, sizeof why), -EBUSY);
+    assert_int_equal(i2c_bus_open(kinds, &bus, PATH, why, sizeof why), -EBUSY);
     assert_in_range(microseconds - begin, 3000000, 3100000);
     assert_non_null(strstr(why, PATH " is in use by another"));
 
     adapter.lock_error = ENOLCK;
-    assert_int_equal(i2c_bus_open(&bus, 1, PATH, why, sizeof why), -ENOLCK);
+    assert_int_equal(i2c_bus_open(kinds, &bus, PATH, why, sizeof why), -ENOLCK);
     adapter.fd = -1;
 }
 
@@ -380,7 +384,7 @@ static void what_is_no_adapter_is_refused(void **state)
     char why[256] = "";
     i2c_bus *bus;
     memset(&adapter, 0, sizeof adapter);
-    assert_int_equal(i2c_bus_open(&bus, 1, PATH, why, sizeof why), -ENOTTY);
+    assert_int_equal(i2c_bus_open(kinds, &bus, PATH, why, sizeof why), -ENOTTY);
     assert_null(bus);
     assert_non_null(strstr(why, "no I2C adapter"));
     adapter.fd = -1;

@@ -39,7 +39,7 @@ static void open_bus(stage *s)
     if (sim_bus_open(&s->bus, s->file, &s->clock, why, sizeof why) != 0) {
         fail_msg("%s", why);
     }
-    sim_bus_on_report(s->bus, hear, s);
+    s->bus->ops->on_report(s->bus, hear, s);
 }
 
 static void open_stage(stage *s, const char *scenario)
@@ -179,10 +179,11 @@ static void too_large_a_file_is_refused(void **state)
 
 static void a_missing_file_is_an_error(void **state)
 {
+    static const i2c_bus_kind *const kinds[] = {&sim_bus_kind, NULL};
     (void)state;
     char why[256] = "";
     i2c_bus *bus = NULL;
-    assert_int_equal(i2c_bus_open(&bus, 0, "sim:/nowhere/a.json", why, sizeof why), -EINVAL);
+    assert_int_equal(i2c_bus_open(kinds, &bus, "sim:/nowhere/a.json", why, sizeof why), -EINVAL);
     assert_null(bus);
     assert_string_equal(why, "scenario /nowhere/a.json: No such file or directory");
     assert_int_equal(sim_scenario_check("/nowhere/a.json", why, sizeof why), -EINVAL);
