@@ -1,153 +1,10 @@
-/* Looking for devices: which addresses, which drivers, when. On the bus's thread. */
-#include "worker_internal.h"
+/* What is found at an address. On the bus's thread. */
+#include "look.h"
+
+#include "unit_run.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-
-/*
- * After a device was lost its address is looked at every few seconds for a minute, since most come
- * back soon (a plug, a brown-out); later at the ordinary distance, or where that is "never" at
- * LATE_LOOK.
- */
-#define QUICK_LOOK  INT64_C(3000000)
-#define QUICK_LOOKS 20
-#define LATE_LOOK   INT64_C(30000000)
-
-/*
- * A chip that got its power together with the bus may need some time: each address is looked at
- * twice at the start.
- */
-#define SECOND_LOOK INT64_C(1000000)
-
-static site *add_site(worker *worker, uint8_t address)
-{
-    site *grown;
-
-    for (size_t i = 0; i < worker->n_sites; i++) {
-        if (worker->sites[i].address == address) {
-            return &worker->sites[i];
-        }
-    }
-    grown = realloc(worker->sites, (worker->n_sites + 1) * sizeof(*grown));
-    if (!grown) {
-        abort();
-    }
-    worker->sites = grown;
-    grown += worker->n_sites++;
-    *grown = (site){.address = address, .look_at = HUB_NEVER};
-    return grown;
-}
-
-static void add_driver(site *site, const device_driver *driver)
-{
-    for (size_t i = 0; i < site->n_drivers; i++) {
-        if (site->drivers[i] == driver) {
-            return;
-        }
-    }
-    if (site->n_drivers < SITE_MAX_DRIVERS) {
-        site->drivers[site->n_drivers++] = driver;
-    }
-}
-
-static const worker_pin *pin_of(const worker *worker, uint8_t address)
-{
-    for (size_t i = 0; i < worker->config.n_pins; i++) {
-        if (worker->config.pins[i].address == address) {
-            return &worker->config.pins[i];
-        }
-    }
-    return NULL;
-}
-
-static bool may_be_relay(const site *site)
-{
-    for (size_t i = 0; i < site->n_drivers; i++) {
-        if (site->drivers[i]->relay) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Relays come first: a coil that was left energised must be switched off before anything else. */
-static int by_urgency(const void *left, const void *right)
-{
-    const site *a = left, *b = right;
-
-    if (may_be_relay(a) != may_be_relay(b)) {
-        return may_be_relay(a) ? -1 : 1;
-    }
-    return (int)a->address - (int)b->address;
-}
-
-void sites_create(worker *worker)
-{
-    for (const device_driver *const *driver = device_drivers; *driver; driver++) {
-        for (const uint8_t *address = (*driver)->addresses; address && *address; address++) {
-            if (!pin_of(worker, *address)) {
-                add_driver(add_site(worker, *address), *driver);
-            }
-        }
-    }
-    for (size_t i = 0; i < worker->config.n_pins; i++) {
-        if (worker->config.pins[i].driver) {
-            add_driver(add_site(worker, worker->config.pins[i].address),
-                       worker->config.pins[i].driver);
-        }
-    }
-    if (worker->n_sites) {
-        qsort(worker->sites, worker->n_sites, sizeof(*worker->sites), by_urgency);
-    }
-}
-
-void sites_reset(worker *worker)
-{
-    worker->first_look = 0;
-    for (size_t i = 0; i < worker->n_sites; i++) {
-        worker->sites[i].state = SITE_ABSENT;
-        worker->sites[i].fresh = true;
-        worker->sites[i].look_at = HUB_NEVER;
-    }
-}
-
-site *sites_next(worker *worker, int64_t *due)
-{
-    site *next = NULL;
-
-    *due = HUB_NEVER;
-    for (size_t i = 0; i < worker->n_sites; i++) {
-        if (worker->sites[i].state == SITE_ABSENT && worker->sites[i].look_at < *due) {
-            next = &worker->sites[i];
-            *due = next->look_at;
-        }
-    }
-    return next;
-}
-
-static void schedule_look(worker *worker, site *site)
-{
-    int64_t after = worker->config.rescan;
-
-    if (site->fresh) {
-        site->fresh = false;
-        after = SECOND_LOOK;
-    } else if (site->quick_looks > 0) {
-        site->quick_looks--;
-        after = QUICK_LOOK;
-    } else if (after == 0 && site->was_there) {
-        after = LATE_LOOK;
-    }
-    site->look_at = after ? worker_now(worker) + after : HUB_NEVER;
-}
-
-void site_left(worker *worker, site *site)
-{
-    site->state = SITE_ABSENT;
-    site->quick_looks = QUICK_LOOKS;
-    schedule_look(worker, site);
-}
 
 /* The devices of a chip that was identified: one, or one for each relay. */
 static void create_units(worker *worker, site *site, const device_driver *driver)
@@ -164,21 +21,21 @@ static void create_units(worker *worker, site *site, const device_driver *driver
             continue;
         }
         if (pin->channel >= 0 || channels <= 1) {
-            unit_create(worker, site, driver, pin->channel, pin->options);
+            unit_add(worker, site, driver, pin->channel, pin->options);
         }
         for (unsigned channel = 0; pin->channel < 0 && channels > 1 && channel < channels;
              channel++) {
-            unit_create(worker, site, driver, (int)channel, pin->options);
+            unit_add(worker, site, driver, (int)channel, pin->options);
         }
     }
-    if (pin_of(worker, site->address)) {
+    if (site_pin(worker, site->address)) {
         return;
     }
     if (channels <= 1) {
-        unit_create(worker, site, driver, -1, NULL);
+        unit_add(worker, site, driver, -1, NULL);
     }
     for (unsigned channel = 0; channels > 1 && channel < channels; channel++) {
-        unit_create(worker, site, driver, (int)channel, NULL);
+        unit_add(worker, site, driver, (int)channel, NULL);
     }
 }
 
@@ -188,7 +45,7 @@ void site_look(worker *worker, site *site)
     int error = -ENXIO;
 
     if (unit_by_address(worker, site->address)) {
-        schedule_look(worker, site); /* the companion of a chip at another address */
+        site_put_off(worker, site); /* the companion of a chip at another address */
         return;
     }
     for (size_t i = 0; i < site->n_drivers; i++) {
@@ -222,5 +79,5 @@ void site_look(worker *worker, site *site)
         worker_log(worker, HUB_INFO, CT_DEVICE_MISMATCH, "i2c%d-%02x: %s", worker->config.label,
                    site->address, first_why);
     }
-    schedule_look(worker, site);
+    site_put_off(worker, site);
 }

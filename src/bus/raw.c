@@ -1,8 +1,9 @@
 /* The bus's side of i2c/... requests: scans and raw transfers, in order. On the bus's thread. */
-#include "worker_internal.h"
+#include "raw.h"
+
+#include "unit.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /*
  * A scan looks at one address at a time and lets the devices that are due in between. Its result is
@@ -75,6 +76,23 @@ static void transfer(worker *worker, message *request)
         result->error = error < 0 ? error : 0;
     }
     finish(worker, result);
+}
+
+void raw_take(worker *worker, message *request)
+{
+    request->next = NULL;
+    *worker->raw_end = request;
+    worker->raw_end = &request->next;
+}
+
+void raw_refuse(worker *worker, int error)
+{
+    while (worker->raw) {
+        message *request = worker->raw;
+        worker->raw = request->next;
+        unit_refuse(worker, request, error);
+    }
+    worker->raw_end = &worker->raw;
 }
 
 void raw_run(worker *worker)

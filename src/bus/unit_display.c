@@ -1,14 +1,8 @@
 /* Displays on their bus: a page at a time, and only those that changed. */
-#include "unit.h"
+#include "unit_kinds.h"
 
 #include <errno.h>
 #include <string.h>
-
-size_t unit_frame_size(const unit *unit)
-{
-    const display_ops *display = unit->device.driver->display;
-    return display ? (size_t)display->pages * display->columns : 0;
-}
 
 /* A page could not be written. Perhaps the display lost power: once, it is switched on again. */
 static void draw_again(worker *worker, unit *unit, int error)

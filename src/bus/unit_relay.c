@@ -1,5 +1,5 @@
 /* Relays on their bus: clicks, the ends of pulses, and what the chip can tell of its contact. */
-#include "unit.h"
+#include "unit_kinds.h"
 
 #include <errno.h>
 #include <string.h>

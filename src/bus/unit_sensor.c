@@ -1,5 +1,5 @@
 /* Sensors on their bus: a measurement, and what becomes of its values. */
-#include "unit.h"
+#include "unit_kinds.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,25 +1,13 @@
-#include "worker_internal.h"
+/* Which of all that is due comes next; the thread. */
+#include "look.h"
+#include "raw.h"
+#include "unit_run.h"
 
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
-
-/* Between attempts to open a bus that could not be opened. */
-#define REOPEN_AFTER INT64_C(5000000)
-
-/*
- * A stuck bus (SDA or SCL held low) lets every transfer time out, each after up to a second. After
- * so many in a row it is left alone, first for a second, then for twice as long each time: nine
- * clocks would free it, but only the adapter's driver can give them.
- */
-#define STUCK_TIMEOUTS      3
-#define STUCK_FIRST_PAUSE   INT64_C(1000000)
-#define STUCK_LONGEST_PAUSE INT64_C(8000000)
 
 /*
  * Looks at addresses where nobody was fall into gaps: none is begun when a device is due within
@@ -119,154 +107,6 @@ size_t worker_backlog(worker *worker)
     return queue_length(&worker->inbox);
 }
 
-int64_t worker_now(const worker *worker)
-{
-    return worker->config.environment->now(worker->config.environment->baton);
-}
-
-void worker_send(worker *worker, message *message)
-{
-    message->bus = worker->config.index;
-    queue_push(worker->config.outbox, message);
-}
-
-void worker_log(worker *worker, hub_level level, log_code code, const char *format, ...)
-{
-    char text[512];
-    int length;
-    va_list arguments;
-    message *line;
-
-    va_start(arguments, format);
-    length = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    if (length < 0) {
-        return;
-    }
-    if ((size_t)length >= sizeof(text)) {
-        length = sizeof(text) - 1;
-    }
-    line = message_new(MESSAGE_LOG, (size_t)length);
-    line->log.level = level;
-    line->log.code = code;
-    memcpy(line->data, text, (size_t)length);
-    worker_send(worker, line);
-}
-
-/* ---- the state of the bus itself ---- */
-
-bool worker_is_quiet(const worker *worker)
-{
-    return worker->quiet_until && worker_now(worker) < worker->quiet_until;
-}
-
-static void count_timeout(worker *worker)
-{
-    if (++worker->timeouts < STUCK_TIMEOUTS) {
-        return;
-    }
-    if (!worker->quiet_for) {
-        worker->quiet_for = STUCK_FIRST_PAUSE;
-        worker_log(worker, HUB_WARNING, CT_BUS_STUCK,
-                   "i2c%d (%s): %u transfers in a row timed out; the bus seems to be stuck and is "
-                   "tried again at intervals",
-                   worker->config.label, worker->config.device, worker->timeouts);
-    } else if (worker->quiet_for < STUCK_LONGEST_PAUSE) {
-        worker->quiet_for *= 2;
-    }
-    worker->quiet_until = worker_now(worker) + worker->quiet_for;
-}
-
-static void count_success(worker *worker)
-{
-    if (worker->quiet_for) {
-        worker_log(worker, HUB_INFO, CT_BUS_FREE,
-                   "i2c%d (%s): the bus works again after %u transfers that timed out",
-                   worker->config.label, worker->config.device, worker->timeouts);
-    }
-    worker->timeouts = 0;
-    worker->quiet_for = 0;
-    worker->quiet_until = 0;
-}
-
-static void lose_bus(worker *worker)
-{
-    if (!worker->bus) {
-        return;
-    }
-    worker_log(worker, HUB_WARNING, CT_BUS_GONE,
-               "i2c%d (%s): the bus is gone; it is opened again "
-               "when it is back",
-               worker->config.label, worker->config.device);
-    i2c_bus_close(worker->bus);
-    worker->bus = NULL;
-    worker->reopen_at = worker_now(worker) + REOPEN_AFTER;
-}
-
-int worker_outcome(worker *worker, int result)
-{
-    if (result == -ETIMEDOUT) {
-        count_timeout(worker);
-    } else if (result == -ENODEV) {
-        lose_bus(worker);
-    } else {
-        count_success(worker);
-    }
-    return result;
-}
-
-static void on_report(void *baton, const char *text)
-{
-    worker *worker = baton;
-
-    worker_log(worker, HUB_WARNING, CT_SCENARIO_WRONG, "i2c%d: %s", worker->config.label, text);
-}
-
-static void open_bus(worker *worker)
-{
-    const bus_environment *environment = worker->config.environment;
-    char why[sizeof(worker->open_why)] = "";
-    int error = environment->open_bus(environment->baton, &worker->bus, worker->config.label,
-                                      worker->config.device, why, sizeof(why));
-
-    if (error) {
-        worker->bus = NULL;
-        worker->reopen_at = worker_now(worker) + REOPEN_AFTER;
-        if (strcmp(why, worker->open_why) != 0) {
-            worker_log(worker, HUB_WARNING, CT_BUS_NOT_OPENED,
-                       "i2c%d (%s) could not be opened: %s; tried again every %d s",
-                       worker->config.label, worker->config.device,
-                       why[0] ? why : strerrordesc_np(-error), (int)(REOPEN_AFTER / 1000000));
-        }
-        memcpy(worker->open_why, why, sizeof(why));
-    } else {
-        worker->open_why[0] = 0;
-        if (worker->bus->ops->on_report) {
-            worker->bus->ops->on_report(worker->bus, on_report, worker);
-        }
-        count_success(worker);
-        sites_reset(worker);
-        worker_log(worker, HUB_INFO, CT_BUS_OPENED, "i2c%d (%s): opened", worker->config.label,
-                   worker->config.device);
-    }
-    if (!worker->opened_once) {
-        message *opened = message_new(MESSAGE_OPENED, 0);
-        opened->error = error;
-        worker_send(worker, opened);
-        worker->opened_once = true;
-    }
-}
-
-/* ---- what is due ---- */
-
-static void refuse(worker *worker, message *request, int error)
-{
-    request->type = MESSAGE_RESULT;
-    request->error = error;
-    request->relay.attempted = false;
-    worker_send(worker, request);
-}
-
 static void receive(worker *worker, message *message)
 {
     unit *unit;
@@ -287,34 +127,22 @@ static void receive(worker *worker, message *message)
         return;
     case MESSAGE_SCAN:
     case MESSAGE_TRANSFER:
-        if (!worker->bus) {
-            refuse(worker, message, -ENODEV);
-            return;
+        if (worker->bus) {
+            raw_take(worker, message);
+        } else {
+            unit_refuse(worker, message, -ENODEV);
         }
-        message->next = NULL;
-        *worker->raw_end = message;
-        worker->raw_end = &message->next;
         return;
     default:
         unit = unit_by_id(worker, message->unit);
         if (unit) {
             unit_take(worker, unit, message);
         } else if (message->serial) {
-            refuse(worker, message, -ENODEV);
+            unit_refuse(worker, message, -ENODEV);
         } else {
             message_free(message);
         }
     }
-}
-
-static void refuse_raw(worker *worker, int error)
-{
-    while (worker->raw) {
-        message *request = worker->raw;
-        worker->raw = request->next;
-        refuse(worker, request, error);
-    }
-    worker->raw_end = &worker->raw;
 }
 
 /*
@@ -326,7 +154,7 @@ static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 
     *due = HUB_NEVER;
     for (unit *unit = worker->units; unit; unit = unit->next) {
-        int64_t wanted = unit_due(worker, unit);
+        int64_t wanted = unit_due(unit);
         if (wanted < *due && (unit->device.driver->relay || !relays_only)) {
             *due = wanted;
             next = unit;
@@ -398,7 +226,7 @@ static void finish(worker *worker)
     for (unit *unit = worker->units; unit; unit = unit->next) {
         unit_cancel(worker, unit);
     }
-    refuse_raw(worker, -ECANCELED);
+    raw_refuse(worker, -ECANCELED);
     if (!worker->end_pulses) {
         return;
     }
@@ -427,9 +255,9 @@ int64_t worker_run(worker *worker)
         }
         if (!worker->bus) {
             units_lose(worker);
-            refuse_raw(worker, -ENODEV);
-            if (worker_now(worker) >= worker->reopen_at) {
-                open_bus(worker);
+            raw_refuse(worker, -ENODEV);
+            if (worker_open_bus(worker)) {
+                sites_reset(worker);
             }
         }
         tell_looked(worker);

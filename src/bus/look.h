@@ -1,0 +1,10 @@
+/* What is found at an address. Bus's thread only. */
+#ifndef BUS_LOOK_H
+#define BUS_LOOK_H
+
+#include "site.h"
+
+/* Tries the site's drivers, one after the other; the first that knows the chip has it. */
+void site_look(worker *worker, site *site);
+
+#endif

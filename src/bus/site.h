@@ -1,0 +1,44 @@
+/*
+ * The addresses of a bus where devices are looked for, which drivers are tried there, and when.
+ * Bus's thread only.
+ */
+#ifndef BUS_SITE_H
+#define BUS_SITE_H
+
+#include "worker_internal.h"
+
+/* An address where devices are looked for. */
+typedef enum site_state {
+    SITE_ABSENT,  /* nobody there, or nobody we know */
+    SITE_PRESENT, /* a driver owns it */
+} site_state;
+
+#define SITE_MAX_DRIVERS 8
+
+struct site {
+    uint8_t address;
+    site_state state;
+    const device_driver *drivers[SITE_MAX_DRIVERS]; /* in the order in which they are tried */
+    size_t n_drivers;
+    bool mismatch_logged;
+    bool held_logged;
+    bool unstarted_logged;
+    int64_t look_at;      /* when to look next, HUB_NEVER */
+    bool fresh;           /* not looked at since the bus was opened */
+    unsigned quick_looks; /* how many more at the shorter distance, after a device was lost */
+    bool was_there;
+};
+
+void sites_create(worker *worker);
+/* The bus was opened (again): everything is looked at from the beginning. */
+void sites_reset(worker *worker);
+/* The site that wants to be looked at first, or NULL; `due`: when. */
+site *sites_next(worker *worker, int64_t *due);
+/* Nothing that we know is there: when to look next. */
+void site_put_off(worker *worker, site *site);
+/* A device left: soon looked for again. */
+void site_left(worker *worker, site *site);
+/* What is configured about an address, or NULL. */
+const worker_pin *site_pin(const worker *worker, uint8_t address);
+
+#endif

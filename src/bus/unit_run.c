@@ -1,0 +1,270 @@
+/* A device's life: identification, configuration, schedule, requests. On the bus's thread. */
+#include "unit_run.h"
+
+#include "site.h"
+#include "unit_kinds.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A device that has nothing to do is asked this often whether it is still there. */
+#define PRESENCE_INTERVAL INT64_C(2000000)
+
+void unit_add(worker *worker, site *site, const device_driver *driver, int channel,
+              const char *const *options)
+{
+    unit *made = unit_create(worker, site, driver, channel, options);
+    int error = unit_recover(worker, made);
+
+    if (error < 0) {
+        unit_not_started(worker, made, error);
+    }
+}
+
+static void identify(worker *worker, unit *unit)
+{
+    char why[192] = "";
+    int error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
+
+    if (error == -ENODEV && why[0]) {
+        worker_outcome(worker, 0);
+        worker_log(worker, HUB_INFO, CT_DEVICE_MISMATCH, "%s: somebody else is there now: %s",
+                   unit->name, why);
+        unit_lose(worker, unit, error);
+        return;
+    }
+    if (worker_outcome(worker, error) < 0 || (error = unit_recover(worker, unit)) < 0) {
+        unit_fail(worker, unit, error);
+        return;
+    }
+    unit_enter(worker, unit, UNIT_START);
+}
+
+/* Configured again after a failure. A sensor is well when it has measured, others at once. */
+static void restarted(worker *worker, unit *unit)
+{
+    unit_compare_state(worker, unit);
+    /* A display is blank now, be it noticed or not. */
+    if (unit->device.driver->display && !unit->given_up) {
+        unit_tell(worker, unit, MESSAGE_RECOVERED);
+    }
+    if (unit->device.driver->sensor && (unit->interval || unit->given_up)) {
+        unit->slot = worker_now(worker);
+    } else {
+        unit_succeeded(worker, unit);
+    }
+}
+
+static void started(worker *worker, unit *unit)
+{
+    message *found;
+
+    unit_enter(worker, unit, UNIT_IDLE);
+    unit->site->unstarted_logged = false;
+    if (unit->announced) {
+        restarted(worker, unit);
+        return;
+    }
+    unit->state_known = unit_read_state(worker, unit);
+    unit->announced = true;
+    unit->checked = worker_now(worker);
+    worker_log(worker, HUB_INFO, CT_DEVICE_FOUND, "%s: found, a %s", unit->name,
+               unit->device.driver->name);
+    found = message_new(MESSAGE_FOUND, strlen(unit->name));
+    memcpy(found->data, unit->name, strlen(unit->name));
+    found->unit = unit->id;
+    found->driver = unit->device.driver;
+    found->address = unit->device.address;
+    found->channel = unit->device.channel;
+    found->relay.known = unit->state_known;
+    found->relay.on = unit->state;
+    worker_send(worker, found);
+}
+
+/* ---- configuration in steps ---- */
+
+static void configure(worker *worker, unit *unit)
+{
+    const device_driver *driver = unit->device.driver;
+    device_step step = 0;
+
+    if (unit->phase == UNIT_CLEAR) {
+        step = driver->display->init(&unit->device, unit->step);
+    } else if (driver->start) {
+        step = driver->start(&unit->device, unit->step);
+    }
+    worker_outcome(worker, step < 0 ? (int)step : 0);
+    if (step < 0) {
+        unit_fail(worker, unit, (int)step);
+        return;
+    }
+    unit->step++;
+    unit->due = worker_now(worker) + step;
+    if (step > 0) {
+        return;
+    }
+    if (unit->phase == UNIT_START && driver->display) {
+        unit_enter(worker, unit, UNIT_CLEAR);
+        return;
+    }
+    if (driver->display) {
+        memset(unit->shown, 0, unit_frame_size(unit));
+        unit->certain = UINT64_MAX;
+    }
+    started(worker, unit);
+}
+
+/* ---- idle: what to do next ---- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t request_due(const unit *unit)
+{
+    if (!unit->requests) {
+        return HUB_NEVER;
+    }
+    return unit->requests->type == MESSAGE_SWITCH ? unit_click_at(unit, unit->requests->time)
+                                                  : unit->requests->time;
+}
+
+int64_t unit_due(const unit *unit)
+{
+    int64_t due;
+
+    switch (unit->phase) {
+    case UNIT_IDLE:
+        due = earlier(request_due(unit), unit->slot);
+        due = earlier(due, unit->checked + PRESENCE_INTERVAL);
+        return unit->device.driver->relay ? earlier(due, unit_click_at(unit, unit->pulse_end))
+                                          : due;
+    case UNIT_IDENTIFY:
+        /* A request is worth a try before its time. */
+        return unit->requests ? earlier(unit->due, unit->requests->time) : unit->due;
+    default:
+        return unit->due;
+    }
+}
+
+static void check_presence(worker *worker, unit *unit)
+{
+    char why[192] = "";
+    int error;
+
+    if (unit_compare_state(worker, unit)) {
+        unit_succeeded(worker, unit);
+        return;
+    }
+    error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
+    if (error == -ENODEV && why[0]) {
+        unit_lose(worker, unit, error);
+    } else if (worker_outcome(worker, error) < 0) {
+        unit_fail(worker, unit, error);
+    } else {
+        unit_succeeded(worker, unit);
+    }
+}
+
+static void serve(worker *worker, unit *unit)
+{
+    message *request = unit->requests;
+
+    if (worker_now(worker) > request->deadline) {
+        request->relay.attempted = false;
+        unit_answer(worker, unit, -ETIMEDOUT);
+        return;
+    }
+    switch (request->type) {
+    case MESSAGE_MEASURE:
+        unit_enter(worker, unit, UNIT_MEASURE);
+        unit_measure(worker, unit);
+        break;
+    case MESSAGE_SWITCH:
+        unit_switch(worker, unit);
+        break;
+    case MESSAGE_READ_STATE:
+        unit_report_state(worker, unit);
+        break;
+    case MESSAGE_DRAW:
+        unit_enter(worker, unit, UNIT_DRAW);
+        break;
+    default:
+        unit_answer(worker, unit, -EINVAL);
+    }
+}
+
+static void idle(worker *worker, unit *unit)
+{
+    int64_t now = worker_now(worker);
+
+    if (request_due(unit) <= now) {
+        serve(worker, unit);
+    } else if (unit->device.driver->relay && unit_click_at(unit, unit->pulse_end) <= now) {
+        unit_end_pulse(worker, unit);
+    } else if (unit->slot <= now) {
+        unit_enter(worker, unit, UNIT_MEASURE);
+        unit_measure(worker, unit);
+    } else {
+        check_presence(worker, unit);
+    }
+}
+
+void unit_run(worker *worker, unit *unit)
+{
+    if (worker_is_quiet(worker)) {
+        unit_fail(worker, unit, -ETIMEDOUT);
+        return;
+    }
+    switch (unit->phase) {
+    case UNIT_IDENTIFY:
+        identify(worker, unit);
+        break;
+    case UNIT_START:
+    case UNIT_CLEAR:
+        configure(worker, unit);
+        break;
+    case UNIT_IDLE:
+        idle(worker, unit);
+        break;
+    case UNIT_MEASURE:
+        unit_measure(worker, unit);
+        break;
+    case UNIT_DRAW:
+        unit_draw(worker, unit);
+        break;
+    }
+}
+
+/* ---- messages from the owner ---- */
+
+static void set_interval(worker *worker, unit *unit, int64_t interval, int64_t first)
+{
+    unit->interval = interval;
+    /* A failed sensor is measured as soon as it answers again. */
+    if (!unit->failures) {
+        unit->slot = interval ? worker_now(worker) + first : HUB_NEVER;
+    }
+}
+
+void unit_take(worker *worker, unit *unit, message *message)
+{
+    switch (message->type) {
+    case MESSAGE_ADOPT:
+        set_interval(worker, unit, message->adopt.interval, 0);
+        if (message->adopt.pulse != HUB_NEVER) {
+            unit->pulse_end = worker_now(worker) + message->adopt.pulse;
+        }
+        message_free(message);
+        break;
+    case MESSAGE_INTERVAL:
+        set_interval(worker, unit, message->interval, message->interval);
+        message_free(message);
+        break;
+    default:
+        message->next = NULL;
+        *unit->requests_end = message;
+        unit->requests_end = &message->next;
+    }
+}
