@@ -2,10 +2,12 @@
 noinst_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
 	src/sim/sim.h \
+	src/sim/sim_board.c \
 	src/sim/sim_bus.c src/sim/sim_bus.h \
-	src/sim/sim_chip.h \
+	src/sim/sim_chip.c src/sim/sim_chip.h \
 	src/sim/sim_chips.c \
 	src/sim/sim_default.c \
+	src/sim/sim_handles.c \
 	src/sim/sim_memory.c src/sim/sim_memory.h \
 	src/sim/sim_player.c src/sim/sim_player.h \
 	src/sim/sim_register.c \

@@ -1,4 +1,4 @@
-/* The simulated bus itself: addressing, bytes, time, faults; and the handles that tests hold. */
+/* The simulated bus itself: addressing, bytes, time, faults; opening and closing. */
 #include "sim_bus.h"
 
 #include "base/clock.h"
@@ -11,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-const char *const sim_fault_names[SIM_N_FAULTS] = {
-    [SIM_NO_ACKNOWLEDGE] = "no-acknowledge", [SIM_STUCK] = "stuck",     [SIM_SLOW] = "slow",
-    [SIM_WRONG_CRC] = "wrong-crc",           [SIM_GARBAGE] = "garbage",
-};
 
 /* ---- clocks ---- */
 
@@ -38,54 +33,7 @@ static void monotonic_sleep(void *baton, int64_t microseconds)
 
 static const sim_clock monotonic_clock = {monotonic_now, monotonic_sleep, NULL};
 
-static int64_t fake_now(void *baton)
-{
-    return atomic_load((_Atomic int64_t *)baton);
-}
-
-static void fake_sleep(void *baton, int64_t microseconds)
-{
-    atomic_fetch_add((_Atomic int64_t *)baton, microseconds > 0 ? microseconds : 0);
-}
-
-sim_clock sim_fake_clock(_Atomic int64_t *time)
-{
-    return (sim_clock){fake_now, fake_sleep, time};
-}
-
-/* ---- what chips ask of their bus ---- */
-
-int64_t sim_chip_now(const sim_chip *chip)
-{
-    return ((const sim_bus *)chip->bus)->now;
-}
-
-double sim_chip_input(sim_chip *chip, unsigned input)
-{
-    const sim_bus *bus = (const sim_bus *)chip->bus;
-    return sim_signal_at(&chip->inputs[input], (double)(bus->now - bus->epoch) / 1e6);
-}
-
-bool sim_chip_breaks_crc(const sim_chip *chip)
-{
-    return chip->faults[SIM_WRONG_CRC] > 0;
-}
-
 /* ---- transfers ---- */
-
-void sim_bus_enter(sim_bus *bus)
-{
-    pthread_mutex_lock(&bus->lock);
-    bus->now = bus->clock.now(bus->clock.baton);
-    if (bus->memory) {
-        sim_memory_touch(bus);
-    }
-}
-
-void sim_bus_leave(sim_bus *bus)
-{
-    pthread_mutex_unlock(&bus->lock);
-}
 
 static uint8_t random_byte(sim_bus *bus)
 {
@@ -223,20 +171,6 @@ static void sim_sleep(i2c_bus *base, int64_t microseconds)
 
 /* ---- life ---- */
 
-/* Takes a chip off the bus for good. */
-static void discard(sim_bus *bus, sim_chip *chip)
-{
-    bus->chips[chip->address] = NULL;
-    if (chip->ops->companion) {
-        bus->chips[chip->ops->companion] = NULL;
-    }
-    if (bus->memory) {
-        sim_memory_forget(bus, chip->address);
-    } else {
-        free(chip);
-    }
-}
-
 /* In a file's memory the chips stay: the next owner finds them. */
 static void sim_close(i2c_bus *base)
 {
@@ -249,7 +183,7 @@ static void sim_close(i2c_bus *base)
     }
     for (unsigned i = 0; i < SIM_ADDRESSES && !bus->memory; i++) {
         if (bus->chips[i]) {
-            discard(bus, bus->chips[i]);
+            sim_bus_discard(bus, bus->chips[i]);
         }
     }
     sim_player_close(bus);
@@ -324,6 +258,14 @@ int sim_bus_open(i2c_bus **result, const char *file, const sim_clock *clock, cha
     return 0;
 }
 
+void sim_bus_retain(i2c_bus *base)
+{
+    sim_bus *bus = (sim_bus *)base;
+    sim_bus_enter(bus);
+    bus->references++;
+    sim_bus_leave(bus);
+}
+
 /* ---- the kind of bus ---- */
 
 /* The FILE of "sim:FILE", or NULL. */
@@ -354,193 +296,3 @@ const i2c_bus_kind sim_bus_kind = {
     .check = check,
     .open = open_kind,
 };
-
-void sim_bus_retain(i2c_bus *base)
-{
-    sim_bus *bus = (sim_bus *)base;
-    sim_bus_enter(bus);
-    bus->references++;
-    sim_bus_leave(bus);
-}
-
-/* ---- chips on the bus ---- */
-
-void sim_bus_report(sim_bus *bus, const char *text)
-{
-    bus->report(bus->report_baton, text);
-}
-
-sim_chip *sim_bus_add(sim_bus *bus, const sim_chip_ops *ops, uint8_t address)
-{
-    bool kept = false;
-    if (address >= SIM_ADDRESSES || bus->chips[address] ||
-        (ops->companion && bus->chips[ops->companion])) {
-        return NULL;
-    }
-    sim_chip *chip =
-        bus->memory ? sim_memory_place(bus, ops, address, &kept) : calloc(1, ops->size);
-    if (!chip) {
-        return NULL;
-    }
-    chip->ops = ops;
-    chip->bus = &bus->bus;
-    chip->address = address;
-    for (unsigned i = 0; i < SIM_MAX_INPUTS; i++) {
-        chip->inputs[i] = (sim_signal){.value = ops->inputs[i].value};
-    }
-    bus->chips[address] = chip;
-    if (ops->companion) {
-        bus->chips[ops->companion] = chip;
-    }
-    if (!kept && ops->create) {
-        ops->create(chip);
-    }
-    if (!kept) {
-        sim_bus_power(chip, true);
-    }
-    return chip;
-}
-
-void sim_bus_remove(sim_bus *bus, sim_chip *chip)
-{
-    sim_bus_power(chip, false);
-    discard(bus, chip);
-}
-
-void sim_bus_power(sim_chip *chip, bool on)
-{
-    if (chip->plugged == on) {
-        return;
-    }
-    chip->plugged = on;
-    sim_chip_trace(chip, on ? "plugged" : "unplugged");
-    if (on) {
-        chip->ops->power_up(chip);
-    } else if (chip->ops->power_down) {
-        chip->ops->power_down(chip);
-    }
-}
-
-bool sim_bus_set_signal(sim_chip *chip, const char *input, const sim_signal *signal)
-{
-    for (unsigned i = 0; i < SIM_MAX_INPUTS && chip->ops->inputs[i].name; i++) {
-        if (strcmp(chip->ops->inputs[i].name, input) == 0) {
-            chip->inputs[i] = *signal;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool sim_add(i2c_bus *base, const char *name, uint8_t address)
-{
-    sim_bus *bus = (sim_bus *)base;
-    const sim_chip_ops *ops = sim_chip_by_name(name);
-    if (!ops) {
-        return false;
-    }
-    sim_bus_enter(bus);
-    bool added = sim_bus_add(bus, ops, address) != NULL;
-    sim_bus_leave(bus);
-    return added;
-}
-
-/* Takes the lock and finds a chip, by its address or its companion's; NULL where there is none. */
-static sim_chip *enter_chip(i2c_bus *base, uint8_t address)
-{
-    sim_bus_enter((sim_bus *)base);
-    return address < SIM_ADDRESSES ? ((sim_bus *)base)->chips[address] : NULL;
-}
-
-static void leave(i2c_bus *base)
-{
-    sim_bus_leave((sim_bus *)base);
-}
-
-void sim_unplug(i2c_bus *bus, uint8_t address)
-{
-    sim_chip *chip = enter_chip(bus, address);
-    if (chip) {
-        sim_bus_power(chip, false);
-    }
-    leave(bus);
-}
-
-void sim_plug(i2c_bus *bus, uint8_t address)
-{
-    sim_chip *chip = enter_chip(bus, address);
-    if (chip) {
-        sim_bus_power(chip, true);
-    }
-    leave(bus);
-}
-
-bool sim_set_signal(i2c_bus *bus, uint8_t address, const char *input, const sim_signal *signal)
-{
-    sim_chip *chip = enter_chip(bus, address);
-    bool found = chip && sim_bus_set_signal(chip, input, signal);
-    leave(bus);
-    return found;
-}
-
-bool sim_set(i2c_bus *bus, uint8_t address, const char *input, double value)
-{
-    return sim_set_signal(bus, address, input, &(sim_signal){.value = value});
-}
-
-void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount)
-{
-    sim_chip *chip = enter_chip(bus, address);
-    if (chip && fault < SIM_N_FAULTS) {
-        chip->faults[fault] = amount;
-    }
-    leave(bus);
-}
-
-unsigned sim_transfers(i2c_bus *bus, uint8_t address)
-{
-    enter_chip(bus, address);
-    unsigned transfers = address < SIM_ADDRESSES ? ((sim_bus *)bus)->transfers[address] : 0;
-    leave(bus);
-    return transfers;
-}
-
-unsigned sim_written(i2c_bus *bus, uint8_t address)
-{
-    enter_chip(bus, address);
-    unsigned written = address < SIM_ADDRESSES ? ((sim_bus *)bus)->written[address] : 0;
-    leave(bus);
-    return written;
-}
-
-bool sim_relay_read(i2c_bus *bus, uint8_t address, sim_relay_record *record)
-{
-    sim_chip *chip = enter_chip(bus, address);
-    bool found = chip && sim_relay_record_of(chip, record);
-    leave(bus);
-    return found;
-}
-
-bool sim_co2_read(i2c_bus *bus, uint8_t address, sim_co2_record *record)
-{
-    sim_chip *chip = enter_chip(bus, address);
-    bool found = chip && sim_co2_record_of(chip, record);
-    leave(bus);
-    return found;
-}
-
-bool sim_port_read(i2c_bus *bus, uint8_t address, sim_port_record *record)
-{
-    sim_chip *chip = enter_chip(bus, address);
-    bool found = chip && sim_port_record_of(chip, record);
-    leave(bus);
-    return found;
-}
-
-bool sim_display_read(i2c_bus *bus, uint8_t address, uint8_t image[SIM_DISPLAY_SIZE])
-{
-    sim_chip *chip = enter_chip(bus, address);
-    bool found = chip && sim_display_of(chip, image);
-    leave(bus);
-    return found;
-}

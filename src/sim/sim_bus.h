@@ -1,6 +1,19 @@
 /*
- * The simulated bus as its own parts (scenarios) see it. Everything here but the first pair is
- * called between sim_bus_enter() and sim_bus_leave().
+ * The simulated bus as its own parts see it. Everything here but the first pair is called between
+ * sim_bus_enter() and sim_bus_leave().
+ *
+ * These files build on each other, each only on those before it:
+ *
+ *   sim_signal.c     values that move with time
+ *   sim_chip.c, sim_register.c    what chips ask of their bus, and what most of them are made of
+ *   sim_NAME.c       a chip
+ *   sim_chips.c      all of them
+ *   sim_memory.c     chips that outlive the process; the trace
+ *   sim_board.c      the chips on a bus
+ *   sim_handles.c    the same for others, such as tests: by address, with the lock taken
+ *   sim_scenario.c   a scenario, read
+ *   sim_default.c, sim_player.c    the default scenario, and one that is played
+ *   sim_bus.c        transfers; opening and closing
  */
 #ifndef SIM_BUS_H
 #define SIM_BUS_H
@@ -44,6 +57,7 @@ typedef struct sim_bus {
     int trace_fd;
 } sim_bus;
 
+/* sim_board.c */
 /* Takes the lock and sets the time that the chips see; lets the lock go. */
 void sim_bus_enter(sim_bus *bus);
 void sim_bus_leave(sim_bus *bus);
@@ -52,7 +66,10 @@ void sim_bus_leave(sim_bus *bus);
 void sim_bus_report(sim_bus *bus, const char *text);
 /* Adds a powered-up chip. NULL: an address is taken, or memory is short. */
 sim_chip *sim_bus_add(sim_bus *bus, const sim_chip_ops *ops, uint8_t address);
+/* Cuts a chip's power and takes it off the bus for good. */
 void sim_bus_remove(sim_bus *bus, sim_chip *chip);
+/* The same without a word to the chip: at the end of the bus. */
+void sim_bus_discard(sim_bus *bus, sim_chip *chip);
 void sim_bus_power(sim_chip *chip, bool on);
 bool sim_bus_set_signal(sim_chip *chip, const char *input, const sim_signal *signal);
 
