@@ -1,5 +1,7 @@
 /* Reading directives: what is right, and a sentence for what is not. No hardware is touched. */
-#include "hub_internal.h"
+#include "ground.h"
+#include "pin.h"
+#include "settings.h"
 
 #include <errno.h>
 #include <math.h>

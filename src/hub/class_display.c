@@ -5,9 +5,13 @@
  * are empty. What is published is everything that is shown, so that the newest publication alone is
  * enough: all the lines, or the image. The bus sends only the pages that changed.
  */
-#include "hub_internal.h"
-
+#include "classes.h"
+#include "devices.h"
 #include "font.h"
+#include "node.h"
+#include "request_queue.h"
+
+#include "ground.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +21,26 @@
 #define DRAW_WITHIN INT64_C(5000000)
 #define MAX_LINES   8
 #define PAGE_ROWS   8 /* pixels: a page holds a line of text */
+
+typedef struct display {
+    struct json_object *shown;   /* as it is published */
+    struct json_object *drawing; /* what will be shown when `drawing_serial` is done, or NULL */
+    uint64_t drawing_serial;
+} display;
+
+static void create(hub_device *device)
+{
+    device->state = hub_allocate(1, sizeof(display));
+}
+
+static void destroy(hub_device *device)
+{
+    display *display = device->state;
+
+    json_object_put(display->shown);
+    json_object_put(display->drawing);
+    free(display);
+}
 
 static const display_ops *ops_of(const hub_device *device)
 {
@@ -64,7 +88,8 @@ static struct json_object *blank(const hub_device *device)
 /* What will be shown after a request: its lines among those that are there, or its image. */
 static struct json_object *merge(const hub_device *device, const request *request)
 {
-    struct json_object *raw, *content, *shown = device->display.shown;
+    const display *display = device->state;
+    struct json_object *raw, *content;
 
     if (json_object_object_get_ex(request->payload, "raw", &raw)) {
         content = json_object_new_object();
@@ -73,7 +98,7 @@ static struct json_object *merge(const hub_device *device, const request *reques
     }
     content = blank(device);
     for (int i = 0; i < 2; i++) {
-        struct json_object *from = i == 0 ? shown : request->payload;
+        struct json_object *from = i == 0 ? display->shown : request->payload;
         if (!from) {
             continue;
         }
@@ -149,7 +174,7 @@ static talk_error read_raw(const hub_device *device, const struct json_object *r
     return TALK_BAD_PAYLOAD;
 }
 
-static talk_error read(hub_device *device, request *request, char *why, size_t why_size)
+static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)
 {
     struct json_object *raw;
     bool has_raw, has_lines = false;
@@ -184,33 +209,36 @@ static talk_error read(hub_device *device, request *request, char *why, size_t w
 
 static void begin(hub_device *device, request *request)
 {
+    display *display = device->state;
+
     if (request->form == TALK_GET) {
-        request_answer(request, device->topic, json_object_get(device->display.shown));
+        request_answer(request, device->topic, json_object_get(display->shown));
         return;
     }
-    json_object_put(device->display.drawing);
+    json_object_put(display->drawing);
     /* A request of the hub's own brings back what was shown. */
-    device->display.drawing =
-        request->payload ? merge(device, request) : json_object_get(device->display.shown);
-    device->display.drawing_serial = request->serial;
-    request->command = draw(device, device->display.drawing);
+    display->drawing = request->payload ? merge(device, request) : json_object_get(display->shown);
+    display->drawing_serial = request->serial;
+    request->command = draw(device, display->drawing);
     request_send(device, request, DRAW_WITHIN);
 }
 
-static void result(hub_device *device, request *request, const message *result)
+static void on_result(hub_device *device, request *request, const message *result)
 {
-    if (result->error < 0 || result->serial != device->display.drawing_serial) {
+    display *display = device->state;
+
+    if (result->error < 0 || result->serial != display->drawing_serial) {
         if (request) {
             request_refuse_errno(request, device, result->error < 0 ? result->error : -EIO);
         }
         return;
     }
-    json_object_put(device->display.shown);
-    device->display.shown = device->display.drawing;
-    device->display.drawing = NULL;
-    device_publish(device, json_object_get(device->display.shown), request ? request->asker : 0);
+    json_object_put(display->shown);
+    display->shown = display->drawing;
+    display->drawing = NULL;
+    device_publish(device, json_object_get(display->shown), request ? request->asker : 0);
     if (request) {
-        request_answer(request, device->topic, json_object_get(device->display.shown));
+        request_answer(request, device->topic, json_object_get(display->shown));
     }
 }
 
@@ -223,30 +251,34 @@ static void redraw(hub_device *device)
     device_pump(device);
 }
 
-static void event(hub_device *device, const message *event)
+static void on_event(hub_device *device, const message *event)
 {
     if (event->type == MESSAGE_RECOVERED) {
         redraw(device);
     }
 }
 
-static void found(hub_device *device, const message *found, message *adopt)
+static void on_found(hub_device *device, const message *found, message *adopt)
 {
+    display *display = device->state;
+
     (void)found;
     (void)adopt;
-    if (device->display.shown) {
+    if (display->shown) {
         redraw(device);
         return;
     }
-    device->display.shown = blank(device);
-    device_publish(device, json_object_get(device->display.shown), 0);
+    display->shown = blank(device);
+    device_publish(device, json_object_get(display->shown), 0);
 }
 
 const hub_class class_display = {
     .forms = 1u << TALK_SET,
-    .read = read,
+    .create = create,
+    .free = destroy,
+    .parse = parse,
     .begin = begin,
-    .result = result,
-    .event = event,
-    .found = found,
+    .result = on_result,
+    .event = on_event,
+    .found = on_found,
 };

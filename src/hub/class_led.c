@@ -5,7 +5,12 @@
  * Its states are blink patterns, with a period of two seconds: "1-dot" is one flash of a tenth of a
  * second, "2-dot" two and "3-dot" three of them, a fifth of a second from one to the next.
  */
-#include "hub_internal.h"
+#include "classes.h"
+#include "devices.h"
+#include "ground.h"
+#include "node.h"
+#include "presence.h"
+#include "request_queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +30,7 @@ static const char *const states[] = {"off", "1-dot", "2-dot", "3-dot", "on"};
 #define STATE_ON  4
 #define N_STATES  5
 
-struct led {
+typedef struct led {
     char *path;      /* NULL: simulated */
     int fd;          /* its "brightness", or -1 */
     char bright[16]; /* "max_brightness": what "on" is */
@@ -35,7 +40,7 @@ struct led {
     int64_t next;  /* when it changes next, HUB_NEVER */
     bool failed;   /* it could not be opened or written to: tried again at `next` */
     bool complained;
-};
+} led;
 
 /* ---- the hardware ---- */
 
@@ -130,17 +135,19 @@ static struct json_object *payload_of(unsigned state)
 
 static void complain(hub_device *device, int error)
 {
-    if (!device->led->complained) {
+    led *led = device->state;
+
+    if (!led->complained) {
         hub_log(device->node->hub, HUB_WARNING, CT_LED_NOT_OPENED,
-                "%s (%s) cannot be driven: %s; tried again every 5 s", device->topic,
-                device->led->path, strerrordesc_np(error));
+                "%s (%s) cannot be driven: %s; tried again every 5 s", device->topic, led->path,
+                strerrordesc_np(error));
     }
-    device->led->complained = true;
+    led->complained = true;
 }
 
 static void fail(hub_device *device, int error)
 {
-    led *led = device->led;
+    led *led = device->state;
 
     complain(device, error);
     close_led(led);
@@ -153,7 +160,7 @@ static void fail(hub_device *device, int error)
 
 static void appear(hub_device *device)
 {
-    led *led = device->led;
+    led *led = device->state;
 
     hub_log(device->node->hub, HUB_INFO, CT_LED_OPENED, "%s: %s", device->topic,
             led->path ? led->path : "simulated");
@@ -161,16 +168,13 @@ static void appear(hub_device *device)
     device->listed = true;
     device->node->list_changed = true;
     device_publish(device, payload_of(led->state), 0);
-    if (device->settings.interval > 0) {
-        device->republish_at =
-            hub_now(device->node->hub) + (int64_t)(device->settings.interval * 1e6);
-    }
+    device_schedule(device);
 }
 
 /* Shows the pattern. 0 or an errno. */
 static int show(hub_device *device)
 {
-    led *led = device->led;
+    led *led = device->state;
     bool lit = pattern(led, hub_now(device->node->hub), &led->next);
 
     return light(led, lit);
@@ -178,7 +182,7 @@ static int show(hub_device *device)
 
 static void try_to_open(hub_device *device)
 {
-    led *led = device->led;
+    led *led = device->state;
     int error = led->path ? open_led(led) : 0;
 
     if (!error) {
@@ -191,9 +195,9 @@ static void try_to_open(hub_device *device)
     }
 }
 
-void led_tick(hub_device *device)
+static void tick(hub_device *device)
 {
-    led *led = device->led;
+    led *led = device->state;
     int error;
 
     if (led->next > hub_now(device->node->hub)) {
@@ -206,14 +210,14 @@ void led_tick(hub_device *device)
     }
 }
 
-int64_t led_due(const hub_device *device)
+static int64_t due(const hub_device *device)
 {
-    return device->led->next;
+    return ((const led *)device->state)->next;
 }
 
 /* ---- requests ---- */
 
-static talk_error read_state(hub_device *device, request *request, char *why, size_t why_size)
+static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)
 {
     struct json_object *value;
 
@@ -247,7 +251,7 @@ static unsigned wanted_state(const request *request)
 
 static void begin(hub_device *device, request *request)
 {
-    led *led = device->led;
+    led *led = device->state;
     int error;
 
     if (request->form == TALK_GET) {
@@ -265,33 +269,24 @@ static void begin(hub_device *device, request *request)
     request_answer(request, device->topic, payload_of(led->state));
 }
 
-const hub_class class_led = {
-    .forms = 1u << TALK_SET,
-    .read = read_state,
-    .begin = begin,
-};
-
 /* ---- life ---- */
 
-void led_create(hub_node *node, const char *path)
+static void create(hub_device *device)
 {
-    hub_device *device = device_create(node, "led/-", &class_led, NULL);
+    const char *path = device->node->led;
+    led *led = device->state = hub_allocate(1, sizeof(*led));
 
-    if (!(device->led = calloc(1, sizeof(*device->led)))) {
-        abort();
-    }
-    device->led->fd = -1;
-    device->led->next = HUB_NEVER;
-    device->led->path = strcmp(path, "sim") == 0 ? NULL : hub_copy(path);
+    led->fd = -1;
+    led->next = HUB_NEVER;
+    led->path = strcmp(path, "sim") == 0 ? NULL : hub_copy(path);
     try_to_open(device);
 }
 
-/* Dark when nobody drives it. */
-void led_free(led *led)
+/* Dark when nothing drives it. */
+static void destroy(hub_device *device)
 {
-    if (!led) {
-        return;
-    }
+    led *led = device->state;
+
     if (led->fd >= 0) {
         light(led, false);
     }
@@ -299,3 +294,13 @@ void led_free(led *led)
     free(led->path);
     free(led);
 }
+
+const hub_class class_led = {
+    .forms = 1u << TALK_SET,
+    .create = create,
+    .free = destroy,
+    .parse = parse,
+    .begin = begin,
+    .tick = tick,
+    .due = due,
+};

@@ -1,7 +1,13 @@
 /* Sensors: what is published of what was measured, and when. */
-#include "hub_internal.h"
+#include "classes.h"
+#include "devices.h"
+#include "ground.h"
+#include "history.h"
+#include "node.h"
+#include "request_queue.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A measurement on request may take so long: this, and twice the sensor's usual interval. */
@@ -10,15 +16,43 @@
 /* Sensors that want to know the air pressure are told when it has changed by so much, in kPa. */
 #define PRESSURE_STEP 0.05
 
+typedef struct sensor {
+    bool published;                       /* `values` hold something */
+    bool failed;                          /* null was published */
+    double values[DEVICE_MAX_QUANTITIES]; /* as published last */
+    int64_t published_at;
+    history *history[DEVICE_MAX_QUANTITIES]; /* NULL until the first value */
+} sensor;
+
+static void create(hub_device *device)
+{
+    device->state = hub_allocate(1, sizeof(sensor));
+}
+
+static void destroy(hub_device *device)
+{
+    sensor *sensor = device->state;
+
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+        history_free(sensor->history[i]);
+    }
+    free(sensor);
+}
+
+static size_t n_quantities(const hub_device *device)
+{
+    return device->driver->sensor->n_quantities;
+}
+
 static struct json_object *payload_of(const hub_device *device, const double *values)
 {
-    const sensor_ops *sensor = device->driver->sensor;
+    const device_quantity *quantities = device->driver->sensor->quantities;
     struct json_object *payload = json_object_new_object();
 
-    for (size_t i = 0; i < sensor->n_quantities; i++) {
+    for (size_t i = 0; i < n_quantities(device); i++) {
         json_object_object_add(
-            payload, sensor->quantities[i].name,
-            talk_quantity(values[i], sensor->quantities[i].decimals, sensor->quantities[i].unit));
+            payload, quantities[i].name,
+            talk_quantity(values[i], quantities[i].decimals, quantities[i].unit));
     }
     return payload;
 }
@@ -45,10 +79,10 @@ static void tell_pressure(hub_node *node, double pressure)
 
 static void notice_pressure(hub_device *device, const double *values)
 {
-    const sensor_ops *sensor = device->driver->sensor;
+    const device_quantity *quantities = device->driver->sensor->quantities;
 
-    for (size_t i = 0; i < sensor->n_quantities; i++) {
-        if (strcmp(sensor->quantities[i].name, "pressure") == 0) {
+    for (size_t i = 0; i < n_quantities(device); i++) {
+        if (strcmp(quantities[i].name, "pressure") == 0) {
             tell_pressure(device->node, values ? values[i] : NAN);
         }
     }
@@ -56,7 +90,7 @@ static void notice_pressure(hub_device *device, const double *values)
 
 static void calibrate(const hub_device *device, const double *measured, double *values)
 {
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+    for (size_t i = 0; i < n_quantities(device); i++) {
         values[i] = measured[i] + device->settings.offset[i];
     }
 }
@@ -65,10 +99,10 @@ static void calibrate(const hub_device *device, const double *measured, double *
 
 static bool has_moved(const hub_device *device, const double *values)
 {
-    const double *before = device->sensor.values;
+    const double *before = ((const sensor *)device->state)->values;
     bool any_delta = false;
 
-    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
+    for (size_t i = 0; i < n_quantities(device); i++) {
         double delta = device->settings.delta[i];
         if (isnan(values[i]) != isnan(before[i])) {
             return true;
@@ -86,7 +120,8 @@ static bool has_moved(const hub_device *device, const double *values)
 
 static bool is_due(const hub_device *device)
 {
-    double since = (double)(hub_now(device->node->hub) - device->sensor.published_at) / 1e6;
+    const sensor *sensor = device->state;
+    double since = (double)(hub_now(device->node->hub) - sensor->published_at) / 1e6;
 
     /* Half an interval before its time is nearer to it than the next measurement would be. */
     return device->settings.heartbeat > 0 &&
@@ -95,7 +130,7 @@ static bool is_due(const hub_device *device)
 
 static bool all_nan(const hub_device *device, const double *values)
 {
-    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
+    for (size_t i = 0; i < n_quantities(device); i++) {
         if (!isnan(values[i])) {
             return false;
         }
@@ -105,26 +140,44 @@ static bool all_nan(const hub_device *device, const double *values)
 
 static void publish(hub_device *device, const double *values)
 {
-    device->sensor.published = true;
-    device->sensor.failed = all_nan(device, values);
-    device->sensor.published_at = hub_now(device->node->hub);
-    memcpy(device->sensor.values, values, sizeof(device->sensor.values));
+    sensor *sensor = device->state;
+
+    sensor->published = true;
+    sensor->failed = all_nan(device, values);
+    sensor->published_at = hub_now(device->node->hub);
+    memcpy(sensor->values, values, n_quantities(device) * sizeof(*values));
     device_publish(device, payload_of(device, values), 0);
 }
 
 static void publish_null(hub_device *device)
 {
-    static const double nothing[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
+    const sensor *sensor = device->state;
+    double nothing[DEVICE_MAX_QUANTITIES];
 
     notice_pressure(device, NULL);
-    /* Once. And who never said anything need not take it back. */
-    if (device->sensor.published && !device->sensor.failed) {
+    /* Once, and only where a value was published before. */
+    if (sensor->published && !sensor->failed) {
+        for (size_t i = 0; i < n_quantities(device); i++) {
+            nothing[i] = NAN;
+        }
         publish(device, nothing);
     }
 }
 
-static void event(hub_device *device, const message *event)
+static void keep_history(hub_device *device, const double *values)
 {
+    sensor *sensor = device->state;
+
+    for (size_t i = 0; i < n_quantities(device); i++) {
+        if (!isnan(values[i])) {
+            history_add(&sensor->history[i], device->node->hub, values[i]);
+        }
+    }
+}
+
+static void on_event(hub_device *device, const message *event)
+{
+    const sensor *sensor = device->state;
     double values[DEVICE_MAX_QUANTITIES];
 
     if (event->type == MESSAGE_FAILED) {
@@ -136,10 +189,10 @@ static void event(hub_device *device, const message *event)
     }
     calibrate(device, event->values, values);
     notice_pressure(device, values);
-    history_add(device, values);
+    keep_history(device, values);
     if (all_nan(device, values)) {
         publish_null(device);
-    } else if (!device->sensor.published || has_moved(device, values) || is_due(device)) {
+    } else if (!sensor->published || has_moved(device, values) || is_due(device)) {
         publish(device, values);
     }
 }
@@ -148,13 +201,20 @@ static void event(hub_device *device, const message *event)
 
 static void begin(hub_device *device, request *request)
 {
+    const sensor *sensor = device->state;
+
+    if (request->form == TALK_HISTORY_GET) {
+        history_answer(device, request, sensor->history);
+        return;
+    }
     request->command = message_new(MESSAGE_MEASURE, 0);
     request_send(device, request,
                  MEASURE_WITHIN + (int64_t)(device->driver->sensor->default_interval * 2e6));
 }
 
-static void result(hub_device *device, request *request, const message *result)
+static void on_result(hub_device *device, request *request, const message *result)
 {
+    const sensor *sensor = device->state;
     double values[DEVICE_MAX_QUANTITIES];
     struct json_object *payload;
 
@@ -165,30 +225,32 @@ static void result(hub_device *device, request *request, const message *result)
         return;
     }
     calibrate(device, result->values, values);
-    history_add(device, values);
+    keep_history(device, values);
     if (!request) {
         return;
     }
     payload = payload_of(device, values);
     /* Whoever opens now gets the newest that is known, published or not. */
-    if (!device->sensor.failed) {
+    if (!sensor->failed) {
         json_object_put(device->last);
         device->last = json_object_get(payload);
     }
     request_answer(request, device->topic, payload);
 }
 
-static void found(hub_device *device, const message *found, message *adopt)
+static void on_found(hub_device *device, const message *found, message *adopt)
 {
+    sensor *sensor = device->state;
+
     (void)found;
     (void)adopt;
-    device->sensor.failed = false;
-    device->sensor.published = false;
+    sensor->failed = false;
+    sensor->published = false;
     json_object_put(device->last);
     device->last = NULL;
 }
 
-static void lost(hub_device *device)
+static void on_lost(hub_device *device)
 {
     publish_null(device);
 }
@@ -196,9 +258,11 @@ static void lost(hub_device *device)
 const hub_class class_sensor = {
     .sensor = true,
     .forms = 1u << TALK_HISTORY_GET,
+    .create = create,
+    .free = destroy,
     .begin = begin,
-    .result = result,
-    .event = event,
-    .found = found,
-    .lost = lost,
+    .result = on_result,
+    .event = on_event,
+    .found = on_found,
+    .lost = on_lost,
 };

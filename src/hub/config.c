@@ -15,7 +15,9 @@
  *
  * What was set is remembered, member by member, as "config" among the device's remembered state.
  */
-#include "hub_internal.h"
+#include "config.h"
+
+#include "ground.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +60,7 @@ static bool read_by_quantity(const sensor_ops *sensor, const char *member,
                              const struct json_object *value, double *numbers)
 {
     if (!value) {
-        memset(numbers, 0, DEVICE_MAX_QUANTITIES * sizeof(*numbers));
+        memset(numbers, 0, sensor->n_quantities * sizeof(*numbers));
         return true;
     }
     if (!json_object_is_type(value, json_type_object)) {
@@ -82,13 +84,19 @@ static bool read_by_quantity(const sensor_ops *sensor, const char *member,
     return true;
 }
 
+/* What `delta` and `offset` may be, with the names of the sensor's quantities. */
 static void say_quantities(const sensor_ops *sensor, const char *member, char *why, size_t size)
 {
-    snprintf(why, size, "%s must be a number of %s1000000%s%s%s%s, or null", member,
-             strcmp(member, "delta") == 0 ? "0 to " : "-1000000 to ",
-             sensor->n_quantities > 1 ? " or an object of such by quantity: " : ", or an object: ",
-             sensor->quantities[0].name, sensor->n_quantities > 1 ? ", " : "",
-             sensor->n_quantities > 1 ? sensor->quantities[1].name : "");
+    talk_text names = {0};
+
+    for (size_t i = 0; i < sensor->n_quantities; i++) {
+        talk_text_addf(&names, "%s%s", i ? ", " : "", sensor->quantities[i].name);
+    }
+    snprintf(why, size,
+             "%s must be a number from %s to 1000000, an object of such numbers by quantity (%s), "
+             "or null",
+             member, strcmp(member, "delta") == 0 ? "0" : "-1000000", names.data);
+    talk_text_free(&names);
 }
 
 /* Reads one member into the settings. False with a sentence where it is wrong. */
@@ -140,7 +148,8 @@ static int read_all(const hub_device *device, struct json_object *payload, setti
 
 /* ---- showing ---- */
 
-static struct json_object *number(double value)
+/* A number as JSON, without a point where it has no fraction. */
+static struct json_object *json_number(double value)
 {
     if (value == floor(value) && fabs(value) < 1e15) {
         return json_object_new_int64((int64_t)value);
@@ -148,9 +157,9 @@ static struct json_object *number(double value)
     return json_object_new_double(value);
 }
 
-static bool any(const double *numbers)
+static bool any(const double *numbers, size_t n)
 {
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (numbers[i] != 0) {
             return true;
         }
@@ -163,16 +172,16 @@ static void show_by_quantity(struct json_object *payload, const char *member,
 {
     struct json_object *shown;
 
-    if (!any(numbers)) {
+    if (!any(numbers, sensor->n_quantities)) {
         return;
     }
     if (sensor->n_quantities == 1) {
-        json_object_object_add(payload, member, number(numbers[0]));
+        json_object_object_add(payload, member, json_number(numbers[0]));
         return;
     }
     shown = json_object_new_object();
     for (size_t i = 0; i < sensor->n_quantities; i++) {
-        json_object_object_add(shown, sensor->quantities[i].name, number(numbers[i]));
+        json_object_object_add(shown, sensor->quantities[i].name, json_number(numbers[i]));
     }
     json_object_object_add(payload, member, shown);
 }
@@ -183,13 +192,13 @@ static struct json_object *show(const hub_device *device)
     struct json_object *payload = json_object_new_object();
 
     json_object_object_add(payload, "publish-interval",
-                           settings->interval > 0 ? number(settings->interval) : NULL);
+                           settings->interval > 0 ? json_number(settings->interval) : NULL);
     if (!device->class->sensor) {
         return payload;
     }
     show_by_quantity(payload, "delta", device->driver->sensor, settings->delta);
     if (settings->heartbeat > 0) {
-        json_object_object_add(payload, "heartbeat", number(settings->heartbeat));
+        json_object_object_add(payload, "heartbeat", json_number(settings->heartbeat));
     }
     show_by_quantity(payload, "offset", device->driver->sensor, settings->offset);
     return payload;
@@ -243,7 +252,6 @@ static void remember(hub_device *device, struct json_object *payload)
 static void apply(hub_device *device, const settings *changed)
 {
     bool paced = changed->interval != device->settings.interval;
-    int64_t interval = (int64_t)llround(changed->interval * 1e6);
 
     device->settings = *changed;
     if (!paced) {
@@ -251,10 +259,10 @@ static void apply(hub_device *device, const settings *changed)
     }
     if (device->class->sensor) {
         message *message = message_new(MESSAGE_INTERVAL, 0);
-        message->interval = interval;
+        message->interval = (int64_t)llround(changed->interval * 1e6);
         device_send(device, message);
     } else {
-        device->republish_at = interval ? hub_now(device->node->hub) + interval : HUB_NEVER;
+        device_schedule(device);
     }
 }
 

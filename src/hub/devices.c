@@ -1,17 +1,12 @@
-/* A node's devices as the owner knows them: finding, appearing, leaving, the list, publications. */
-#include "hub_internal.h"
+#include "devices.h"
+
+#include "ground.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const hub_class *class_of_driver(const device_driver *driver)
-{
-    if (driver->sensor) {
-        return &class_sensor;
-    }
-    return driver->relay ? &class_relay : &class_display;
-}
+/* ---- finding ---- */
 
 /* The index of a topic, or where it would have to be. */
 static size_t place_of(const hub_node *node, const char *topic, bool *found)
@@ -43,34 +38,33 @@ hub_device *device_find(hub_node *node, const char *topic)
     return found ? node->devices[place] : NULL;
 }
 
-static double default_interval(const hub_node *node, const hub_device *device)
+hub_device *device_of_unit(hub *hub, unsigned bus, uint32_t unit)
 {
+    hub_node *node = hub->buses[bus].node;
+
+    if (unit == 0) {
+        return hub->buses[bus].raw;
+    }
+    for (size_t i = 0; i < node->n_devices; i++) {
+        if (node->devices[i]->bus == bus && node->devices[i]->unit == unit) {
+            return node->devices[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- adding ---- */
+
+double device_default_interval(const hub_device *device)
+{
+    const hub_node *node = device->node;
+
     for (size_t i = 0; i < node->n_intervals; i++) {
         if (strcmp(node->intervals[i].type, device->type) == 0) {
             return node->intervals[i].seconds;
         }
     }
     return device->driver && device->driver->sensor ? device->driver->sensor->default_interval : 0;
-}
-
-static hub_device *device_new(hub_node *node, const char *topic, const hub_class *class,
-                              const device_driver *driver)
-{
-    hub_device *device = calloc(1, sizeof(*device));
-
-    if (!device) {
-        abort();
-    }
-    device->node = node;
-    device->bus = HUB_NO_BUS;
-    device->class = class;
-    device->driver = driver;
-    device->requests_end = &device->requests;
-    device->republish_at = HUB_NEVER;
-    strncpy(device->topic, topic, sizeof(device->topic) - 1);
-    memcpy(device->type, topic, strcspn(topic, "/"));
-    device->settings.interval = default_interval(node, device);
-    return device;
 }
 
 /* The pin of this very relay before the one of its whole chip. */
@@ -99,19 +93,12 @@ static const pin *find_pin(const hub_node *node, const hub_device *device)
     return of_chip;
 }
 
-hub_device *device_create(hub_node *node, const char *topic, const hub_class *class,
-                          const device_driver *driver)
+static void insert(hub_node *node, hub_device *device)
 {
-    hub_device *device = device_new(node, topic, class, driver);
-    hub_device **grown;
     bool found;
-    size_t place = place_of(node, topic, &found);
+    size_t place = place_of(node, device->topic, &found);
+    hub_device **grown = realloc(node->devices, (node->n_devices + 1) * sizeof(*grown));
 
-    /* i2c/... has a queue, but it is not a device. */
-    if (class == &class_raw) {
-        return device;
-    }
-    grown = realloc(node->devices, (node->n_devices + 1) * sizeof(*grown));
     if (!grown) {
         abort();
     }
@@ -119,95 +106,27 @@ hub_device *device_create(hub_node *node, const char *topic, const hub_class *cl
     memmove(grown + place + 1, grown + place, (node->n_devices - place) * sizeof(*grown));
     grown[place] = device;
     node->n_devices++;
+}
 
-    device->pin = find_pin(node, device);
-    config_remember(device);
-    if (class == &class_relay) {
-        device->relay.state = relay_remembered_state(device);
-    }
-    if (device->pin && device->pin->interlock[0]) {
-        interlock_join(device, device->pin->interlock, device->pin->dead_time);
+hub_device *device_add(hub_node *node, const char *topic, const hub_class *class,
+                       const device_driver *driver)
+{
+    hub_device *device = hub_allocate(1, sizeof(*device));
+
+    device->node = node;
+    device->bus = HUB_NO_BUS;
+    device->class = class;
+    device->driver = driver;
+    device->requests_end = &device->requests;
+    device->republish_at = HUB_NEVER;
+    strncpy(device->topic, topic, sizeof(device->topic) - 1);
+    memcpy(device->type, topic, strcspn(topic, "/"));
+    device->settings.interval = device_default_interval(device);
+    if (!class->unlisted) {
+        device->pin = find_pin(node, device);
+        insert(node, device);
     }
     return device;
-}
-
-void device_free(hub_device *device)
-{
-    while (device->requests) {
-        request *next = device->requests->next;
-        request_free(device->requests);
-        device->requests = next;
-    }
-    json_object_put(device->last);
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
-        history_free(device->sensor.history[i]);
-    }
-    json_object_put(device->display.shown);
-    json_object_put(device->display.drawing);
-    led_free(device->led);
-    free(device);
-}
-
-hub_device *device_of_unit(hub *hub, unsigned bus, uint32_t unit)
-{
-    hub_node *node = hub->buses[bus].node;
-
-    if (unit == 0) {
-        return hub->buses[bus].raw;
-    }
-    for (size_t i = 0; i < node->n_devices; i++) {
-        if (node->devices[i]->bus == bus && node->devices[i]->unit == unit) {
-            return node->devices[i];
-        }
-    }
-    return NULL;
-}
-
-/* ---- appearing and leaving ---- */
-
-void device_appeared(hub *hub, const message *found)
-{
-    hub_node *node = hub->buses[found->bus].node;
-    const char *topic = (const char *)found->data;
-    hub_device *device = device_find(node, topic);
-    message *adopt = message_new(MESSAGE_ADOPT, 0);
-
-    if (!device) {
-        device = device_create(node, topic, class_of_driver(found->driver), found->driver);
-    }
-    if (device->driver != found->driver) {
-        /* Another chip of the same type: what is usual for it may be different. */
-        device->driver = found->driver;
-        device->settings.interval = default_interval(node, device);
-        config_remember(device);
-    }
-    device->bus = found->bus;
-    device->unit = found->unit;
-    device->listed = true;
-    node->list_changed = true;
-    adopt->adopt.interval = (int64_t)llround(device->settings.interval * 1e6);
-    adopt->adopt.pulse = HUB_NEVER;
-    device->class->found(device, found, adopt);
-    device_send(device, adopt);
-    if (!device->class->sensor && device->settings.interval > 0) {
-        device->republish_at = hub_now(hub) + (int64_t)llround(device->settings.interval * 1e6);
-    }
-    device_pump(device);
-    requests_release(node);
-}
-
-void device_left(hub_device *device)
-{
-    device->listed = false;
-    device->unit = 0;
-    device->was_lost = true;
-    device->republish_at = HUB_NEVER;
-    device->node->list_changed = true;
-    if (device->class->lost) {
-        device->class->lost(device);
-    }
-    requests_refuse(device, TALK_UNKNOWN_DEVICE, "has left; see -/-/config/list");
-    device_pump(device);
 }
 
 /* ---- the list ---- */
@@ -253,6 +172,15 @@ void device_list_publish(hub_node *node)
     json_object_put(list);
 }
 
+/* ---- publications, and the bus ---- */
+
+void device_schedule(hub_device *device)
+{
+    int64_t interval = (int64_t)llround(device->settings.interval * 1e6);
+
+    device->republish_at = interval > 0 ? hub_now(device->node->hub) + interval : HUB_NEVER;
+}
+
 void device_publish(hub_device *device, struct json_object *payload, uint64_t except)
 {
     json_object_put(device->last);
@@ -261,8 +189,18 @@ void device_publish(hub_device *device, struct json_object *payload, uint64_t ex
     device_list_publish(device->node);
     publish(device->node, device->topic, payload, except);
     if (device->republish_at != HUB_NEVER) {
-        device->republish_at =
-            hub_now(device->node->hub) + (int64_t)llround(device->settings.interval * 1e6);
+        device_schedule(device);
+    }
+}
+
+void device_republish(hub_device *device)
+{
+    if (device->republish_at > hub_now(device->node->hub)) {
+        return;
+    }
+    device_schedule(device);
+    if (device->last) {
+        device_publish(device, json_object_get(device->last), 0);
     }
 }
 
@@ -270,44 +208,4 @@ void device_send(hub_device *device, message *message)
 {
     message->unit = device->unit;
     worker_post(device->node->hub->buses[device->bus].worker, message);
-}
-
-/* ---- time ---- */
-
-void device_tick(hub_device *device)
-{
-    int64_t now = hub_now(device->node->hub);
-
-    if (device->republish_at <= now) {
-        device->republish_at = now + (int64_t)llround(device->settings.interval * 1e6);
-        if (device->last) {
-            device_publish(device, json_object_get(device->last), 0);
-        }
-    }
-    if (device->led) {
-        led_tick(device);
-    }
-    if (device->requests && device->requests->progress == REQUEST_RUNNING &&
-        device->requests->deadline <= now) {
-        request *request = device->requests;
-        request_refuse(request, TALK_TIMEOUT, "%s did not finish in time", device->topic);
-        if (device->relay.interlock) {
-            interlock_release(device, request);
-        }
-        device_pump(device);
-    }
-}
-
-int64_t device_due(const hub_device *device)
-{
-    int64_t due = device->republish_at;
-
-    if (device->requests && device->requests->progress == REQUEST_RUNNING &&
-        device->requests->deadline < due) {
-        due = device->requests->deadline;
-    }
-    if (device->led && led_due(device) < due) {
-        due = led_due(device);
-    }
-    return due;
 }

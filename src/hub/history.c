@@ -13,7 +13,11 @@
  * slots, at least what gives no more than `points` of them; `end` is the end of the newest step, in
  * seconds since 1970.
  */
-#include "hub_internal.h"
+#include "history.h"
+
+#include "devices.h"
+#include "ground.h"
+#include "node.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -73,24 +77,16 @@ static void add(history *history, double value)
     slot->count++;
 }
 
-void history_add(hub_device *device, const double *values)
+void history_add(history **history, const hub *hub, double value)
 {
-    int64_t now = slot_now(device->node->hub);
+    int64_t now = slot_now(hub);
 
-    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
-        history **history = &device->sensor.history[i];
-        if (isnan(values[i])) {
-            continue;
-        }
-        if (!*history) {
-            if (!(*history = calloc(1, sizeof(**history)))) {
-                abort();
-            }
-            (*history)->newest = now;
-        }
-        advance(*history, now);
-        add(*history, values[i]);
+    if (!*history) {
+        *history = hub_allocate(1, sizeof(**history));
+        (*history)->newest = now;
     }
+    advance(*history, now);
+    add(*history, value);
 }
 
 void history_free(history *history)
@@ -148,18 +144,16 @@ static void add_step(history *history, int64_t end, int slots, int decimals,
     add_value(greatest, high, decimals);
 }
 
-static struct json_object *quantity(hub_device *device, size_t i, int64_t end, int steps, int slots)
+static struct json_object *show(history *history, int decimals, int64_t end, int steps, int slots)
 {
-    const device_quantity *quantity = &device->driver->sensor->quantities[i];
     struct json_object *shown = json_object_new_object(), *least = json_object_new_array();
     struct json_object *mean = json_object_new_array(), *greatest = json_object_new_array();
-    history *history = device->sensor.history[i];
 
     if (history) {
         advance(history, end - 1);
     }
     for (int step = steps; step > 0; step--) {
-        add_step(history, end - (int64_t)(step - 1) * slots, slots, quantity->decimals, least, mean,
+        add_step(history, end - (int64_t)(step - 1) * slots, slots, decimals, least, mean,
                  greatest);
     }
     json_object_object_add(shown, "min", least);
@@ -168,9 +162,10 @@ static struct json_object *quantity(hub_device *device, size_t i, int64_t end, i
     return shown;
 }
 
-void history_begin(hub_device *device, request *request)
+void history_answer(hub_device *device, request *request, history *const *histories)
 {
     const hub *hub = device->node->hub;
+    const sensor_ops *sensor = device->driver->sensor;
     char topic[TALK_MAX_TOPIC + 16];
     struct json_object *payload;
     int seconds, points, slots, steps;
@@ -192,9 +187,10 @@ void history_begin(hub_device *device, request *request)
     json_object_object_add(
         payload, "end",
         json_object_new_int64((hub_wall(hub) + end * slot_time - hub_now(hub)) / 1000000));
-    for (size_t i = 0; i < device->driver->sensor->n_quantities; i++) {
-        json_object_object_add(payload, device->driver->sensor->quantities[i].name,
-                               quantity(device, i, end, steps, slots));
+    for (size_t i = 0; i < sensor->n_quantities; i++) {
+        json_object_object_add(
+            payload, sensor->quantities[i].name,
+            show(histories[i], sensor->quantities[i].decimals, end, steps, slots));
     }
     snprintf(topic, sizeof(topic), "%s/history", device->topic);
     request_answer(request, topic, payload);

@@ -1,12 +1,18 @@
 /* The hub's life: configuration copied in, buses started, messages handed out, the end. */
-#include "hub_internal.h"
+#include "hub.h"
+
+#include "classes.h"
+#include "ground.h"
+#include "intake.h"
+#include "node.h"
+#include "presence.h"
+#include "request_queue.h"
+#include "setup.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,37 +20,6 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
-
-int64_t hub_now(const hub *hub)
-{
-    return hub->environment.bus.now(hub->environment.bus.baton);
-}
-
-int64_t hub_wall(const hub *hub)
-{
-    return hub->environment.wall(hub->environment.bus.baton);
-}
-
-void hub_log(hub *hub, hub_level level, log_code code, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    hub->output.log(hub->output.baton, level, code, text);
-}
-
-char *hub_copy(const char *text)
-{
-    char *copy = strdup(text ? text : "");
-
-    if (!copy) {
-        abort();
-    }
-    return copy;
-}
 
 /* ---- starting ---- */
 
@@ -130,8 +105,8 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
     setup_nodes(hub, config);
     for (size_t i = 0; i < hub->n_nodes; i++) {
         boot(hub, &hub->nodes[i]);
-        if (config->nodes[i].led) {
-            led_create(&hub->nodes[i], config->nodes[i].led);
+        if (hub->nodes[i].led) {
+            device_create(&hub->nodes[i], "led/-", &class_led, NULL);
         }
     }
     if (!start_workers(hub)) {
@@ -170,9 +145,6 @@ int64_t hub_next_due(const hub *hub)
         if (!node->ready && hub->started + HUB_FIRST_LOOK < due) {
             due = hub->started + HUB_FIRST_LOOK;
         }
-        if ((wanted = interlock_due(node)) < due) {
-            due = wanted;
-        }
         for (size_t j = 0; j < node->n_devices; j++) {
             if ((wanted = device_due(node->devices[j])) < due) {
                 due = wanted;
@@ -187,7 +159,8 @@ int64_t hub_next_due(const hub *hub)
     return due;
 }
 
-void hub_rearm(hub *hub)
+/* Sets the owner's timer to whatever is due next. */
+static void rearm(hub *hub)
 {
     struct itimerspec at = {0};
     int64_t due = hub_next_due(hub);
@@ -223,7 +196,8 @@ static void take(hub *hub, const message *message)
         bus->looked = true;
         break;
     case MESSAGE_FOUND:
-        device_appeared(hub, message);
+        device_appeared(hub, message, class_of_driver(message->driver));
+        intake_release(bus->node);
         break;
     case MESSAGE_RESULT:
         request_result(hub, message);
@@ -260,13 +234,12 @@ static void check_ready(hub_node *node)
     node->ready = true;
     node->list_changed = true;
     device_list_publish(node);
-    requests_release(node);
+    intake_release(node);
 }
 
 static void tick(hub_node *node)
 {
     check_ready(node);
-    interlock_tick(node);
     for (size_t i = 0; i < node->n_devices; i++) {
         device_tick(node->devices[i]);
     }
@@ -291,7 +264,14 @@ void hub_dispatch(hub *hub)
     for (size_t i = 0; i < hub->n_buses; i++) {
         device_tick(hub->buses[i].raw);
     }
-    hub_rearm(hub);
+    rearm(hub);
+}
+
+void hub_request(hub *hub, const char *node, unsigned rights, uint64_t asker, const char *line,
+                 size_t length)
+{
+    intake_request(hub, node, rights, asker, line, length);
+    rearm(hub);
 }
 
 int64_t hub_run_buses(hub *hub)
@@ -363,7 +343,7 @@ void hub_destroy(hub *hub)
     }
     for (size_t i = 0; i < hub->n_nodes; i++) {
         hub->nodes[i].ready = true;
-        requests_release(&hub->nodes[i]);
+        intake_release(&hub->nodes[i]);
     }
     refuse_all(hub);
     for (size_t i = 0; i < hub->n_buses; i++) {

@@ -1,13 +1,15 @@
 /*
- * Interlocks: of the relays in a group at most one is on, and between one that is switched off and
- * another that is switched on lies a dead time (a motor's two directions).
- *
  * A request that switches a relay on takes the group for itself. First every other relay that may
  * be on is switched off; when all are off, and for long enough, the request's own command goes out.
  * Requests that find the group taken wait for it, in the order in which they came. Where another
  * relay of the group does not answer and may be on, the request fails: nothing else would be safe.
  */
-#include "hub_internal.h"
+#include "interlock.h"
+
+#include "devices.h"
+#include "ground.h"
+#include "node.h"
+#include "request_queue.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,9 +19,8 @@
 #define OFF_WITHIN INT64_C(6000000)
 
 struct interlock {
-    interlock *next;
-    hub_node *node;
-    char name[33];
+    hub *hub;
+    char name[sizeof(((pin *)NULL)->interlock)];
     int64_t dead_time; /* microseconds: the longest that any member asks for */
     hub_device **members;
     size_t n_members;
@@ -27,24 +28,45 @@ struct interlock {
     int64_t resume_at;   /* when its command may go out, HUB_NEVER: not known yet, or it is out */
 };
 
+static relay *relay_of(const hub_device *device)
+{
+    return device->state;
+}
+
+/* ---- members ---- */
+
+/* The group of this name among the device's node's relays, or NULL. */
+static interlock *find(const hub_device *device, const char *group)
+{
+    const hub_node *node = device->node;
+
+    for (size_t i = 0; i < node->n_devices; i++) {
+        const hub_device *other = node->devices[i];
+        interlock *interlock = other->class == device->class ? relay_of(other)->interlock : NULL;
+        if (interlock && strcmp(interlock->name, group) == 0) {
+            return interlock;
+        }
+    }
+    return NULL;
+}
+
+static interlock *create(hub *hub, const char *group)
+{
+    interlock *interlock = hub_allocate(1, sizeof(*interlock));
+
+    interlock->hub = hub;
+    interlock->resume_at = HUB_NEVER;
+    strncpy(interlock->name, group, sizeof(interlock->name) - 1);
+    return interlock;
+}
+
 void interlock_join(hub_device *device, const char *group, double dead_time)
 {
-    hub_node *node = device->node;
-    interlock *interlock = node->interlocks;
+    interlock *interlock = find(device, group);
     int64_t microseconds = (int64_t)llround(dead_time * 1e6);
 
-    while (interlock && strcmp(interlock->name, group) != 0) {
-        interlock = interlock->next;
-    }
     if (!interlock) {
-        if (!(interlock = calloc(1, sizeof(*interlock)))) {
-            abort();
-        }
-        interlock->node = node;
-        interlock->resume_at = HUB_NEVER;
-        strncpy(interlock->name, group, sizeof(interlock->name) - 1);
-        interlock->next = node->interlocks;
-        node->interlocks = interlock;
+        interlock = create(device->node->hub, group);
     }
     if (microseconds > interlock->dead_time) {
         interlock->dead_time = microseconds;
@@ -55,26 +77,39 @@ void interlock_join(hub_device *device, const char *group, double dead_time)
         abort();
     }
     interlock->members[interlock->n_members++] = device;
-    device->relay.interlock = interlock;
-    device->relay.off_at = hub_now(node->hub); /* it may have been just before the hub started */
+    relay_of(device)->interlock = interlock;
+    /* It may have been switched off just before the hub started. */
+    relay_of(device)->off_at = hub_now(interlock->hub);
 }
 
-void interlocks_free(hub_node *node)
+void interlock_leave(hub_device *device)
 {
-    while (node->interlocks) {
-        interlock *next = node->interlocks->next;
-        free(node->interlocks->members);
-        free(node->interlocks);
-        node->interlocks = next;
+    interlock *interlock = relay_of(device)->interlock;
+    size_t i = 0;
+
+    while (interlock->members[i] != device) {
+        i++;
+    }
+    interlock->members[i] = interlock->members[--interlock->n_members];
+    relay_of(device)->interlock = NULL;
+    if (interlock->serving == device) {
+        interlock->serving = NULL;
+    }
+    if (!interlock->n_members) {
+        free(interlock->members);
+        free(interlock);
     }
 }
+
+/* ---- serving a request ---- */
 
 /* Another relay of the group that may be on and cannot be switched off, or NULL. */
 static const hub_device *unreachable(const interlock *interlock)
 {
     for (size_t i = 0; i < interlock->n_members; i++) {
         const hub_device *member = interlock->members[i];
-        if (member != interlock->serving && !member->listed && member->relay.state != RELAY_OFF) {
+        if (member != interlock->serving && !member->listed &&
+            relay_of(member)->state != RELAY_OFF) {
             return member;
         }
     }
@@ -87,10 +122,10 @@ static void step(interlock *interlock)
     hub_device *device = interlock->serving;
     request *request = device->requests;
     const hub_device *missing = unreachable(interlock);
-    int64_t now = hub_now(interlock->node->hub), resume_at = now;
+    int64_t now = hub_now(interlock->hub), resume_at = now;
     bool waits = false;
 
-    if (interlock->node->hub->stopping) {
+    if (interlock->hub->stopping) {
         return;
     }
     if (missing) {
@@ -105,13 +140,13 @@ static void step(interlock *interlock)
         if (member == device) {
             continue;
         }
-        if (member->relay.moving) {
+        if (relay_of(member)->moving) {
             waits = true;
-        } else if (member->relay.state != RELAY_OFF) {
+        } else if (relay_of(member)->state != RELAY_OFF) {
             waits = true;
             relay_send_off(member);
-        } else if (member->relay.off_at + interlock->dead_time > resume_at) {
-            resume_at = member->relay.off_at + interlock->dead_time;
+        } else if (relay_of(member)->off_at + interlock->dead_time > resume_at) {
+            resume_at = relay_of(member)->off_at + interlock->dead_time;
         }
     }
     interlock->resume_at = HUB_NEVER;
@@ -132,27 +167,27 @@ static void serve(interlock *interlock, hub_device *device)
 
     interlock->serving = device;
     request->waits_for_interlock = false;
-    request->deadline = hub_now(interlock->node->hub) + OFF_WITHIN;
+    request->deadline = hub_now(interlock->hub) + OFF_WITHIN;
     step(interlock);
 }
 
 void interlock_begin(hub_device *device, request *request)
 {
-    if (device->relay.interlock->serving) {
+    if (relay_of(device)->interlock->serving) {
         request->waits_for_interlock = true;
     } else {
-        serve(device->relay.interlock, device);
+        serve(relay_of(device)->interlock, device);
     }
 }
 
-void interlock_moved(hub_device *device, const message *result)
+void interlock_member_moved(hub_device *device, const message *result)
 {
-    interlock *interlock = device->relay.interlock;
+    interlock *interlock = relay_of(device)->interlock;
     hub_device *serving = interlock->serving;
-    bool ours = device->relay.off_serial && device->relay.off_serial == result->serial;
+    bool ours = relay_of(device)->off_serial && relay_of(device)->off_serial == result->serial;
 
     if (ours) {
-        device->relay.off_serial = 0;
+        relay_of(device)->off_serial = 0;
     }
     if (!serving || serving == device || !serving->requests->command) {
         return;
@@ -168,12 +203,12 @@ void interlock_moved(hub_device *device, const message *result)
     step(interlock);
 }
 
-void interlock_left(hub_device *device)
+void interlock_member_lost(hub_device *device)
 {
-    hub_device *serving = device->relay.interlock->serving;
+    hub_device *serving = relay_of(device)->interlock->serving;
 
     if (serving && serving != device && serving->requests->command) {
-        step(device->relay.interlock);
+        step(relay_of(device)->interlock);
     }
 }
 
@@ -195,7 +230,7 @@ static hub_device *next_waiting(const interlock *interlock)
 
 void interlock_release(hub_device *device, request *request)
 {
-    interlock *interlock = device->relay.interlock;
+    interlock *interlock = relay_of(device)->interlock;
     hub_device *next;
 
     request->waits_for_interlock = false;
@@ -204,28 +239,23 @@ void interlock_release(hub_device *device, request *request)
     }
     interlock->serving = NULL;
     interlock->resume_at = HUB_NEVER;
-    if (!interlock->node->hub->stopping && (next = next_waiting(interlock))) {
+    if (!interlock->hub->stopping && (next = next_waiting(interlock))) {
         serve(interlock, next);
     }
 }
 
-void interlock_tick(hub_node *node)
+void interlock_tick(hub_device *device)
 {
-    for (interlock *interlock = node->interlocks; interlock; interlock = interlock->next) {
-        if (interlock->serving && interlock->resume_at <= hub_now(node->hub)) {
-            step(interlock);
-        }
+    interlock *interlock = relay_of(device)->interlock;
+
+    if (interlock_due(device) <= hub_now(interlock->hub)) {
+        step(interlock);
     }
 }
 
-int64_t interlock_due(const hub_node *node)
+int64_t interlock_due(const hub_device *device)
 {
-    int64_t due = HUB_NEVER;
+    const interlock *interlock = relay_of(device)->interlock;
 
-    for (const interlock *interlock = node->interlocks; interlock; interlock = interlock->next) {
-        if (interlock->serving && interlock->resume_at < due) {
-            due = interlock->resume_at;
-        }
-    }
-    return due;
+    return interlock->serving == device ? interlock->resume_at : HUB_NEVER;
 }

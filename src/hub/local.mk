@@ -4,24 +4,44 @@ HUB_SOURCES = \
 	src/hub/check.c \
 	src/hub/class_display.c \
 	src/hub/class_led.c \
+	src/hub/class_raw.c \
 	src/hub/class_relay.c \
 	src/hub/class_sensor.c \
+	src/hub/classes.c \
 	src/hub/config.c \
 	src/hub/devices.c \
 	src/hub/font.c \
+	src/hub/ground.c \
 	src/hub/history.c \
 	src/hub/hub.c \
+	src/hub/intake.c \
 	src/hub/interlock.c \
-	src/hub/raw_i2c.c \
+	src/hub/presence.c \
+	src/hub/relay.c \
 	src/hub/request.c \
+	src/hub/request_queue.c \
 	src/hub/setup.c \
 	src/hub/state.c
 libhub_la_SOURCES = $(HUB_SOURCES) \
+	src/hub/class.h \
+	src/hub/classes.h \
+	src/hub/config.h \
+	src/hub/devices.h \
 	src/hub/environment.h \
 	src/hub/font.h \
+	src/hub/ground.h \
+	src/hub/history.h \
 	src/hub/hub.h \
-	src/hub/hub_internal.h \
+	src/hub/intake.h \
+	src/hub/interlock.h \
+	src/hub/node.h \
+	src/hub/pin.h \
+	src/hub/presence.h \
+	src/hub/relay.h \
+	src/hub/request.h \
+	src/hub/request_queue.h \
 	src/hub/settings.h \
+	src/hub/setup.h \
 	src/hub/state.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
@@ -65,8 +85,8 @@ t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)
 HUB_FUZZ = $(FUZZ_CFLAGS) $(HUB_TEST_CPPFLAGS) -I$(top_srcdir)/t/unit \
 	$(top_srcdir)/t/fuzz/hub_request.c $(top_srcdir)/t/unit/hub_bench.c \
 	`for file in $(HUB_SOURCES); do echo $(top_srcdir)/$$file; done` \
-	$(top_srcdir)/src/base/*.c $(top_srcdir)/src/bus/*.c $(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c \
-	$(top_srcdir)/src/sim/*.c
+	$(top_srcdir)/src/base/*.c $(top_srcdir)/src/bus/*.c $(top_srcdir)/src/talk/*.c \
+	$(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c $(top_srcdir)/src/sim/*.c
 HUB_FUZZ_LIBS = $(CMOCKA_LIBS) $(JSONC_LIBS) $(I2C_LIBS) -pthread -lm
 HUB_CORPUS = $(top_srcdir)/t/fuzz/corpus/hub
 CLEANFILES += t/fuzz/hub_request t/fuzz/hub_replay

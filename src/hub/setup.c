@@ -1,19 +1,12 @@
-/* From the configuration to nodes and buses: copying it in, and letting it go. */
-#include "hub_internal.h"
+#include "setup.h"
+
+#include "classes.h"
+#include "ground.h"
+#include "presence.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count ? count : 1, size);
-
-    if (!memory) {
-        abort();
-    }
-    return memory;
-}
 
 static bool has_bus(const hub_node_config *config, int label)
 {
@@ -43,7 +36,7 @@ static bool contradicts(const hub_node *node, const pin *pin)
 
 static void copy_pins(hub_node *node, const hub_node_config *config)
 {
-    node->pins = allocate(config->n_devices, sizeof(*node->pins));
+    node->pins = hub_allocate(config->n_devices, sizeof(*node->pins));
     for (size_t i = 0; i < config->n_devices; i++) {
         const hub_device_config *device = &config->devices[i];
         pin *pin = &node->pins[node->n_pins];
@@ -72,12 +65,13 @@ static void copy_node(hub_node *node, const hub_node_config *config)
     node->rescan = (int64_t)llround(config->rescan * 1e6);
     node->air_pressure = NAN;
     node->held_end = &node->held;
-    node->intervals = allocate(config->n_intervals, sizeof(*node->intervals));
+    node->intervals = hub_allocate(config->n_intervals, sizeof(*node->intervals));
     node->n_intervals = config->n_intervals;
     for (size_t i = 0; i < config->n_intervals; i++) {
         node->intervals[i].type = hub_copy(config->intervals[i].type);
         node->intervals[i].seconds = config->intervals[i].seconds;
     }
+    node->led = config->led ? hub_copy(config->led) : NULL;
     copy_pins(node, config);
     node->states = state_open(node->hub->writer, node->name);
 }
@@ -90,7 +84,7 @@ static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config)
     bus->hub = node->hub;
     bus->label = config->label;
     bus->device = hub_copy(config->device);
-    bus->pins = allocate(node->n_pins, sizeof(*bus->pins));
+    bus->pins = hub_allocate(node->n_pins, sizeof(*bus->pins));
     for (size_t i = 0; i < node->n_pins; i++) {
         if (node->pins[i].address.bus == config->label) {
             bus->pins[bus->n_pins++] = (worker_pin){
@@ -133,7 +127,7 @@ static void create_interlocked(hub_node *node)
             talk_address_format(&address, text);
             snprintf(topic, sizeof(topic), "%s/%s", pin->type, text);
             if (!device_find(node, topic)) {
-                device_create(node, topic, &class_relay, pin->driver);
+                device_create(node, topic, class_of_driver(pin->driver), pin->driver);
             }
         }
     }
@@ -143,12 +137,12 @@ void setup_nodes(hub *hub, const hub_config *config)
 {
     size_t n_buses = 0;
 
-    hub->nodes = allocate(config->n_nodes, sizeof(*hub->nodes));
+    hub->nodes = hub_allocate(config->n_nodes, sizeof(*hub->nodes));
     hub->n_nodes = config->n_nodes;
     for (size_t i = 0; i < config->n_nodes; i++) {
         n_buses += config->nodes[i].n_buses;
     }
-    hub->buses = allocate(n_buses, sizeof(*hub->buses));
+    hub->buses = hub_allocate(n_buses, sizeof(*hub->buses));
     for (size_t i = 0; i < config->n_nodes; i++) {
         hub_node *node = &hub->nodes[i];
         node->hub = hub;
@@ -176,6 +170,6 @@ void setup_free_node(hub_node *node)
         free(node->intervals[i].type);
     }
     free(node->intervals);
-    interlocks_free(node);
+    free(node->led);
     free(node->name);
 }

@@ -170,7 +170,7 @@ static void wrong_requests_are_answered_with_their_error(void **state)
          "bad-payload", "publish-interval, delta, heartbeat or offset is needed"},
         {"[\"thermometer/i2c0-48/config/set\", {\"delta\": -1}]",
          "thermometer/i2c0-48/config/error", "bad-payload",
-         "delta must be a number of 0 to 1000000"},
+         "delta must be a number from 0 to 1000000"},
         {"[\"thermometer/i2c0-48/config/set\", {\"offset\": {\"pressure\": 1}}]",
          "thermometer/i2c0-48/config/error", "bad-payload", "temperature"},
         {"[\"relay/i2c0-3b/config/set\", {\"delta\": 1}]", "relay/i2c0-3b/config/error",

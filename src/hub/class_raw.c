@@ -1,5 +1,8 @@
 /* i2c/BUS: scan, get and set, with data in one of three encodings. */
-#include "hub_internal.h"
+#include "classes.h"
+#include "devices.h"
+#include "node.h"
+#include "request_queue.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +72,7 @@ static int read_length(struct json_object *payload)
     return length >= 1 && length <= MAX_DATA ? length : -1;
 }
 
-static talk_error read(hub_device *device, request *request, char *why, size_t why_size)
+static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)
 {
     uint8_t address, data[MAX_DATA];
     int to_write, to_read = read_length(request->payload);
@@ -130,7 +133,7 @@ static const hub_device *owner_of(const hub_device *raw, uint8_t address)
     return NULL;
 }
 
-static struct json_object *data_address(uint8_t address)
+static struct json_object *address_text(uint8_t address)
 {
     char text[3];
 
@@ -146,7 +149,7 @@ static void answer_scan(const hub_device *device, request *request, const messag
     for (size_t i = 0; i < result->length; i++) {
         const hub_device *owner = owner_of(device, result->data[i]);
         struct json_object *slave = json_object_new_array();
-        json_object_array_add(slave, data_address(result->data[i]));
+        json_object_array_add(slave, address_text(result->data[i]));
         json_object_array_add(slave, owner ? json_object_new_string(owner->topic) : NULL);
         json_object_array_add(slaves, slave);
     }
@@ -155,7 +158,7 @@ static void answer_scan(const hub_device *device, request *request, const messag
     request_answer(request, topic, payload);
 }
 
-static struct json_object *data(const uint8_t *bytes, size_t length, talk_encoding encoding)
+static struct json_object *data_text(const uint8_t *bytes, size_t length, talk_encoding encoding)
 {
     talk_text text = {0};
     struct json_object *value;
@@ -170,18 +173,19 @@ static void answer_transfer(const hub_device *device, request *request, const me
 {
     struct json_object *payload = json_object_new_object(), *written = NULL;
 
-    json_object_object_add(payload, "address", data_address(result->transfer.address));
+    json_object_object_add(payload, "address", address_text(result->transfer.address));
     if (json_object_object_get_ex(request->payload, "write", &written)) {
         json_object_object_add(payload, "write", json_object_get(written));
     }
     if (result->transfer.read_length) {
-        json_object_object_add(payload, "read",
-                               data(result->data, result->transfer.read_length, request->encoding));
+        json_object_object_add(
+            payload, "read",
+            data_text(result->data, result->transfer.read_length, request->encoding));
     }
     request_answer(request, device->topic, payload);
 }
 
-static void result(hub_device *device, request *request, const message *result)
+static void on_result(hub_device *device, request *request, const message *result)
 {
     const hub_device *owner;
 
@@ -202,8 +206,9 @@ static void result(hub_device *device, request *request, const message *result)
 }
 
 const hub_class class_raw = {
+    .unlisted = true,
     .forms = 1u << TALK_I2C_SCAN | 1u << TALK_I2C_GET | 1u << TALK_I2C_SET,
-    .read = read,
+    .parse = parse,
     .begin = begin,
-    .result = result,
+    .result = on_result,
 };

@@ -1,0 +1,314 @@
+#include "intake.h"
+
+#include "devices.h"
+#include "ground.h"
+#include "request_queue.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes that requests may take up while they wait for the first look. */
+#define MAX_HELD 4194304
+
+typedef struct incoming {
+    hub_node *node;
+    unsigned rights;
+    uint64_t asker;
+    talk_message *message;
+} incoming;
+
+static void send_reply(const incoming *in, const char *topic, struct json_object *payload,
+                       bool last)
+{
+    hub *hub = in->node->hub;
+
+    talk_text_clear(&hub->text);
+    talk_write(&hub->text, topic, payload, in->message->id);
+    hub->output.reply(hub->output.baton, in->asker, hub->text.data, hub->text.length, last);
+}
+
+static void refuse(hub *hub, uint64_t asker, const talk_message *message, talk_error error,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Answers at once. */
+static void refuse(hub *hub, uint64_t asker, const talk_message *message, talk_error error,
+                   const char *format, ...)
+{
+    char sentence[TALK_MAX_MESSAGE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof(sentence), format, arguments);
+    va_end(arguments);
+    talk_text_clear(&hub->text);
+    talk_write_error(&hub->text, message->topic.text, message->id, error, "%s", sentence);
+    hub->output.reply(hub->output.baton, asker, hub->text.data, hub->text.length, true);
+}
+
+static void answer_opening(const incoming *in)
+{
+    const hub_node *node = in->node;
+    struct json_object *payload = json_object_new_object();
+    size_t n_values = 0;
+
+    for (size_t i = 0; i < node->n_devices; i++) {
+        if (node->devices[i]->listed && node->devices[i]->last) {
+            n_values++;
+        }
+    }
+    json_object_object_add(payload, "ack", json_object_new_boolean(false));
+    json_object_object_add(payload, "device", json_object_new_string("bridge"));
+    json_object_object_add(payload, "capabilities", json_object_new_int(1));
+    json_object_object_add(payload, "firmware-datetime",
+                           json_object_new_string(node->hub->datetime));
+    json_object_object_add(payload, "firmware-release", json_object_new_string(node->hub->release));
+    /* Said to those only who may not: the page shows them no switches that seem to work. */
+    if (!(in->rights & HUB_MAY_CONTROL)) {
+        json_object_object_add(payload, "control", json_object_new_boolean(false));
+    }
+    send_reply(in, "clown.talk/-/config/ok", payload, n_values == 0);
+    json_object_put(payload);
+    for (size_t i = 0; i < node->n_devices && n_values > 0; i++) {
+        const hub_device *device = node->devices[i];
+        if (device->listed && device->last) {
+            send_reply(in, device->topic, device->last, --n_values == 0);
+        }
+    }
+}
+
+static void answer_list(const incoming *in)
+{
+    struct json_object *list = device_list(in->node);
+
+    send_reply(in, "-/-/config/ok", list, true);
+    json_object_put(list);
+}
+
+/* What the form of a request needs: 0, or a HUB_MAY_... */
+static unsigned needed_right(talk_form form)
+{
+    switch (form) {
+    case TALK_SET:
+    case TALK_PULSE_SET:
+    case TALK_CONFIG_SET:
+        return HUB_MAY_CONTROL;
+    case TALK_I2C_SCAN:
+    case TALK_I2C_GET:
+    case TALK_I2C_SET:
+        return HUB_MAY_RAW_I2C;
+    default:
+        return 0;
+    }
+}
+
+static hub_device *find_raw(const hub_node *node, const char *topic)
+{
+    const hub *hub = node->hub;
+
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if (hub->buses[i].node == node && strcmp(hub->buses[i].raw->topic, topic) == 0) {
+            return hub->buses[i].raw;
+        }
+    }
+    return NULL;
+}
+
+/* Whether this class of device takes this form of request at all. */
+static bool fits(const hub_device *device, talk_form form)
+{
+    switch (form) {
+    case TALK_GET:
+    case TALK_CONFIG_GET:
+    case TALK_CONFIG_SET:
+        return true;
+    default:
+        return device->class->forms >> form & 1;
+    }
+}
+
+static void take_for_device(const incoming *in, hub_device *device)
+{
+    const talk_topic *topic = &in->message->topic;
+    char why[TALK_MAX_MESSAGE] = "";
+    talk_error error = TALK_OK;
+    request *request;
+
+    if (device->n_requests >= HUB_MAX_REQUESTS) {
+        refuse(in->node->hub, in->asker, in->message, TALK_BUSY, "%d requests wait for %s already",
+               HUB_MAX_REQUESTS, device->topic);
+        return;
+    }
+    request = hub_allocate(1, sizeof(*request));
+    request->asker = in->asker;
+    request->serial = ++in->node->hub->last_serial;
+    request->form = topic->form;
+    memcpy(request->topic, topic->text, sizeof(request->topic));
+    request->id = json_object_get(in->message->id);
+    request->payload = json_object_get(in->message->payload);
+    request_enqueue(device, request);
+    /* What is wrong with it is said in its turn. */
+    if (device->class->parse) {
+        error = device->class->parse(device, request, why, sizeof(why));
+    }
+    if (error != TALK_OK) {
+        request_refuse(request, error, "%s", why);
+    }
+    device_pump(device);
+}
+
+static void take(const incoming *in)
+{
+    const talk_topic *topic = &in->message->topic;
+    unsigned right = needed_right(topic->form);
+    hub *hub = in->node->hub;
+    hub_device *device;
+
+    if (right & ~in->rights) {
+        refuse(
+            hub, in->asker, in->message, TALK_FORBIDDEN,
+            right == HUB_MAY_CONTROL
+                ? "you may look, but not change anything: ClownTalkControl decides who may"
+                : "raw access to the bus is not for you: ClownTalkRawI2C decides for whom it is");
+        return;
+    }
+    switch (topic->form) {
+    case TALK_OPENING:
+        answer_opening(in);
+        return;
+    case TALK_LIST:
+        answer_list(in);
+        return;
+    case TALK_I2C_SCAN:
+    case TALK_I2C_GET:
+    case TALK_I2C_SET:
+        if ((device = find_raw(in->node, topic->device))) {
+            take_for_device(in, device);
+        } else {
+            refuse(hub, in->asker, in->message, TALK_UNKNOWN_DEVICE, "this node has no bus %s",
+                   topic->address);
+        }
+        return;
+    default:
+        break;
+    }
+    device = device_find(in->node, topic->device);
+    if (!device || !device->listed) {
+        refuse(hub, in->asker, in->message, TALK_UNKNOWN_DEVICE, "no %s at %s; see -/-/config/list",
+               topic->type, topic->address);
+    } else if (!fits(device, topic->form)) {
+        refuse(hub, in->asker, in->message, TALK_UNKNOWN_TOPIC, "a %s does not take %s",
+               topic->type, topic->text + strlen(topic->device) + 1);
+    } else {
+        take_for_device(in, device);
+    }
+}
+
+static void receive(hub_node *node, unsigned rights, uint64_t asker, const char *line,
+                    size_t length)
+{
+    talk_message message = {0};
+    char why[TALK_MAX_WHY] = "";
+    talk_error error = talk_message_parse(&message, line, length, why, sizeof(why));
+    incoming in = {node, rights, asker, &message};
+
+    if (error != TALK_OK) {
+        refuse(node->hub, asker, &message, error, "%s", why);
+    } else {
+        take(&in);
+    }
+    talk_message_clear(&message);
+}
+
+/* ---- before the first look is finished ---- */
+
+struct held {
+    held *next;
+    unsigned rights;
+    uint64_t asker;
+    char device[TALK_MAX_TOPIC + 1]; /* whose appearance is enough for it, or "" */
+    size_t length;
+    char line[];
+};
+
+static void hold(hub_node *node, unsigned rights, uint64_t asker, const char *line, size_t length)
+{
+    held *held = malloc(sizeof(*held) + length);
+    talk_message message = {0};
+    char why[TALK_MAX_WHY];
+
+    if (!held) {
+        abort();
+    }
+    *held = (struct held){.rights = rights, .asker = asker, .length = length};
+    memcpy(held->line, line, length);
+    if (talk_message_parse(&message, line, length, why, sizeof(why)) == TALK_OK) {
+        memcpy(held->device, message.topic.device, sizeof(held->device));
+    }
+    talk_message_clear(&message);
+    *node->held_end = held;
+    node->held_end = &held->next;
+    node->bytes_held += sizeof(*held) + length;
+    intake_release(node);
+}
+
+static bool is_there(hub_node *node, const char *topic)
+{
+    const hub_device *device = device_find(node, topic);
+
+    return device && device->listed;
+}
+
+void intake_release(hub_node *node)
+{
+    held *held;
+
+    while ((held = node->held) && (node->ready || is_there(node, held->device))) {
+        node->held = held->next;
+        if (!node->held) {
+            node->held_end = &node->held;
+        }
+        node->bytes_held -= sizeof(*held) + held->length;
+        receive(node, held->rights, held->asker, held->line, held->length);
+        free(held);
+    }
+}
+
+static void refuse_line(hub *hub, uint64_t asker, const char *line, size_t length, talk_error error,
+                        const char *sentence)
+{
+    talk_message message = {0};
+    char why[TALK_MAX_WHY] = "";
+
+    if (length <= HUB_MAX_LINE) {
+        talk_message_parse(&message, line, length, why, sizeof(why));
+    }
+    refuse(hub, asker, &message, error, "%s", sentence);
+    talk_message_clear(&message);
+}
+
+void intake_request(hub *hub, const char *name, unsigned rights, uint64_t asker, const char *line,
+                    size_t length)
+{
+    hub_node *node = NULL;
+
+    for (size_t i = 0; i < hub->n_nodes && !node; i++) {
+        if (strcmp(hub->nodes[i].name, name) == 0) {
+            node = &hub->nodes[i];
+        }
+    }
+    if (length > HUB_MAX_LINE) {
+        refuse_line(hub, asker, line, length, TALK_MALFORMED,
+                    "the message is longer than 65536 bytes");
+    } else if (!node) {
+        refuse_line(hub, asker, line, length, TALK_UNAVAILABLE, "there is no such node here");
+    } else if (node->ready) {
+        receive(node, rights, asker, line, length);
+    } else if (node->bytes_held < MAX_HELD) {
+        hold(node, rights, asker, line, length);
+    } else {
+        refuse_line(hub, asker, line, length, TALK_UNAVAILABLE,
+                    "the hardware side is starting, and too many requests wait for it; try again");
+    }
+}

@@ -1,0 +1,53 @@
+/*
+ * A relay as the owner knows it: what was commanded, what is remembered of it on disk, and the
+ * commands that move it. For class_relay.c and interlock.c. Owner's thread.
+ */
+#ifndef HUB_RELAY_H
+#define HUB_RELAY_H
+
+#include "request.h"
+
+/* How long a command may wait for the bus, the gap between two clicks included; microseconds. */
+#define RELAY_WITHIN INT64_C(5000000)
+
+/* The longest pulse, in seconds. */
+#define RELAY_MAX_PULSE 86400.0
+
+typedef struct interlock interlock;
+
+typedef enum relay_state { RELAY_UNKNOWN, RELAY_OFF, RELAY_ON } relay_state;
+
+/* A relay's hub_device.state. */
+typedef struct relay {
+    relay_state state;    /* the last commanded one */
+    bool failed;          /* null was published, whatever `state` remembers */
+    int64_t off_at;       /* when it was last switched off */
+    unsigned moving;      /* commands that are under way, as the memory of states counts them */
+    interlock *interlock; /* or NULL */
+    uint64_t off_serial;  /* of an interlock's own command that is under way, or 0 */
+} relay;
+
+/* ---- memory ---- */
+
+/* Notes a state, and when a running pulse ends (0: there is none). state_save() is to follow. */
+void relay_remember_state(hub_device *device, relay_state state);
+void relay_remember_pulse(hub_device *device, int64_t pulse);
+relay_state relay_remembered_state(const hub_device *device);
+/*
+ * Microseconds until a remembered pulse ends, HUB_NEVER: there is none. A clock that was set back
+ * makes it no longer than it was.
+ */
+int64_t relay_remembered_pulse(const hub_device *device);
+
+/* ---- commands ---- */
+
+/* `pulse`: microseconds that `on` lasts, 0: it stays. */
+message *relay_switch_command(bool on, int64_t pulse);
+/* Sends the command of a request. */
+void relay_send(hub_device *device, request *request);
+/* Switches a relay off without a request; `off_serial` names the command. */
+void relay_send_off(hub_device *device);
+/* A command is over, and what it did has been noted: saves that. */
+void relay_end_move(hub_device *device);
+
+#endif
