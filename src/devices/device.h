@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DEVICE_MAX_QUANTITIES 2
+#define DEVICE_MAX_QUANTITIES 4
 #define DEVICE_MAX_STATE      512 /* bytes of a driver's own state */
 
 typedef struct device device;

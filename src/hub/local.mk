@@ -56,6 +56,7 @@ UNIT_TESTS += \
 	t/unit/hub_directives \
 	t/unit/hub_displays \
 	t/unit/hub_house \
+	t/unit/hub_quantities \
 	t/unit/hub_relays \
 	t/unit/hub_requests \
 	t/unit/hub_sensors \
@@ -70,6 +71,9 @@ t_unit_hub_house_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_displays_SOURCES = t/unit/hub_displays.c $(HUB_BENCH)
 t_unit_hub_displays_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_displays_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_quantities_SOURCES = t/unit/hub_quantities.c $(HUB_BENCH)
+t_unit_hub_quantities_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_quantities_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_relays_SOURCES = t/unit/hub_relays.c $(HUB_BENCH)
 t_unit_hub_relays_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_relays_LDADD = $(HUB_TEST_LIBS)

@@ -88,11 +88,22 @@ static inline int64_t bench_start(bench *b)
     return -EIO;
 }
 
+/* Sets all values, however many a sensor may have. */
+static inline void fill_values(double values[DEVICE_MAX_QUANTITIES], double value)
+{
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+        values[i] = value;
+    }
+}
+
 static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIES])
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
-        double fresh[DEVICE_MAX_QUANTITIES] = {NAN, NAN}; /* all are due on the last step */
-        device_step result = b->device.driver->sensor->measure(&b->device, step, fresh);
+        double fresh[DEVICE_MAX_QUANTITIES];
+        device_step result;
+
+        fill_values(fresh, NAN); /* all are due on the last step */
+        result = b->device.driver->sensor->measure(&b->device, step, fresh);
         if (result == 0) {
             memcpy(values, fresh, sizeof fresh);
         }
@@ -108,7 +119,7 @@ static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIE
 /* Starts the device and measures once; NAN where either fails. */
 static inline double bench_value(bench *b)
 {
-    double values[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
+    double values[DEVICE_MAX_QUANTITIES];
     assert_int_equal(bench_start(b), 0);
     return bench_measure(b, values) == 0 ? values[0] : NAN;
 }
@@ -136,7 +147,7 @@ static inline void assert_every_transfer_counts(bench *b)
     unsigned transfers = fault_bus_transfers(b->bus) - before;
     assert_true(transfers >= 2);
     for (unsigned i = 0; i < transfers; i++) {
-        values[0] = values[1] = -12345;
+        fill_values(values, -12345);
         inject(b, (fault_rule){FAULT_ERROR, .reg = -1, .skip = i, .count = 1, .error = -EIO});
         assert_int_equal(bench_measure(b, values), -EIO);
         assert_true(values[b->device.driver->sensor->n_quantities - 1] == -12345);
@@ -179,7 +190,7 @@ static inline void assert_never_wrong(bench *b, double truth, double tolerance)
     for (unsigned cut = 0; cut < 4; cut++) {
         assert_int_equal(bench_start(b), 0);
         device_step result = 1;
-        double values[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
+        double values[DEVICE_MAX_QUANTITIES];
         for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
             if (step == cut) {
                 sim_unplug(b->sim, b->device.address);
