@@ -31,6 +31,11 @@ typedef enum log_code {
     CT_STATE_INTERRUPTED = 1024, /* the hub ended while a relay was moving */
     CT_LED_NOT_OPENED = 1030,    /* the LED cannot be driven */
     CT_LED_OPENED = 1031,        /* the LED is driven */
+    /* The hub's socket (src/link/server.c). */
+    CT_LINK_UNREAD = 1900,   /* a child process does not read its link */
+    CT_LINK_GARBLED = 1901,  /* a line without a proper envelope */
+    CT_LINK_TOO_LONG = 1902, /* a line that no child of ours sends */
+    CT_LINK_STRANGER = 1903, /* a process of another user */
 } log_code;
 
 #endif

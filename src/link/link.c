@@ -1,7 +1,8 @@
 #include "link.h"
 
+#include "base/container.h"
+
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -221,7 +222,7 @@ static void read_hub(hub_link *link)
 
 static void on_flush(ws_task *task)
 {
-    hub_link *link = (hub_link *)((char *)task - offsetof(hub_link, flush));
+    hub_link *link = container_of(task, hub_link, flush);
 
     while (link->sent < link->unsent.length) {
         const ssize_t n = send(link->watch.fd, link->unsent.data + link->sent,
@@ -268,7 +269,7 @@ bool hub_link_ask(hub_link *link, void *request, const char *node, unsigned righ
 
 static void on_socket(ws_watch *watch, uint32_t events)
 {
-    hub_link *link = (hub_link *)((char *)watch - offsetof(hub_link, watch));
+    hub_link *link = container_of(watch, hub_link, watch);
 
     if (events & EPOLLOUT) {
         ws_loop_defer(link->loop, &link->flush);
@@ -304,7 +305,7 @@ static void connect_link(hub_link *link)
 
 static void on_retry(ws_timer *timer)
 {
-    connect_link((hub_link *)((char *)timer - offsetof(hub_link, retry)));
+    connect_link(container_of(timer, hub_link, retry));
 }
 
 static void hang_up(hub_link *link)

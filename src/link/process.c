@@ -4,6 +4,8 @@
 
 #include "server.h"
 
+#include "base/clock.h"
+#include "base/container.h"
 #include "log.h"
 
 #include <ap_listen.h>
@@ -54,10 +56,7 @@ typedef struct hub_process {
 
 static int64_t monotonic_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return base_monotonic_us() / 1000;
 }
 
 static void sleep_ms(int64_t milliseconds)
@@ -129,7 +128,7 @@ typedef struct termination {
 static void on_signal(ws_watch *watch, uint32_t events)
 {
     (void)events;
-    ws_loop_quit(((termination *)((char *)watch - offsetof(termination, watch)))->loop);
+    ws_loop_quit(container_of(watch, termination, watch)->loop);
 }
 
 static bool watch_signals(termination *end, ws_loop *loop)

@@ -1,10 +1,10 @@
 #include "server.h"
 
+#include "base/container.h"
 #include "envelope.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static void close_peer(peer *p);
 
 static void on_flush(ws_task *task)
 {
-    peer *p = (peer *)((char *)task - offsetof(peer, flush));
+    peer *p = container_of(task, peer, flush);
 
     while (p->sent < p->unsent.length) {
         const ssize_t n = send(p->watch.fd, p->unsent.data + p->sent, p->unsent.length - p->sent,
@@ -77,7 +77,8 @@ static void on_flush(ws_task *task)
 static void want_flush(peer *p)
 {
     if (p->unsent.length - p->sent > MAX_UNSENT) {
-        p->server->log(HUB_WARNING, 1900, "a child process does not read its link: cut off");
+        p->server->log(HUB_WARNING, CT_LINK_UNREAD,
+                       "a child process does not read its link: cut off");
         close_peer(p);
     } else if (!(p->watch.events & EPOLLOUT)) {
         ws_loop_defer(p->server->loop, &p->flush);
@@ -139,7 +140,8 @@ static void on_line(peer *p, const char *line, size_t length)
     envelope_request request;
 
     if (!envelope_read_request(&request, line, length) || request.request > REQUEST_MASK) {
-        p->server->log(HUB_WARNING, 1901, "a link sent a line without a proper envelope: cut off");
+        p->server->log(HUB_WARNING, CT_LINK_GARBLED,
+                       "a link sent a line without a proper envelope: cut off");
         close_peer(p);
         return;
     }
@@ -165,7 +167,8 @@ static void on_bytes(peer *p)
     p->in_length = (size_t)(end - at);
     memmove(p->in, at, p->in_length);
     if (p->in_length == sizeof p->in) {
-        p->server->log(HUB_WARNING, 1902, "a link sent a line that is too long: skipped");
+        p->server->log(HUB_WARNING, CT_LINK_TOO_LONG,
+                       "a link sent a line that is too long: skipped");
         p->too_long = true;
         p->in_length = 0;
     }
@@ -173,7 +176,7 @@ static void on_bytes(peer *p)
 
 static void on_peer(ws_watch *watch, uint32_t events)
 {
-    peer *p = (peer *)((char *)watch - offsetof(peer, watch));
+    peer *p = container_of(watch, peer, watch);
 
     if (events & EPOLLOUT) {
         ws_loop_defer(p->server->loop, &p->flush);
@@ -195,7 +198,7 @@ static void on_peer(ws_watch *watch, uint32_t events)
 
 static void on_release(ws_task *task)
 {
-    peer *p = (peer *)((char *)task - offsetof(peer, release));
+    peer *p = container_of(task, peer, release);
 
     for (peer **at = &p->server->peers; *at; at = &(*at)->next) {
         if (*at == p) {
@@ -233,13 +236,13 @@ static bool is_one_of_us(hub_server *server, int fd)
     }
     snprintf(text, sizeof text, "process %ld of user %ld may not link to the hub", (long)who.pid,
              (long)who.uid);
-    server->log(HUB_WARNING, 1903, text);
+    server->log(HUB_WARNING, CT_LINK_STRANGER, text);
     return false;
 }
 
 static void on_listener(ws_watch *watch, uint32_t events)
 {
-    hub_server *server = (hub_server *)((char *)watch - offsetof(hub_server, listener));
+    hub_server *server = container_of(watch, hub_server, listener);
     const int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     peer *p;
 
@@ -272,7 +275,7 @@ static void on_listener(ws_watch *watch, uint32_t events)
 static void on_hub(ws_watch *watch, uint32_t events)
 {
     (void)events;
-    hub_dispatch(((hub_server *)((char *)watch - offsetof(hub_server, hub_watch)))->hub);
+    hub_dispatch(container_of(watch, hub_server, hub_watch)->hub);
 }
 
 /* ---- life ---- */
