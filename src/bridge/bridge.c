@@ -1,9 +1,9 @@
 /*
  * clowntalk-bridge: the hub on standard input and output, a Clown.Talk message per line, for
- * scripts, for tests, and for whoever wants the hardware without a web server.
+ * scripts, for tests, and for use of the hardware without a web server.
  *
  * One thread: it reads lines, hands them to the hub, and writes what the hub says. Nothing it does
- * blocks: it writes no more than a pipe takes, so that a reader who pauses delays no relay.
+ * blocks: it writes no more than a pipe takes, so that a slow reader delays no relay.
  */
 #include <config.h>
 
@@ -29,7 +29,10 @@
 #define DEFAULT_NODE   "nodes/bridge/0"
 #define DEFAULT_RESCAN 30.0 /* seconds */
 
-/* With so many bytes unread nothing more is read, and publications (not answers) are left out. */
+/*
+ * While at least this many bytes wait for the reader, no input is read, and publications (not
+ * answers) are left out.
+ */
 #define OUTPUT_LIMIT 1048576
 
 #define MAX_OPTIONS 64 /* of each kind */
@@ -45,7 +48,7 @@ typedef struct bridge {
     uint64_t asked;    /* requests so far */
     uint64_t answered; /* and those with their final answer */
     bool ended;        /* standard input has */
-    bool broken;       /* nobody reads standard output any more */
+    bool broken;       /* standard output has lost its reader */
     char line[HUB_MAX_LINE + 1];
     size_t length; /* of what has come of the current line */
     bool skips;    /* it is too long: the rest is dropped */
@@ -213,7 +216,8 @@ static bool is_finished(const bridge *bridge)
 }
 
 /*
- * Runs until standard input has ended and everything is answered, nobody reads, or a signal comes.
+ * Runs until standard input has ended and everything is answered, standard output has lost its
+ * reader, or a signal comes.
  */
 static void run(bridge *bridge, int signals)
 {
@@ -223,7 +227,7 @@ static void run(bridge *bridge, int signals)
             {.fd = signals, .events = POLLIN},
             {.fd = hub_fd(bridge->hub), .events = POLLIN},
             {.fd = reads ? STDIN_FILENO : -1, .events = POLLIN},
-            /* Without POLLOUT it still tells of a reader that went away. */
+            /* Without POLLOUT it still reports the loss of the reader. */
             {.fd = STDOUT_FILENO, .events = unwritten(bridge) ? POLLOUT : 0},
         };
 
@@ -247,7 +251,7 @@ static void run(bridge *bridge, int signals)
     }
 }
 
-/* What the end of the hub has to say: as much as the reader takes within a second. */
+/* Writes what the end of the hub has produced: as much as the reader takes within a second. */
 static void flush(bridge *bridge)
 {
     struct pollfd writable = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -273,7 +277,7 @@ static void print_help(void)
         "  --interval TYPE=SECONDS  publish interval of a type of device, 0.1 to 86400\n"
         "  --led PATH               an LED: /sys/class/leds/NAME, or sim\n"
         "  --state-dir DIR          remember relay states and settings there\n"
-        "  --rescan SECONDS         look at absent addresses so often (default: 30), 0: never\n"
+        "  --rescan SECONDS         look for new devices at this interval (default: 30), 0: never\n"
         "  --furious                needs no opening message\n"
         "  --help, --version\n"
         "\n"
@@ -436,7 +440,7 @@ static int read_command_line(settings *settings, int argc, char **argv)
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "clowntalk-bridge: '%s' is no option; try --help\n", argv[optind]);
+        fprintf(stderr, "clowntalk-bridge: '%s' is not an option; try --help\n", argv[optind]);
         return EXIT_FAILURE;
     }
     return settings->node.n_buses ? 0 : wrong("bus", "at least one is needed, such as --bus 0=sim");

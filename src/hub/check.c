@@ -112,7 +112,7 @@ static void list_drivers(char *list, size_t size, const char *type)
     }
 }
 
-/* Chips of one name may be driven as several types: both must fit. */
+/* A chip may have drivers for several types: type and name must both fit. */
 static const device_driver *find_driver(const char *type, const char *name)
 {
     for (const device_driver *const *driver = device_drivers; *driver; driver++) {
@@ -123,7 +123,7 @@ static const device_driver *find_driver(const char *type, const char *name)
     return NULL;
 }
 
-/* Without a driver's name: the one that is looked for at this address, or the type's first. */
+/* Without a driver's name: the one that is usual at this address, or the type's first. */
 static const device_driver *usual_driver(const char *type, uint8_t chip)
 {
     for (const device_driver *const *driver = device_drivers; *driver; driver++) {

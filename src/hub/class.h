@@ -31,11 +31,11 @@ struct hub_class {
      * command: TALK_OK, or an error and why. NULL: there is nothing to check.
      */
     talk_error (*parse)(hub_device *device, request *request, char *why, size_t why_size);
-    /* Begins a request whose turn has come: answers it at once, or sends its command. */
+    /* Begins a request when its turn has come: answers it at once, or sends its command. */
     void (*begin)(hub_device *device, request *request);
     /*
-     * A request that was begun ends without its result: the time is over, or the device has left.
-     * NULL: nothing hangs on it.
+     * A request that was begun ends without its result: it took too long, or the device has left.
+     * NULL: nothing is to be undone.
      */
     void (*abandoned)(hub_device *device, request *request);
     /* A result. `request` is NULL when none waits for it. NULL: it sends no commands. */

@@ -216,7 +216,7 @@ static void begin(hub_device *device, request *request)
         return;
     }
     json_object_put(display->drawing);
-    /* A request of the hub's own brings back what was shown. */
+    /* A request of the hub's own draws again what was shown. */
     display->drawing = request->payload ? merge(device, request) : json_object_get(display->shown);
     display->drawing_serial = request->serial;
     request->command = draw(device, display->drawing);

@@ -1,5 +1,5 @@
 /*
- * The LED, led/-: /sys/class/leds/NAME, or a simulated one. It belongs to the owner's thread, for
+ * The LED, led/-: /sys/class/leds/NAME, or a simulated one. It belongs to the owner's thread, since
  * writing to it takes no time.
  *
  * Its states are blink patterns, with a period of two seconds: "1-dot" is one flash of a tenth of a
@@ -55,7 +55,7 @@ static int open_attribute(const led *led, const char *name, int flags)
     return open(path, flags | O_CLOEXEC);
 }
 
-/* Takes the LED away from whatever trigger the kernel has for it. 0 or an errno. */
+/* Switches off the trigger that the kernel may have for the LED, and opens it. 0 or an errno. */
 static int open_led(led *led)
 {
     ssize_t length = 0;
@@ -139,7 +139,7 @@ static void complain(hub_device *device, int error)
 
     if (!led->complained) {
         hub_log(device->node->hub, HUB_WARNING, CT_LED_NOT_OPENED,
-                "%s (%s) cannot be driven: %s; tried again every 5 s", device->topic, led->path,
+                "%s (%s) cannot be driven: %s; next attempt every 5 s", device->topic, led->path,
                 strerrordesc_np(error));
     }
     led->complained = true;
@@ -282,7 +282,7 @@ static void create(hub_device *device)
     try_to_open(device);
 }
 
-/* Dark when nothing drives it. */
+/* An LED without a hub stays dark. */
 static void destroy(hub_device *device)
 {
     led *led = device->state;

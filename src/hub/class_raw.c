@@ -11,7 +11,7 @@
 /* Bytes in one transfer either way: 23 ms at 100 kHz, so that no device's schedule suffers. */
 #define MAX_DATA 256
 
-/* Scans and transfers wait so long for their turn at most. */
+/* How long scans and transfers may wait for the bus, in microseconds. */
 #define SCAN_WITHIN     INT64_C(20000000)
 #define TRANSFER_WITHIN INT64_C(5000000)
 
@@ -80,7 +80,7 @@ static talk_error parse(hub_device *device, request *request, char *why, size_t 
     (void)device;
     if (request->form == TALK_I2C_SCAN) {
         request->command = message_new(MESSAGE_SCAN, I2C_LAST_ADDRESS + 1);
-        request->command->length = 0; /* so many have answered */
+        request->command->length = 0; /* addresses that have answered */
         return TALK_OK;
     }
     if (!read_address(request->payload, &address)) {

@@ -149,7 +149,7 @@ static void on_result(hub_device *device, request *request, const message *resul
         return;
     }
     if (!result->relay.moves) {
-        return; /* of a `get` that nobody waits for any more */
+        return; /* of a `get` that has timed out */
     }
     if (result->error < 0) {
         not_switched(device, request, result);
@@ -197,7 +197,10 @@ static void on_event(hub_device *device, const message *event)
 
 /* ---- appearing and leaving ---- */
 
-/* The configured state is for when power came on: at the machine's start, or at the module's. */
+/*
+ * The configured state applies when power comes on: when the machine starts, or when the module
+ * comes back.
+ */
 static void apply_power_on(hub_device *device)
 {
     bool on;
@@ -238,7 +241,7 @@ static void on_lost(hub_device *device)
 {
     relay *relay = device->state;
 
-    /* What was under way is over, and its results are not waited for. */
+    /* Commands that were under way have no result any longer. */
     relay->off_serial = 0;
     while (relay->moving > 0) {
         relay_end_move(device);

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A measurement on request may take so long: this, and twice the sensor's usual interval. */
+/* How long a measurement on request may take: this, and twice the sensor's usual interval. */
 #define MEASURE_WITHIN INT64_C(5000000)
 
-/* Sensors that want to know the air pressure are told when it has changed by so much, in kPa. */
+/* The buses get a new air pressure when it has changed by at least this, in kPa. */
 #define PRESSURE_STEP 0.05
 
 typedef struct sensor {
@@ -123,7 +123,10 @@ static bool is_due(const hub_device *device)
     const sensor *sensor = device->state;
     double since = (double)(hub_now(device->node->hub) - sensor->published_at) / 1e6;
 
-    /* Half an interval before its time is nearer to it than the next measurement would be. */
+    /*
+     * Up to half an interval early: the next measurement would be further from the heartbeat's
+     * time.
+     */
     return device->settings.heartbeat > 0 &&
            since >= device->settings.heartbeat - device->settings.interval / 2;
 }
@@ -230,7 +233,7 @@ static void on_result(hub_device *device, request *request, const message *resul
         return;
     }
     payload = payload_of(device, values);
-    /* Whoever opens now gets the newest that is known, published or not. */
+    /* A client that opens now gets the newest value, published or not. */
     if (!sensor->failed) {
         json_object_put(device->last);
         device->last = json_object_get(payload);

@@ -2,16 +2,16 @@
  * config/get and config/set: when a device publishes.
  *
  *     publish-interval  seconds between measurements that are published, null: none
- *     delta             publish only when a value has moved by so much since it was last published
+ *     delta             publish only when a value has changed by at least this since the last
+ *                       publication
  *     heartbeat         seconds: but publish at least this often (counted in measurements, so never
  *                       more often than publish-interval)
  *     offset            added to what was measured, for calibration
  *
  * `delta` and `offset` are given as a number, which is meant for the first quantity, or as an
- * object by quantity: {"pressure": 0.1, "altitude": 1}. null undoes them. A sensor of several
- * quantities shows them as an object. With a delta for one of several quantities, the others are
- * published along with it. Actuators know publish-interval alone. Members that were never set are
- * not shown.
+ * object by quantity: {"pressure": 0.1, "altitude": 1}. null undoes them. A sensor with several
+ * quantities shows them as an object. When one of them has changed by its delta, all are published.
+ * Actuators know publish-interval alone. Members that were never set are not shown.
  *
  * What was set is remembered, member by member, as "config" among the device's remembered state.
  */
@@ -221,11 +221,14 @@ void config_remember(hub_device *device)
         return;
     }
     hub_log(device->node->hub, HUB_WARNING, CT_STATE_CORRUPT,
-            "%s: its remembered settings make no sense and are dropped", device->topic);
+            "%s: its remembered settings are not valid and are dropped", device->topic);
     state_set(device->node->states, device->topic, "config", NULL);
 }
 
-/* Remembers what was ever asked for, in its full form; for all else the defaults go on to count. */
+/*
+ * Remembers the members that were ever set, in their full form; for the others the defaults still
+ * hold.
+ */
 static void remember(hub_device *device, struct json_object *payload)
 {
     struct json_object *known = state_device(device->node->states, device->topic), *before = NULL;

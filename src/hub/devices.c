@@ -8,7 +8,7 @@
 
 /* ---- finding ---- */
 
-/* The index of a topic, or where it would have to be. */
+/* The index of a topic, or where it would have to be inserted. */
 static size_t place_of(const hub_node *node, const char *topic, bool *found)
 {
     size_t low = 0, high = node->n_devices;
@@ -67,7 +67,7 @@ double device_default_interval(const hub_device *device)
     return device->driver && device->driver->sensor ? device->driver->sensor->default_interval : 0;
 }
 
-/* The pin of this very relay before the one of its whole chip. */
+/* The pin for this relay alone; otherwise the one for its whole chip. */
 static const pin *find_pin(const hub_node *node, const hub_device *device)
 {
     talk_address address;

@@ -1,7 +1,7 @@
 /*
- * A node's devices as the owner knows them: the structure, finding, the list, publications, and
- * the way to their bus. What they do is in their class (class.h); how they come and go, in
- * presence.h. Owner's thread.
+ * A node's devices as the owner knows them: the structure, finding, the list, publications, and the
+ * way to their bus. What they do is in their class (class.h); how they come and go, in presence.h.
+ * Owner's thread.
  */
 #ifndef HUB_DEVICES_H
 #define HUB_DEVICES_H
@@ -54,8 +54,8 @@ struct json_object *device_list(const hub_node *node);
 /* Publishes the list if it has changed. */
 void device_list_publish(hub_node *node);
 /*
- * Publishes, and remembers for openings. Takes over `payload`. `except`: the request whose sender
- * gets it as a reply, or 0.
+ * Publishes, and keeps the payload for openings. Takes over `payload`. `except`: the request of the
+ * client that gets it as a reply instead, or 0.
  */
 void device_publish(hub_device *device, struct json_object *payload, uint64_t except);
 /* Publishes the same again when the interval is over. */

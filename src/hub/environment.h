@@ -1,6 +1,6 @@
 /*
- * A hub in surroundings that the caller chooses, and without threads: for tests on a clock of their
- * own. hub_create() is the same in the real ones.
+ * A hub with buses and clocks that the caller chooses, and without threads: for tests on a clock of
+ * their own. hub_create() is the same with the real ones.
  */
 #ifndef HUB_ENVIRONMENT_H
 #define HUB_ENVIRONMENT_H
@@ -18,13 +18,13 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
                    const hub_environment *environment);
 
 /*
- * Without threads: every bus takes one step of what is due now. Returns when the next of them wants
- * to be called, which may be at once.
+ * Without threads: every bus does one step of what is due now. Returns when the first of them is to
+ * be called again, which may be at once.
  */
 int64_t hub_run_buses(hub *hub);
 /* Whether every message between the owner and the buses has been taken up. */
 bool hub_is_idle(hub *hub);
-/* When hub_dispatch() has something to do that no bus tells it: the owner's own timers. */
+/* When hub_dispatch() has something to do without a message from a bus: the owner's own timers. */
 int64_t hub_next_due(const hub *hub);
 
 #endif

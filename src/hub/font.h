@@ -11,7 +11,7 @@
 #define FONT_WIDTH   5
 #define FONT_ADVANCE 6 /* pixels from one character to the next */
 
-/* The next character of a UTF-8 text (which is valid), whose pointer moves on; 0 at the end. */
+/* The next character of a UTF-8 text, which must be valid; moves the pointer on. 0 at the end. */
 uint32_t font_next(const char **text);
 /* The number of characters in a UTF-8 text. */
 size_t font_length(const char *text);

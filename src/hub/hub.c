@@ -44,7 +44,7 @@ static bool all_opened(const hub *hub)
     return true;
 }
 
-/* Opening needs the rights that the caller may be about to give up: it is waited for. */
+/* Waits until every bus was opened: that needs rights which the caller may give up afterwards. */
 static bool start_workers(hub *hub)
 {
     struct pollfd readable = {.fd = hub->inbox.fd, .events = POLLIN};
@@ -316,12 +316,12 @@ static void refuse_all(hub *hub)
     }
 }
 
-/* The workers come to an end, and what they still have to say is heard. */
+/* Ends the workers and takes their last messages. */
 static void stop_workers(hub *hub)
 {
     message *message;
 
-    /* A pulse that nobody will remember ends now; others go on after the next start. */
+    /* A pulse that is not remembered on disk ends now; others go on after the next start. */
     for (size_t i = 0; i < hub->n_buses; i++) {
         if (hub->buses[i].worker) {
             worker_stop(hub->buses[i].worker, !state_writer_remembers(hub->writer));

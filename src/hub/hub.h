@@ -2,9 +2,27 @@
  * The hub: the one owner of the hardware. It takes Clown.Talk requests as lines, drives the devices
  * of every node, and hands back replies and publications as lines.
  *
- * It knows nothing of httpd, sockets or pipes: two programs wrap it, the process that the module
- * starts (hub_process.c) and clowntalk-bridge (bridge.c). All functions are called from one thread,
- * the owner's; each bus has a thread of its own inside, which speaks to the owner through hub_fd().
+ * It uses neither httpd nor sockets nor pipes. Two programs embed it: the process that the module
+ * starts (src/link/process.c) and clowntalk-bridge (src/bridge/bridge.c). All functions are called
+ * from one thread, the owner's; inside, each bus has a thread of its own (src/bus), whose messages
+ * make hub_fd() readable.
+ *
+ * The files of this folder build on each other in one direction. Each uses only files further down:
+ *
+ *     hub                                    life, dispatching, the end
+ *     setup          intake                  the configuration; requests as they come
+ *     classes                                which class drives a driver's devices
+ *     class_relay    class_led
+ *     interlock      class_sensor  class_display  class_raw
+ *     relay          presence                commands and memory; a device comes and goes
+ *     request_queue                          a device's requests, one after the other
+ *     config         history
+ *     devices        request         check   one device; one request; directives
+ *     ground         state           font    clocks, log, memory; what is kept on disk
+ *
+ * Below `classes` no file names a class: it works through the class's table (class.h). The
+ * structures themselves, and the headers that hold only data, are node.h, class.h, pin.h and
+ * settings.h.
  */
 #ifndef HUB_H
 #define HUB_H
@@ -15,7 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the asker may do, decided at its handshake. */
+/* What a request's sender may do, decided at its handshake. */
 #define HUB_MAY_CONTROL 1u /* `set`, `pulse/set`, `config/set` */
 #define HUB_MAY_RAW_I2C 2u /* i2c/... */
 
@@ -79,13 +97,13 @@ const char *hub_check_interval(const hub_interval_config *interval, char *why, s
  */
 typedef struct hub_output {
     /*
-     * A message (with its '\n') for the one who sent request `asker`. `last` is true for the final
-     * one: every request gets exactly one final reply.
+     * A message (with its '\n') for the client that sent request `asker`. `last` is true for the
+     * final one: every request gets exactly one final reply.
      */
     void (*reply)(void *baton, uint64_t asker, const char *line, size_t length, bool last);
     /*
-     * A message for every initialized client of the node, but not for the sender of request
-     * `except` (0: no exception), who gets the same with the request's id through reply().
+     * A message for every initialized client of the node except the sender of request `except` (0:
+     * no exception), which gets the same with the request's id through reply().
      */
     void (*publish)(void *baton, const char *node, uint64_t except, const char *line,
                     size_t length);
@@ -100,19 +118,19 @@ typedef struct hub hub;
 
 /*
  * Opens every bus, starts their threads and begins to look for devices. Buses that cannot be opened
- * are logged and tried again; the hub lives without them. NULL only where memory or threads fail.
+ * are logged and tried again; the hub works without them. NULL only where memory or threads fail.
  */
 hub *hub_create(const hub_config *config, const hub_output *output);
 /* A descriptor that becomes readable when hub_dispatch() has something to do. */
 int hub_fd(hub *hub);
-/* Hands out what the buses have produced since. Never blocks. */
+/* Hands out what the buses have produced since the last call. Never blocks. */
 void hub_dispatch(hub *hub);
 /*
  * Takes one request (without '\n', at most HUB_MAX_LINE bytes). `asker` (not 0) names it in
- * reply(). An unknown node is answered with `unavailable`. Requests that come before the buses were
- * looked through wait for that, at most two seconds. The opening is one of them: it is answered by
- * `clown.talk/-/config/ok` and the last known values. Whether a client is initialized is its
- * keeper's business: the hub answers every request as if it were.
+ * reply(). An unknown node is answered with `unavailable`. Requests that come before the first look
+ * at the buses is finished wait for that, at most two seconds. The opening is one of them: it is
+ * answered by `clown.talk/-/config/ok` and the last known values. Whether a client is initialized
+ * is for the caller to check: the hub answers every request as if it were.
  */
 void hub_request(hub *hub, const char *node, unsigned rights, uint64_t asker, const char *line,
                  size_t length);

@@ -64,7 +64,7 @@ static void answer_opening(const incoming *in)
     json_object_object_add(payload, "firmware-datetime",
                            json_object_new_string(node->hub->datetime));
     json_object_object_add(payload, "firmware-release", json_object_new_string(node->hub->release));
-    /* Said to those only who may not: the page shows them no switches that seem to work. */
+    /* Only for clients without this right: the page then shows no switches that seem to work. */
     if (!(in->rights & HUB_MAY_CONTROL)) {
         json_object_object_add(payload, "control", json_object_new_boolean(false));
     }
@@ -148,7 +148,7 @@ static void take_for_device(const incoming *in, hub_device *device)
     request->id = json_object_get(in->message->id);
     request->payload = json_object_get(in->message->payload);
     request_enqueue(device, request);
-    /* What is wrong with it is said in its turn. */
+    /* An error is answered in its turn too. */
     if (device->class->parse) {
         error = device->class->parse(device, request, why, sizeof(why));
     }
@@ -166,11 +166,9 @@ static void take(const incoming *in)
     hub_device *device;
 
     if (right & ~in->rights) {
-        refuse(
-            hub, in->asker, in->message, TALK_FORBIDDEN,
-            right == HUB_MAY_CONTROL
-                ? "you may look, but not change anything: ClownTalkControl decides who may"
-                : "raw access to the bus is not for you: ClownTalkRawI2C decides for whom it is");
+        refuse(hub, in->asker, in->message, TALK_FORBIDDEN,
+               right == HUB_MAY_CONTROL ? "you may read, but not change anything (ClownTalkControl)"
+                                        : "you may not access the bus directly (ClownTalkRawI2C)");
         return;
     }
     switch (topic->form) {
@@ -227,7 +225,7 @@ struct held {
     held *next;
     unsigned rights;
     uint64_t asker;
-    char device[TALK_MAX_TOPIC + 1]; /* whose appearance is enough for it, or "" */
+    char device[TALK_MAX_TOPIC + 1]; /* it need only wait until this one is there; or "" */
     size_t length;
     char line[];
 };

@@ -1,8 +1,8 @@
 /*
  * A request that switches a relay on takes the group for itself. First every other relay that may
  * be on is switched off; when all are off, and for long enough, the request's own command goes out.
- * Requests that find the group taken wait for it, in the order in which they came. Where another
- * relay of the group does not answer and may be on, the request fails: nothing else would be safe.
+ * Requests that find the group taken wait, in the order in which they came. If another relay of the
+ * group does not answer and may be on, the request fails: nothing else would be safe.
  */
 #include "interlock.h"
 
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Switching the others off may take so long. */
+/* How long it may take to switch the others off, in microseconds. */
 #define OFF_WITHIN INT64_C(6000000)
 
 struct interlock {
@@ -24,7 +24,7 @@ struct interlock {
     int64_t dead_time; /* microseconds: the longest that any member asks for */
     hub_device **members;
     size_t n_members;
-    hub_device *serving; /* whose request has the group, or NULL */
+    hub_device *serving; /* the member that has the group for its request, or NULL */
     int64_t resume_at;   /* when its command may go out, HUB_NEVER: not known yet, or it is out */
 };
 

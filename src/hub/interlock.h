@@ -17,7 +17,7 @@ void interlock_leave(hub_device *device);
 void interlock_begin(hub_device *device, request *request);
 /* A relay's command is over. */
 void interlock_member_moved(hub_device *device, const message *result);
-/* A relay does not answer any longer. */
+/* A relay has left. */
 void interlock_member_lost(hub_device *device);
 /* The request that is being served is over. */
 void interlock_release(hub_device *device, request *request);

@@ -1,7 +1,7 @@
 /*
- * The hub's structures: the hub itself, its nodes, and its buses as the owner knows them. Only data;
- * all of it belongs to the owner's thread. A bus's thread has its own side in src/bus, and what
- * travels between the two is a message (bus/message.h).
+ * The hub's structures: the hub itself, its nodes, and its buses as the owner knows them. Only
+ * data; all of it belongs to the owner's thread. A bus's thread has its own side in src/bus, and
+ * what travels between the two is a message (bus/message.h).
  */
 #ifndef HUB_NODE_H
 #define HUB_NODE_H
@@ -53,7 +53,7 @@ struct hub_node {
     size_t n_intervals;
     char *led; /* as in hub_node_config, or NULL */
     state_store *states;
-    double air_pressure; /* kPa, as the buses were told; NAN: unknown */
+    double air_pressure; /* kPa, as last sent to the buses; NAN: unknown */
     /* Requests that wait for the first look, in order. */
     held *held;
     held **held_end;

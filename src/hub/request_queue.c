@@ -50,7 +50,7 @@ void device_pump(hub_device *device)
     request *request;
 
     if (device->pumping) {
-        return; /* called from below: the loop that is running goes on */
+        return; /* called from within the loop below, which goes on */
     }
     device->pumping = true;
     while ((request = device->requests)) {

@@ -11,7 +11,7 @@
 
 typedef struct settings {
     double interval;                     /* seconds between publications, 0: none */
-    double delta[DEVICE_MAX_QUANTITIES]; /* publish only what has moved so much, 0: everything */
+    double delta[DEVICE_MAX_QUANTITIES]; /* publish only a change of at least this, 0: everything */
     double heartbeat; /* seconds: but at least this often, 0: never for that alone */
     double offset[DEVICE_MAX_QUANTITIES]; /* added to what was measured */
 } settings;

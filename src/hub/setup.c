@@ -47,7 +47,7 @@ static void copy_pins(hub_node *node, const hub_node_config *config)
             wrong = "this node has no such bus";
         }
         if (!wrong && contradicts(node, pin)) {
-            wrong = "an earlier line says something else about the same address";
+            wrong = "an earlier line contradicts it about the same address";
         }
         if (wrong) {
             hub_log(node->hub, HUB_WARNING, CT_DEVICE_CONFIG, "%s: %s; this line is ignored",
@@ -110,7 +110,7 @@ static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config)
     });
 }
 
-/* Relays of an interlock count from the beginning: one that is not there may still be on. */
+/* Relays of an interlock exist from the beginning: one that does not answer may still be on. */
 static void create_interlocked(hub_node *node)
 {
     for (size_t i = 0; i < node->n_pins; i++) {

@@ -10,12 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STATE_MAX_FILE 1048576 /* bytes: more cannot be ours */
+#define STATE_MAX_FILE 1048576 /* bytes: a larger file is not one of ours */
 #define STATE_VERSION  1
 
 /*
- * A change is written so much later: the publication goes out before the disk is busy, and what
- * several relays do at once is written once. Nothing is lost by it: a moving relay is on record.
+ * A change is written after this delay: the publication goes out before the disk is busy, and what
+ * several relays do at once is written once. Nothing is lost by it: the file of moves names a
+ * moving relay.
  */
 #define GATHER_NS 2000000
 
@@ -30,8 +31,7 @@ struct state_store {
     /* Shared with the writer's thread, under its mutex. */
     char *pending;    /* what is to be written, or NULL */
     uint64_t moves;   /* that were ever begun, and 1 for those of an earlier hub */
-    uint64_t settles; /* `pending` records so many of them: when there were no others since, the
-                         file of moves may go */
+    uint64_t settles; /* how many of them `pending` records: all, and the file of moves may go */
 };
 
 struct state_writer {
@@ -157,7 +157,7 @@ static state_store *next_pending(state_writer *writer)
     return store;
 }
 
-/* Writes whatever waits. Holds the mutex but while it writes. */
+/* Writes whatever waits. Holds the mutex, except while it writes. */
 static void write_pending(state_writer *writer)
 {
     state_store *store;
@@ -273,7 +273,7 @@ bool state_writer_remembers(const state_writer *writer)
 
 /* ---- reading ---- */
 
-/* A node's name as a file name: '/' becomes '_', and whatever else is unusual %XX. */
+/* A node's name as a file name: '/' becomes '_', and other unusual characters %XX. */
 static char *file_name(const char *node, const char *suffix)
 {
     char name[256];
@@ -361,7 +361,7 @@ static struct json_object *parse(const char *text)
     return result;
 }
 
-/* Relays that were moving when the hub ended: nobody knows where their contacts are. */
+/* Relays that were moving when the hub ended: the position of their contacts is not known. */
 static void forget_moving(state_store *store, char *topics)
 {
     char *rest = topics;
@@ -392,11 +392,11 @@ state_store *state_open(state_writer *writer, const char *node)
         text = read_file(writer, store->file);
         if (!text && errno != ENOENT) {
             say(writer, HUB_WARNING, CT_STATE_NOT_READ,
-                "%s/%s cannot be read, no relay's state is known: %s", writer->path, store->file,
+                "%s/%s cannot be read, so no relay's state is known: %s", writer->path, store->file,
                 strerrordesc_np(errno));
         } else if (text && !(store->devices = parse(text))) {
             say(writer, HUB_WARNING, CT_STATE_CORRUPT,
-                "%s/%s is damaged and starts anew, no relay's state is known", writer->path,
+                "%s/%s is damaged and will be replaced; no relay's state is known", writer->path,
                 store->file);
         }
         free(text);
@@ -446,9 +446,7 @@ void state_set(state_store *store, const char *topic, const char *member, struct
     }
 }
 
-/*
- * Not made durable: a power cut within these milliseconds is the one case that it does not cover.
- */
+/* Without fsync: a power cut within these milliseconds is the only case that it does not cover. */
 void state_moving(state_store *store, const char *topic)
 {
     char line[80];
@@ -462,7 +460,7 @@ void state_moving(state_store *store, const char *topic)
     store->moves++;
     fd = openat(store->writer->dir, store->moving,
                 O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    /* Whatever prevents it is reported when the state itself cannot be written. */
+    /* A failure is reported when the state itself cannot be written. */
     if (fd >= 0) {
         snprintf(line, sizeof(line), "%s\n", topic);
         (void)write_all(fd, line);

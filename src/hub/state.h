@@ -1,12 +1,12 @@
 /*
  * What is remembered across restarts: the last commanded state of each relay, running pulses, and
- * settings. One JSON file per node, always replaced as a whole (written beside, fsync, rename,
- * fsync of the directory), so that a power cut leaves the old one or the new one.
+ * settings. One JSON file per node, always replaced as a whole (a new file, fsync, rename, fsync of
+ * the directory), so that a power cut leaves the old one or the new one.
  *
- * The owner's thread changes the memory; a thread of its own writes, so that a slow disk delays
- * nothing. The file NODE.moving names the relays whose move has not been recorded yet: whoever
- * finds one there knows that the contact's position is not known. It is written before the move and
- * outlives the death of the process.
+ * The owner's thread changes what is remembered; a thread of its own writes, so that a slow disk
+ * delays nothing. The file NODE.moving (nodes_bridge_0.moving) names the relays that are moving and
+ * not yet recorded: a hub that finds a relay there when it starts does not know the position of its
+ * contact. The file is written before the move, so it remains when the process dies.
  */
 #ifndef HUB_STATE_H
 #define HUB_STATE_H
@@ -41,9 +41,9 @@ void state_set(state_store *store, const char *topic, const char *member,
                struct json_object *value);
 /* A relay is about to move. */
 void state_moving(state_store *store, const char *topic);
-/* It does not move any more; to be followed by state_save(). */
+/* The move is over; state_save() is to follow. */
 void state_moved(state_store *store);
-/* Hands what is known to the writer. */
+/* Hands what is remembered to the writer. */
 void state_save(state_store *store);
 
 #endif

@@ -1,22 +1,23 @@
 /*
  * What travels between a child process and the hub: Clown.Talk, a line per message, behind a small
- * envelope that says who asks and who is meant. Plain text, so that socat can debug it.
+ * envelope that names the request, its rights and its node. Plain text, so that socat can debug it.
  *
- * From a child:
+ * From a child: number of the request (counted by the link, from 1), rights ("c" control, "r" raw
+ * I2C, "cr", or "-" none), node, message:
+ *
  *     17 c nodes/bridge/0 ["relay/i2c0-3b/set", {"state": true}]
- *     request number (counted by the link, from 1), rights ("c" control, "r" raw I2C, "cr" or "-"),
- * node, message
  *
- * From the hub:
- *     ! 4711-1 crash                                   first line of a link: the hub's instance,
- * why it started
- *     + 17 ["clown.talk/-/config/ok", {...}]           a reply to request 17, more to come
- *     . 17 ["relay/i2c0-3b", {"state": true}]          its last reply
- *     * 17 nodes/bridge/0 ["relay/i2c0-3b", {...}]     for every initialized client of the node,
- * but not for the one that sent request 17 (0: for all)
+ * From the hub: the first line of a link, which names this instance of the hub and why it started;
+ * a reply to request 17, with more to come; its last reply; a publication for every initialized
+ * client of the node except the one that sent request 17 (0: no exception):
+ *
+ *     ! 4711-1 crash
+ *     + 17 ["clown.talk/-/config/ok", {...}]
+ *     . 17 ["relay/i2c0-3b", {"state": true}]
+ *     * 17 nodes/bridge/0 ["relay/i2c0-3b", {...}]
  */
-#ifndef HUB_ENVELOPE_H
-#define HUB_ENVELOPE_H
+#ifndef LINK_ENVELOPE_H
+#define LINK_ENVELOPE_H
 
 #include "talk/talk.h"
 
@@ -34,16 +35,16 @@ typedef enum envelope_kind {
     ENVELOPE_PUBLICATION = '*',
 } envelope_kind;
 
-/* A line from the hub, taken apart; the pointers lead into it. */
+/* A parsed line from the hub; the pointers lead into it. */
 typedef struct envelope_from_hub {
     envelope_kind kind;
-    uint64_t request;                 /* of a reply; of a publication: whose sender is left out */
+    uint64_t request; /* of a reply; of a publication: the one that has its answer already */
     char node[ENVELOPE_MAX_NODE + 1]; /* of a publication */
     const char *message;              /* HELLO: instance and reason */
     size_t length;
 } envelope_from_hub;
 
-/* A line from a child, taken apart. */
+/* A parsed line from a child. */
 typedef struct envelope_request {
     uint64_t request;
     unsigned rights; /* HUB_MAY_... */
@@ -52,7 +53,7 @@ typedef struct envelope_request {
     size_t length;
 } envelope_request;
 
-/* `line` has no '\n'. False where it has no such form. */
+/* `line` has no '\n'. False if it is not of this form. */
 bool envelope_read_from_hub(envelope_from_hub *out, const char *line, size_t length);
 bool envelope_read_request(envelope_request *out, const char *line, size_t length);
 
@@ -62,8 +63,8 @@ void envelope_write_reply(talk_text *out, uint64_t request, bool last);
 void envelope_write_publication(talk_text *out, uint64_t except, const char *node);
 
 /*
- * Of what waits for a socket, the first `*sent` bytes are written: forgets them where they are the
- * larger part, so that a buffer which is never quite empty does not grow for ever.
+ * Drops the first `*sent` bytes of what waits for a socket, which are written, when they are the
+ * larger part: a buffer that is never quite empty does not grow without end.
  */
 void envelope_forget_sent(talk_text *unsent, size_t *sent);
 

@@ -10,9 +10,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* How soon a link that could not be made is tried again. */
+/* Time until a link that could not be made is tried again. */
 #define RETRY_MS 250
-/* Bytes that may wait for a hub that does not read, and in one line from it. */
+/* Most bytes that wait for a hub which does not read, and most bytes in one line from it. */
 #define MAX_UNSENT   (1024 * 1024)
 #define MAX_LINE     (4 * 1024 * 1024)
 #define READ_BYTES   65536
@@ -25,7 +25,7 @@ struct hub_link {
     ws_watch watch; /* the socket; fd -1: down */
     ws_timer retry;
     ws_task flush;     /* queued while there is something to write */
-    bool troubled;     /* said so in the log; once per episode */
+    bool troubled;     /* reported, until the next hello */
     bool greeted;      /* this connection's hub has said hello */
     char instance[64]; /* of the last hub that said hello */
 
@@ -102,7 +102,7 @@ static uint64_t add_request(hub_link *link, void *request)
 
 static void lose_requests(hub_link *link)
 {
-    const uint64_t end = link->next; /* lost() may ask anew */
+    const uint64_t end = link->next; /* lost() may send new requests */
 
     for (uint64_t n = link->oldest; n < end; n++) {
         void *request = take_request(link, n);
@@ -169,7 +169,7 @@ static void on_line(hub_link *link, const char *line, size_t length)
     }
 }
 
-/* Hands on each whole line in the buffer and keeps the rest. */
+/* Handles each whole line in the buffer and keeps the rest. */
 static void on_bytes(hub_link *link)
 {
     char *at = link->line, *end = link->line + link->line_length, *feed;
@@ -324,8 +324,8 @@ static void hang_up(hub_link *link)
 }
 
 /*
- * The hub is gone: says so for each request that waits, and tries to come back, at once unless it
- * has sent us away without a word.
+ * The hub is gone: reports each outstanding request as lost, and connects again: at once, unless
+ * this hub closed the link before its hello.
  */
 static void link_down(hub_link *link, int error, const char *what)
 {

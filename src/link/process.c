@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a hub may take to end when asked to: a relay's pulse and a stuck bus's time-out. */
+/* How long a hub may take to end: a relay's pulse, and the time-out of a stuck bus. */
 #define HUB_PATIENCE_MS 3000
 /* How long the parent waits for the guardian, which waits for the hub. */
 #define GUARDIAN_PATIENCE_MS 5000
@@ -48,10 +48,10 @@ typedef struct hub_process {
     const ct_house *house;
     const char *reason; /* for the next start: "power-on", "restart", "crash" */
     int listener;
-    int leash[2];        /* a pipe to the guardian: a byte, or its end, tells it to go */
+    int stop_pipe[2];    /* to the guardian: a byte, or its closing, ends the guardian */
     apr_proc_t guardian; /* pid -1: none */
     bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
-    pid_t parent;        /* who made this */
+    pid_t parent;        /* the process that made this */
 } hub_process;
 
 static int64_t monotonic_ms(void)
@@ -143,7 +143,7 @@ static bool watch_signals(termination *end, ws_loop *loop)
                          EPOLLIN);
 }
 
-/* Makes this process end when `parent` does, however that ends. */
+/* Makes this process end when `parent` ends, whatever the reason. */
 static void end_with(pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -195,7 +195,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
         hub_destroy(hub);
         return 1;
     }
-    end_with(guardian); /* again: a change of user forgets it */
+    end_with(guardian); /* again: the kernel drops it with the change of user */
     hub_server_attach(server, hub);
     CT_LOG_SERVER(process->server, APLOG_DEBUG, 0, "CT0052", "the hub has started (%s)", reason);
     ws_loop_run(loop, NULL, NULL);
@@ -218,7 +218,7 @@ static pid_t spawn_hub(const hub_process *process, const char *reason)
         _exit(run_hub(process, reason, guardian));
     }
     if (pid < 0) {
-        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0053", "the hub cannot be forked");
+        CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0053", "cannot fork the hub");
     }
     return pid;
 }
@@ -232,13 +232,13 @@ typedef enum watch_result {
 
 typedef struct guardian_watch {
     int signals; /* a signalfd of SIGTERM and SIGCHLD */
-    int leash;
+    int stop_pipe;
 } guardian_watch;
 
-/* At most so many milliseconds; -1: for ever. */
-static watch_result wait_and_see(const guardian_watch *watch, int64_t milliseconds)
+/* Waits at most this many milliseconds; -1: without limit. */
+static watch_result wait_for_event(const guardian_watch *watch, int64_t milliseconds)
 {
-    struct pollfd fds[] = {{watch->signals, POLLIN, 0}, {watch->leash, POLLIN, 0}};
+    struct pollfd fds[] = {{watch->signals, POLLIN, 0}, {watch->stop_pipe, POLLIN, 0}};
     struct signalfd_siginfo info;
 
     if (poll(fds, 2, (int)milliseconds) <= 0) {
@@ -253,7 +253,7 @@ static watch_result wait_and_see(const guardian_watch *watch, int64_t millisecon
     return info.ssi_signo == SIGTERM ? WATCH_GO : WATCH_CHILD;
 }
 
-/* How long to wait before the next start: not at all, unless the hub keeps dying young. */
+/* How long to wait before the next start: not at all, unless the hub dies soon after each start. */
 static int64_t next_delay(int64_t delay, int64_t age)
 {
     if (age >= HUB_YOUNG_MS) {
@@ -288,7 +288,7 @@ static void guard(const hub_process *process, const guardian_watch *watch)
         int status = 0;
 
         while (hub > 0 && ended != hub) {
-            if (wait_and_see(watch, -1) == WATCH_GO) {
+            if (wait_for_event(watch, -1) == WATCH_GO) {
                 kill(hub, SIGTERM);
                 reap_or_kill(hub, HUB_PATIENCE_MS);
                 return;
@@ -300,7 +300,7 @@ static void guard(const hub_process *process, const guardian_watch *watch)
         }
         reason = "crash";
         delay = next_delay(delay, monotonic_ms() - born);
-        if (delay > 0 && wait_and_see(watch, delay) == WATCH_GO) {
+        if (delay > 0 && wait_for_event(watch, delay) == WATCH_GO) {
             return;
         }
     }
@@ -328,10 +328,10 @@ static void run_guardian(const hub_process *process, pid_t parent)
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_SETMASK, &set, NULL);
     end_with(parent);
-    ap_close_listeners(); /* or nobody else could have the ports once the server has ended */
-    close(process->leash[1]);
+    ap_close_listeners(); /* or the ports would stay in use after the server has ended */
+    close(process->stop_pipe[1]);
     watch.signals = signalfd(-1, &set, SFD_CLOEXEC);
-    watch.leash = process->leash[0];
+    watch.stop_pipe = process->stop_pipe[0];
     if (watch.signals < 0) {
         CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0062", "the guardian cannot start");
         return;
@@ -351,7 +351,7 @@ static void unregister_guardian(hub_process *process)
     }
 }
 
-/* httpd's parent has looked after its other children. */
+/* Called by httpd's parent, which checks its other children about once a second. */
 static void maintain_guardian(int reason, void *baton, apr_wait_t status)
 {
     hub_process *process = baton;
@@ -388,7 +388,7 @@ static apr_status_t start_guardian(hub_process *process)
         const int error = errno;
 
         CT_LOG_SERVER(process->server, APLOG_ERR, error, "CT0057",
-                      "the hub's guardian cannot be forked");
+                      "cannot fork the hub's guardian");
         return error;
     }
     if (pid == 0) {
@@ -413,17 +413,17 @@ static apr_status_t end_guardian(void *baton)
     if (process->guardian.pid > 0) {
         unregister_guardian(process);
         /*
-         * Not by a signal: a server in one process (-X) has given up root's rights, the guardian
-         * has not.
+         * Not by a signal: a server in one process (-X) has given up root's rights and may not send
+         * one to the guardian.
          */
-        if (write(process->leash[1], "", 1) != 1) {
+        if (write(process->stop_pipe[1], "", 1) != 1) {
             kill(process->guardian.pid, SIGTERM);
         }
         reap_or_kill(process->guardian.pid, GUARDIAN_PATIENCE_MS);
         process->guardian.pid = -1;
     }
-    close(process->leash[0]);
-    close(process->leash[1]);
+    close(process->stop_pipe[0]);
+    close(process->stop_pipe[1]);
     close(process->listener);
     unlink(process->house->hub_socket);
     return APR_SUCCESS;
@@ -439,14 +439,14 @@ static int listen_for_links(const hub_process *process)
     int bound;
 
     apr_cpystrn(address.sun_path, path, sizeof address.sun_path);
-    unlink(path); /* of a server that was killed */
+    unlink(path); /* left by a server that was killed */
     mask = umask(0177);
     bound = fd >= 0 ? bind(fd, (struct sockaddr *)&address, sizeof address) : -1;
     umask(mask);
     if (bound != 0 || (geteuid() == 0 && chown(path, ap_unixd_config.user_id, (gid_t)-1) != 0) ||
         listen(fd, LISTEN_BACKLOG) != 0) {
         CT_LOG_SERVER(process->server, APLOG_CRIT, errno, "CT0058",
-                      "the hub's socket %s (ClownTalkHubSocket) cannot be made", path);
+                      "cannot create the hub's socket %s (ClownTalkHubSocket)", path);
         if (fd >= 0) {
             close(fd);
         }
@@ -455,19 +455,22 @@ static int listen_for_links(const hub_process *process)
     return fd;
 }
 
-/* Where states are remembered, for the server's user. A server without it works and forgets. */
+/*
+ * The directory where states are remembered, for the server's user. Without it the server works,
+ * but forgets.
+ */
 static void make_state_dir(const hub_process *process)
 {
     const char *path = process->house->state_dir;
 
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
-                      "%s (ClownTalkStateDir) cannot be made: relay states will not be remembered",
+                      "cannot create %s (ClownTalkStateDir): relay states will not be remembered",
                       path);
     } else if (geteuid() == 0 &&
                chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
         CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
-                      "%s (ClownTalkStateDir) cannot be given to the server's User", path);
+                      "cannot make the server's User the owner of %s (ClownTalkStateDir)", path);
     }
 }
 
@@ -487,8 +490,8 @@ apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_h
     if (process->listener < 0) {
         return APR_EGENERAL;
     }
-    if (pipe2(process->leash, O_CLOEXEC) != 0) {
-        CT_LOG_SERVER(server, APLOG_CRIT, errno, "CT0063", "the guardian cannot be leashed");
+    if (pipe2(process->stop_pipe, O_CLOEXEC) != 0) {
+        CT_LOG_SERVER(server, APLOG_CRIT, errno, "CT0063", "cannot create the guardian's pipe");
         return APR_EGENERAL;
     }
     apr_pool_pre_cleanup_register(pconf, process, end_guardian);

@@ -1,20 +1,20 @@
 /*
  * The hub as processes of the server: httpd's parent starts a guardian, the guardian starts the hub
- * and starts it again at once when it dies. (httpd's parent would notice a death only about once a
- * second; it is the second line and looks after the guardian.)
+ * and starts it again at once when it dies. (httpd's parent looks after the guardian. It notices a
+ * death only about once a second.)
  *
  * The listening socket is made once per configuration and held by the guardian, so that children
- * can link, and ask, while there is no hub for a moment. All functions: httpd's parent process,
- * single thread.
+ * can connect and send requests while there is no hub for a moment. All functions: httpd's parent
+ * process, single thread.
  */
-#ifndef HUB_PROCESS_H
-#define HUB_PROCESS_H
+#ifndef LINK_PROCESS_H
+#define LINK_PROCESS_H
 
 #include "settings.h"
 
 /*
  * Starts the hub of this configuration; it ends with `pconf`. APR_SUCCESS, or a status that has
- * been logged. `restarted`: the server has run before, and has been given a new configuration.
+ * been logged. `restarted`: the server was running before and has a new configuration.
  */
 apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_house *house,
                                int restarted);

@@ -12,10 +12,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Bytes that may wait for a child that does not read. It comes back when it is cut off. */
+/* Most bytes that wait for a child which does not read. Cut off, it connects again. */
 #define MAX_UNSENT (4 * 1024 * 1024)
 #define READ_BYTES (HUB_MAX_LINE + ENVELOPE_MAX_HEAD + 1)
-/* An asker's name for the hub: the link's number above, the request's below. */
+/*
+ * A request's number for the hub: the link's number in the upper bits, the child's number in the
+ * lower.
+ */
 #define REQUEST_BITS 40
 #define REQUEST_MASK ((UINT64_C(1) << REQUEST_BITS) - 1)
 
@@ -23,7 +26,7 @@
 typedef struct peer {
     ws_watch watch;
     ws_task flush;
-    ws_task release; /* queued when it is closed: frees it behind the round's events */
+    ws_task release; /* queued when it is closed: frees it after the events of this round */
     hub_server *server;
     struct peer *next;
     uint64_t number; /* never used again */
@@ -73,7 +76,7 @@ static void on_flush(ws_task *task)
     ws_loop_change(p->server->loop, &p->watch, EPOLLIN);
 }
 
-/* Behind each line that was added to p->unsent. */
+/* To be called after each line that was added to p->unsent. */
 static void want_flush(peer *p)
 {
     if (p->unsent.length - p->sent > MAX_UNSENT) {
@@ -150,8 +153,8 @@ static void on_line(peer *p, const char *line, size_t length)
 }
 
 /*
- * Hands on each whole line and keeps the rest. What no child of ours sends, an over-long line, is
- * skipped.
+ * Handles each whole line and keeps the rest. A line that is too long, which none of our children
+ * sends, is skipped.
  */
 static void on_bytes(peer *p)
 {

@@ -1,9 +1,9 @@
 /*
  * The hub's socket: accepts the links of the child processes, hands their requests to the hub and
- * its answers back (envelope.h). It knows nothing of httpd. One thread, that of its loop.
+ * its answers back (envelope.h). It does not use httpd. One thread, that of its loop.
  */
-#ifndef HUB_SERVER_H
-#define HUB_SERVER_H
+#ifndef LINK_SERVER_H
+#define LINK_SERVER_H
 
 #include "hub/hub.h"
 
@@ -12,9 +12,9 @@
 typedef struct hub_server hub_server;
 
 /*
- * Serves links on `listener`, a listening UNIX stream socket, which stays the caller's. Each link
- * is greeted with `instance` and `reason` (both must live as long). Peers of another user than ours
- * or root are turned away. NULL without memory.
+ * Serves links on `listener`, a listening UNIX stream socket, which stays the caller's. The first
+ * line of each link says `instance` and `reason`; both must outlive the server. Processes of users
+ * other than ours and root are refused. NULL without memory.
  */
 hub_server *hub_server_create(ws_loop *loop, int listener, const char *instance, const char *reason,
                               void (*log)(hub_level level, int code, const char *text));

@@ -23,7 +23,7 @@ while (my $message = $bridge->message) {
 is_deeply(
     \@said,
     [map { ['relay/i2c0-3b', {state => JSON::PP::true}, {id => $_}] } 1, 2],
-    'who sets a relay hears of it once, with the id'
+    'the sender gets the new state once, with the id'
 );
 is($bridge->finish, 0, 'the end');
 
@@ -53,12 +53,12 @@ $state = $bridge->wait_for('relay/i2c0-3f')->[1]{state} while !defined $state ||
 ok(!$state, 'a pulse outlives its process and ends on time');
 is($bridge->finish, 0, 'the end');
 
-# A damaged memory is reported and lived without.
+# A damaged file is reported, and the bridge works without it.
 open my $file, '>', "$dir/states/nodes_bridge_0.json" or die $!;
 print {$file} '{"version": 1, "devi';
 close $file;
 $bridge = Bridge->opened(@arguments);
-is_deeply($bridge->{values}{'relay/i2c0-3b'}, {state => undef}, 'a damaged memory knows nothing');
+is_deeply($bridge->{values}{'relay/i2c0-3b'}, {state => undef}, 'nothing is known from a damaged file');
 $bridge->send('["relay/i2c0-3b/set", {"state": false}, {"id": 1}]');
 ok(defined $bridge->wait_for('relay/i2c0-3b', 1)->[1]{state}, '... and the relay works');
 close $bridge->{in};

@@ -33,7 +33,7 @@ sub start {
     return $self;
 }
 
-# One that has had its opening. The values that came with it are in {values}, by topic.
+# A bridge after its opening. The values that came with it are in {values}, by topic.
 sub opened {
     my ($class, @arguments) = @_;
     my $self = $class->start(@arguments);

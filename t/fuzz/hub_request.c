@@ -3,7 +3,7 @@
  * neither crashes nor spins, and each line has exactly one final answer.
  *
  * The input is lines. One that begins with '@' lets 50 ms pass for each of its bytes; '!' and '+'
- * unplug and plug in the chip whose address is the next byte; all others are requests.
+ * unplug and plug in the chip at the address in the next byte; all others are requests.
  */
 #include "hub_bench.h"
 

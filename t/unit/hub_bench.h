@@ -1,6 +1,6 @@
 /*
- * For the hub's tests: a hub on simulated buses and a clock of its own, whose threads' work the
- * test does itself. Nothing here takes real time. Whatever the hub says is kept in order.
+ * For the hub's tests: a hub on simulated buses and a clock of its own, without threads: the test
+ * does their work. Nothing here takes real time. All output of the hub is kept in order.
  */
 #ifndef T_UNIT_HUB_BENCH_H
 #define T_UNIT_HUB_BENCH_H
@@ -32,7 +32,7 @@ typedef enum line_kind { LINE_REPLY, LINE_PUBLICATION, LINE_LOG } line_kind;
 typedef struct line {
     line_kind kind;
     int64_t time;   /* of the bench's clock */
-    uint64_t asker; /* of a reply; of a publication: who is left out */
+    uint64_t asker; /* of a reply; of a publication: the request whose sender does not get it */
     bool last;
     int code;   /* of a log line */
     char *text; /* without its line feed */
@@ -74,12 +74,12 @@ void bench_stop(bench *b);
 void bench_restart(bench *b, const char *reason);
 void bench_free(bench *b);
 
-/* Lets so much time pass, and everything that is due in it happen. */
+/* Lets this time pass, and everything that is due in it happen. */
 void bench_run(bench *b, double seconds);
 
 /* Hands in a request; its number. */
 uint64_t bench_request(bench *b, unsigned rights, const char *text);
-/* The same with all rights, and waits (up to 100 s) for the final answer, whose text it returns. */
+/* The same with all rights; waits (up to 100 s) for the final answer and returns its text. */
 const char *bench_ask(bench *b, const char *text);
 
 /* The nth (0 ...) reply to a request, or NULL. */
@@ -87,7 +87,7 @@ const char *bench_reply(const bench *b, uint64_t asker, size_t n);
 size_t bench_replies(const bench *b, uint64_t asker);
 /* Forgets all lines so far. */
 void bench_clear(bench *b);
-/* The number of publications whose text begins so; the last of them, or NULL. */
+/* The number of publications with this beginning; the last of them, or NULL. */
 size_t bench_published(const bench *b, const char *beginning);
 const char *bench_last(const bench *b, const char *beginning);
 size_t bench_logged(const bench *b, log_code code);

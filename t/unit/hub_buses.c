@@ -114,7 +114,7 @@ static void zero_means_never(void **state)
     sim_plug(b->sim[0], 0x48);
     bench_run(b, 1000);
     assert_null(strstr(bench_ask(b, LIST), "thermometer/i2c0-48"));
-    /* But a device that was there is missed for as long as it takes. */
+    /* But a device that was there before is looked for without end. */
     sim_unplug(b->sim[0], 0x49);
     bench_run(b, 1000);
     sim_plug(b->sim[0], 0x49);
@@ -223,7 +223,7 @@ static void an_address_that_the_kernel_holds_is_respected(void **state)
     assert_int_equal(bench_logged(b, CT_DEVICE_HELD), 1);
     assert_int_equal(sim_transfers(b->sim[0], 0x48), 0);
     assert_contains(bench_ask(b, LIST), "\"sensors\": []");
-    /* A scan knows that somebody is there. */
+    /* A scan reports that the address answers. */
     assert_contains(bench_ask(b, "[\"i2c/0/config/scan\", {}]"), "[\"48\", null]");
 }
 
@@ -329,7 +329,7 @@ static void none_leaves_an_address_alone(void **state)
     bench_start(b);
     bench_run(b, 60);
     assert_int_equal(sim_transfers(b->sim[0], 0x48), 0);
-    /* Raw access may have it. */
+    /* Raw access is allowed. */
     assert_contains(
         bench_ask(b,
                   "[\"i2c/0/get\", {\"address\": \"48\", \"write\": \"01\", \"read-length\": 2}]"),
@@ -367,7 +367,7 @@ static void a_board_of_relays_has_a_topic_for_each(void **state)
     assert_contains(bench_ask(b, "[\"relay/i2c0-20-4/get\", {}]"), "false");
     assert_contains(bench_ask(b, "[\"relay/i2c0-21-0/set\", {\"state\": true}]"), "true");
     /*
-     * Their state can be read: what is there already is not done again, and what changes is
+     * Their state can be read: a state that is there already is not set again, and a change is
      * noticed.
      */
     bench_clear(b);
@@ -416,14 +416,14 @@ static void air_pressure_is_passed_on(void **state)
     assert_true(sim_co2_read(b->sim[1], 0x38, &co2));
     assert_true(co2.measurements > 1);
     assert_int_equal(co2.pressure, 8000);
-    /* One that appears later is told, too. */
+    /* A sensor that appears later gets it, too. */
     sim_unplug(b->sim[1], 0x38);
     bench_run(b, 100);
     sim_plug(b->sim[1], 0x38);
     bench_run(b, 200);
     assert_true(sim_co2_read(b->sim[1], 0x38, &co2));
     assert_int_equal(co2.pressure, 8000);
-    /* Without a barometer it is the ordinary one. */
+    /* Without a barometer it is the standard pressure. */
     sim_unplug(b->sim[0], 0x60);
     bench_run(b, 100);
     assert_true(sim_co2_read(b->sim[1], 0x38, &co2));

@@ -1,4 +1,4 @@
-/* Displays and the LED: what is asked for, what is shown, what is sent. */
+/* Displays and the LED: what is requested, what is shown, what is sent. */
 #include "hub_bench.h"
 
 #include "hub/font.h"
@@ -69,7 +69,7 @@ static void lines_are_drawn_and_the_others_stay(void **state)
     bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-0\": \"\"}]");
     assert_text(memory(b), "");
     assert_contains(bench_ask(b, GET), "\"line-7\": \"ABCDEFGHIJKLMNOPQRSTU\"");
-    /* Others are told. */
+    /* Others get a publication. */
     assert_contains(bench_last(b, "[\"display"), "\"line-7\": \"ABCDEFGHIJKLMNOPQRSTU\"");
 }
 
@@ -248,7 +248,7 @@ static void a_led_is_driven(void **state)
     assert_int_equal(strncmp(attribute(b, "brightness"), "255", 3), 0);
     assert_string_equal(bench_last(b, "[\"led"), "[\"led/-\", {\"state\": \"on\"}]");
     assert_contains(bench_ask(b, "[\"-/-/config/list\", {}]"), "\"actuators\": [\"led/-\"]");
-    /* Dark when nobody drives it. */
+    /* An LED without a hub stays dark. */
     bench_stop(b);
     assert_int_equal(attribute(b, "brightness")[0], '0');
 }
@@ -311,7 +311,7 @@ static void a_led_that_is_not_there_comes_later(void **state)
     assert_int_equal(bench_logged(b, CT_LED_OPENED), 1);
 }
 
-/* An actuator publishes changes only, unless it is asked to repeat itself. */
+/* An actuator publishes changes only, unless an interval is set. */
 static void an_actuator_repeats_itself_when_asked_to(void **state)
 {
     bench *b = *state;

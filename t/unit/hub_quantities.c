@@ -1,7 +1,7 @@
 /*
- * A sensor with as many quantities as a driver may have: what is published, configured and kept
- * goes by the driver's own number and names. No chip of this kind exists, so the test says itself
- * what the bus's thread would say.
+ * A sensor with the greatest number of quantities: what is published, configured and kept follows
+ * the driver's own number and names. No chip has that many, so the test itself sends what the bus's
+ * thread would send.
  */
 #include "hub_bench.h"
 
@@ -69,7 +69,7 @@ static bench *with_meter(void **state)
 
 /* ---- what is expected ---- */
 
-/* The publication, with null for those whose bit is not set in `known`. */
+/* The publication, with null for each quantity that has no bit set in `known`. */
 static const char *published(unsigned known)
 {
     static char text[1024];

@@ -207,7 +207,7 @@ static void a_pulse_goes_on_after_a_restart(void **state)
     bench_start(b);
     bench_run(b, 0.2);
     assert_int_equal(record(b, 0x3b).contact, 0);
-    /* It is over for good. */
+    /* It is over and stays so. */
     bench_ask(b, ON);
     bench_restart(b, "restart");
     bench_run(b, 100);
@@ -229,7 +229,7 @@ static void a_pulse_is_never_longer_than_it_was(void **state)
     assert_int_equal(record(b, 0x3b).contact, 0);
 }
 
-/* Nobody would remember it: it ends with the hub. */
+/* It would not be remembered: it ends with the hub. */
 static void without_memory_a_pulse_ends_with_the_hub(void **state)
 {
     bench *b = ready(state);
@@ -379,7 +379,7 @@ static void the_file_is_replaced_as_a_whole(void **state)
     bench_ask(b, OFF);
     assert_int_equal(stat(bench_file(b, "nodes_bridge_0.json"), &after), 0);
     assert_true(before.st_ino != after.st_ino);
-    /* Who has the old one open still reads all of it. */
+    /* A process that has the old one open still reads all of it. */
     assert_true(fread(text, 1, sizeof(text) - 1, old) > 0);
     assert_contains(text, "true");
     fclose(old);
@@ -494,17 +494,17 @@ static void what_was_unknown_need_not_become_unknown(void **state)
     assert_int_equal(bench_published(b, TOPIC), 0);
 }
 
-/* Too late is not at all: who asked has been told. */
+/* A command that is too late is not carried out: its request has been answered. */
 static void a_set_that_waited_too_long_moves_nothing(void **state)
 {
     bench *b = ready(state);
     uint64_t asker = bench_request(b, ALL_RIGHTS, ON);
 
-    b->time += 5500000; /* somebody holds the bus */
+    b->time += 5500000; /* the bus is held */
     bench_run(b, 10);
     assert_contains(bench_reply(b, asker, 0), "[\"relay/i2c0-3b/error\", {\"error\": \"timeout\"");
     assert_int_equal(record(b, 0x3b).pulses, 0);
-    /* Even when the bus does not say a word any more. */
+    /* Even when the bus gives no answer. */
     asker = bench_request(b, ALL_RIGHTS, ON);
     b->time += 7000000;
     hub_dispatch(b->hub);
@@ -514,7 +514,7 @@ static void a_set_that_waited_too_long_moves_nothing(void **state)
     assert_int_equal(record(b, 0x3b).pulses, 0);
 }
 
-/* Asked for just when its bus has given it up, and the owner does not know yet. */
+/* A request at the moment when the bus has given up the device and the owner does not know yet. */
 static void a_set_that_crosses_the_loss_is_answered_once(void **state)
 {
     bench *b = with_relays(state);
@@ -548,7 +548,7 @@ static void a_set_without_an_answer_forgets_nothing(void **state)
     assert_int_equal(bench_published(b, UNKNOWN), 0);
 }
 
-/* A write failed half-way: nobody knows where the contact is. */
+/* A write failed half-way: the position of the contact is not known. */
 static void a_set_that_fails_half_way_makes_the_state_unknown(void **state)
 {
     bench *b = ready(state);
@@ -569,15 +569,15 @@ static void a_set_that_fails_half_way_makes_the_state_unknown(void **state)
 }
 
 /*
- * An earlier owner died in the middle of a pulse: the coil is switched off before any other chip is
- * spoken to.
+ * An earlier owner died in the middle of a pulse: the coil is switched off before any transfer to
+ * another chip.
  */
 static void an_energised_coil_comes_before_everything(void **state)
 {
     bench *b = with_relays(state);
     i2c_bus *bus = b->sim[0];
 
-    /* Whoever speaks to the thermometer, whose address is lower, finds the bus gone. */
+    /* A transfer to the thermometer, which has a lower address, finds the bus gone. */
     assert_true(sim_add(bus, "tmp112", 0x10));
     bench_pin(b, "thermometer/i2c0-10", "tmp112", NULL);
     assert_int_equal(i2c_write8(bus, 0x3f, 1, 0x50), 0);

@@ -253,7 +253,7 @@ static void rights_decide(void **state)
     assert_null(strstr(bench_last(b, "[\"relay/i2c0-3b\""), "true"));
 }
 
-/* Thirty-two may wait for a device; the next is told so, and the others are still carried out. */
+/* Thirty-two may wait for a device; the next is refused, and the others are still carried out. */
 static void too_many_requests_are_busy(void **state)
 {
     bench *b = ready(state);
@@ -336,7 +336,7 @@ static void a_device_that_is_there_need_not_wait_for_the_others(void **state)
     assert_true(b->time - begin >= 250000);
 }
 
-/* A bus that hangs must not keep everyone waiting: after two seconds what is there is there. */
+/* A bus that hangs must not hold up all requests: after two seconds the list is what was found. */
 static void a_request_waits_two_seconds_at_most(void **state)
 {
     bench *b = *state;

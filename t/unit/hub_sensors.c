@@ -82,7 +82,7 @@ static void slots_that_were_missed_are_left_out(void **state)
     bench *b = ready(state);
     int64_t times[8];
 
-    /* Somebody holds the bus for 3.3 s. */
+    /* The bus is held for 3.3 s. */
     b->time += 3300000;
     bench_run(b, 3);
     size_t n = times_of(b, TOPIC, times, 8);
@@ -127,7 +127,7 @@ static void config_set_changes_the_interval(void **state)
     assert_int_equal(bench_published(b, TOPIC), 5);
 }
 
-/* A measurement that is asked for neither delays nor replaces the periodic ones. */
+/* A measurement on request neither delays nor replaces the periodic ones. */
 static void a_get_leaves_the_rhythm_alone(void **state)
 {
     bench *b = ready(state);

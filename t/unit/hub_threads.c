@@ -93,7 +93,7 @@ static void ask(house *house, const char *node, const char *text)
                 strlen(text));
 }
 
-/* Until everything is answered, or so many publications have come. */
+/* Until everything is answered, or this many publications have come. */
 static void run(house *house, size_t publications)
 {
     struct pollfd readable = {.fd = hub_fd(house->hub), .events = POLLIN};
