@@ -68,13 +68,19 @@ static inline void bench_wait(bench *b, int64_t microseconds)
     b->time += microseconds;
 }
 
+/* Calls an operation step by step, as the hub does, until it has ended. */
 static inline int bench_probe(bench *b, char *why, size_t why_size)
 {
+    device_step result = 1;
     why[0] = '\0';
-    return b->device.driver->probe(b->bus, b->device.address, why, why_size);
+    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
+        result = b->device.driver->probe(b->bus, b->device.address, step, why, why_size);
+        bench_wait(b, result > 0 ? result : 0);
+    }
+    assert_true(result <= 0);
+    return (int)result;
 }
 
-/* Calls an operation step by step, as the hub does, until it has ended. */
 static inline int64_t bench_start(bench *b)
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
