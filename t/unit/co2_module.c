@@ -25,7 +25,8 @@ static void assert_off(const bench *b)
 /* A measurement's duration in microseconds; the value goes to *value. */
 static int64_t measure(bench *b, double *value)
 {
-    double values[2] = {NAN, NAN};
+    double values[DEVICE_MAX_QUANTITIES];
+    fill_values(values, NAN);
     int64_t begin = b->time;
     assert_int_equal(bench_measure(b, values), 0);
     *value = values[0];
@@ -130,7 +131,7 @@ static void gives_the_bus_back_while_it_waits(void **state)
 {
     (void)state;
     bench *b = open_module();
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
     for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
@@ -147,7 +148,7 @@ static void a_wrong_checksum_gives_no_value_and_all_is_off(void **state)
 {
     (void)state;
     bench *b = open_module();
-    double values[2] = {-1, -1}, value;
+    double values[DEVICE_MAX_QUANTITIES] = {-1, -1}, value;
     assert_int_equal(bench_start(b), 0);
     sim_set_fault(b->sim, EXPANDER, SIM_WRONG_CRC, 1);
     assert_int_equal(bench_measure(b, values), -EIO);
@@ -162,7 +163,7 @@ static void a_capacitor_that_is_empty_is_charged_anew(void **state)
 {
     (void)state;
     bench *b = open_module();
-    double values[2] = {-1, -1}, value;
+    double values[DEVICE_MAX_QUANTITIES] = {-1, -1}, value;
     assert_int_equal(bench_start(b), 0);
     measure(b, &value);
     /* the module loses power for a moment, and with it the capacitor its charge */
@@ -179,7 +180,7 @@ static void an_lp8_that_never_gets_ready_is_a_timeout(void **state)
 {
     (void)state;
     bench *b = open_module();
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     inject(b, (fault_rule){FAULT_GARBAGE, .address = EXPANDER, .reg = 0, .garbage = 0xff});
     assert_int_equal(bench_measure(b, values), -ETIMEDOUT);
@@ -196,7 +197,7 @@ static void an_lp8_that_keeps_silent_is_a_timeout(void **state)
 {
     (void)state;
     bench *b = open_module();
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     i2c_write8(b->sim, UART, 0x3 << 3, 0x03); /* one stop bit: the LP8 does not understand */
     assert_int_equal(bench_measure(b, values), -ETIMEDOUT);
@@ -209,7 +210,7 @@ static void every_single_fault_gives_no_wrong_value_and_ends_off(void **state)
     (void)state;
     for (unsigned transfer = 0; transfer < 110; transfer++) {
         bench *b = open_module();
-        double values[2] = {-1, -1};
+        double values[DEVICE_MAX_QUANTITIES] = {-1, -1};
         sim_set(b->sim, EXPANDER, "concentration", 777);
         assert_int_equal(bench_start(b), 0);
         inject(b,
@@ -229,7 +230,7 @@ static void an_abandoned_cycle_is_ended(void **state)
 {
     (void)state;
     bench *b = open_module();
-    double values[2], value;
+    double values[DEVICE_MAX_QUANTITIES] = {0}, value;
     assert_int_equal(bench_start(b), 0);
     measure(b, &value);
     for (unsigned step = 0; step < 3; step++) {

@@ -26,6 +26,14 @@
 
 #define MAX_STEPS 200 /* that an operation may take */
 
+/* Sets every value of a measurement, however many a device may have. */
+static inline void fill_values(double values[DEVICE_MAX_QUANTITIES], double value)
+{
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+        values[i] = value;
+    }
+}
+
 typedef struct bench {
     _Atomic int64_t time; /* microseconds */
     sim_clock clock;
@@ -97,7 +105,8 @@ static inline int64_t bench_start(bench *b)
 static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIES])
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
-        double fresh[DEVICE_MAX_QUANTITIES] = {NAN, NAN}; /* all are due on the last step */
+        double fresh[DEVICE_MAX_QUANTITIES]; /* all are due on the last step */
+        fill_values(fresh, NAN);
         device_step result = b->device.driver->sensor->measure(&b->device, step, fresh);
         if (result == 0) {
             memcpy(values, fresh, sizeof fresh);
@@ -114,7 +123,8 @@ static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIE
 /* Starts the device and measures once; NAN where either fails. */
 static inline double bench_value(bench *b)
 {
-    double values[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
+    double values[DEVICE_MAX_QUANTITIES];
+    fill_values(values, NAN);
     assert_int_equal(bench_start(b), 0);
     return bench_measure(b, values) == 0 ? values[0] : NAN;
 }
@@ -142,7 +152,7 @@ static inline void assert_every_transfer_counts(bench *b)
     unsigned transfers = fault_bus_transfers(b->bus) - before;
     assert_true(transfers >= 2);
     for (unsigned i = 0; i < transfers; i++) {
-        values[0] = values[1] = -12345;
+        fill_values(values, -12345);
         inject(b, (fault_rule){FAULT_ERROR, .reg = -1, .skip = i, .count = 1, .error = -EIO});
         assert_int_equal(bench_measure(b, values), -EIO);
         assert_true(values[b->device.driver->sensor->n_quantities - 1] == -12345);
@@ -185,7 +195,8 @@ static inline void assert_never_wrong(bench *b, double truth, double tolerance)
     for (unsigned cut = 0; cut < 4; cut++) {
         assert_int_equal(bench_start(b), 0);
         device_step result = 1;
-        double values[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
+        double values[DEVICE_MAX_QUANTITIES];
+        fill_values(values, NAN);
         for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
             if (step == cut) {
                 sim_unplug(b->sim, b->device.address);

@@ -16,7 +16,7 @@ static void measures_the_whole_range(void **state)
 {
     (void)state;
     bench *b = bench_open("hdc2080", "hdc2080", 0x41);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     for (double humidity = 0; humidity <= 100; humidity += 0.13) {
         sim_set(b->sim, 0x41, "relative-humidity", humidity);
@@ -30,7 +30,7 @@ static void is_never_one_reading_behind(void **state)
 {
     (void)state;
     bench *b = bench_open("hdc2080", "hdc2080", 0x40);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     sim_set(b->sim, 0x40, "relative-humidity", 20);
     assert_int_equal(bench_start(b), 0);
     /* somebody's abandoned measurement leaves a "ready" behind */
@@ -92,7 +92,7 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
 {
     (void)state;
     bench *b = bench_open("hdc2080", "hdc2080", 0x40);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
     for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) { /* time stands still */

@@ -64,7 +64,7 @@ static void measures_the_whole_range(void **state)
 {
     (void)state;
     bench *b = bench_open("hts221", "hts221", 0x5f);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     for (double humidity = 0; humidity <= 100; humidity += 0.13) {
         sim_set(b->sim, 0x5f, "relative-humidity", humidity);
@@ -78,7 +78,7 @@ static void an_old_ready_is_no_new_one(void **state)
 {
     (void)state;
     bench *b = bench_open("hts221", "hts221", 0x5f);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
     bench_wait(b, 5000000);
@@ -146,7 +146,7 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
 {
     (void)state;
     bench *b = bench_open("hts221", "hts221", 0x5f);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
     for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) { /* time stands still */

@@ -394,7 +394,8 @@ static void what_is_no_adapter_is_refused(void **state)
 static void exercise(device *device)
 {
     const device_driver *driver = device->driver;
-    double values[2] = {NAN, NAN};
+    double values[DEVICE_MAX_QUANTITIES];
+    fill_values(values, NAN);
     device_step step = 1;
     for (unsigned n = 0; n < MAX_STEPS && step > 0; n++) {
         step = driver->start(device, n);

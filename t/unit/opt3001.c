@@ -36,7 +36,7 @@ static void measures_the_whole_range(void **state)
 {
     (void)state;
     bench *b = bench_open("opt3001", "opt3001", 0x44);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     for (double lux = 0; lux < 83865; lux = lux * 1.07 + 0.01) {
         sim_set(b->sim, 0x44, "illuminance", lux);
@@ -62,7 +62,7 @@ static void takes_800_ms_or_100_where_asked(void **state)
 {
     (void)state;
     bench *b = bench_open("opt3001", "opt3001", 0x44);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     const device_driver *driver = b->device.driver;
     assert_int_equal(bench_start(b), 0);
     int64_t begin = b->time;
@@ -104,7 +104,7 @@ static void faults_give_no_value(void **state)
 {
     (void)state;
     bench *b = bench_open("opt3001", "opt3001", 0x44);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_every_transfer_counts(b);
     assert_every_start_transfer_counts(b);
     inject(b, (fault_rule){FAULT_GARBAGE, .reg = 0, .garbage = 0xff}); /* exponent 15 */
@@ -121,7 +121,7 @@ static void power_loss_gives_no_wrong_value(void **state)
     bench *b = bench_open("opt3001", "opt3001", 0x44);
     sim_set(b->sim, 0x44, "illuminance", 500);
     assert_never_wrong(b, 500, 1);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     device_step wait = b->device.driver->sensor->measure(&b->device, 0, values);
     sim_unplug(b->sim, 0x44);
@@ -135,7 +135,7 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
 {
     (void)state;
     bench *b = bench_open("opt3001", "opt3001", 0x44);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     device_step result = 1;
     assert_int_equal(bench_start(b), 0);
     for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) { /* time stands still */

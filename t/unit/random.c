@@ -78,8 +78,9 @@ static const i2c_bus_ops random_ops = {
 
 static void use_sensor(device *device, random_bus *bus)
 {
-    double values[DEVICE_MAX_QUANTITIES] = {-1e9, -1e9};
+    double values[DEVICE_MAX_QUANTITIES];
     device_step step = 1;
+    fill_values(values, -1e9);
     for (unsigned n = 0; step > 0; n++) {
         assert_true(n < MAX_STEPS);
         step = device->driver->sensor->measure(device, n, values);

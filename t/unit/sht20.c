@@ -27,7 +27,7 @@ static void measures_the_whole_range(void **state)
 {
     (void)state;
     bench *b = bench_open("sht20", "sht20", 0x40);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     bench_wait(b, 20000);
     assert_int_equal(bench_start(b), 0);
     for (double humidity = 0; humidity <= 100; humidity += 0.13) {
@@ -42,7 +42,7 @@ static void a_wrong_checksum_gives_no_value(void **state)
 {
     (void)state;
     bench *b = bench_open("sht20", "sht20", 0x40);
-    double values[2] = {-1, -1};
+    double values[DEVICE_MAX_QUANTITIES] = {-1, -1};
     bench_wait(b, 20000);
     assert_int_equal(bench_start(b), 0);
     sim_set_fault(b->sim, 0x40, SIM_WRONG_CRC, 1);
@@ -58,7 +58,7 @@ static void a_temperature_is_no_humidity(void **state)
 {
     (void)state;
     bench *b = bench_open("sht20", "sht20", 0x40);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     bench_wait(b, 20000);
     assert_int_equal(bench_start(b), 0);
     device_step wait = b->device.driver->sensor->measure(&b->device, 0, values);
@@ -72,7 +72,7 @@ static void waits_while_it_is_not_acknowledged(void **state)
 {
     (void)state;
     bench *b = bench_open("sht20", "sht20", 0x40);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     bench_wait(b, 20000);
     sim_set(b->sim, 0x40, "relative-humidity", 60);
     assert_int_equal(bench_start(b), 0);
@@ -88,7 +88,7 @@ static void one_that_went_away_is_missed(void **state)
 {
     (void)state;
     bench *b = bench_open("sht20", "sht20", 0x40);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     bench_wait(b, 20000);
     assert_int_equal(bench_start(b), 0);
     assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);

@@ -30,7 +30,7 @@ static void measures_the_whole_range(void **state)
 {
     (void)state;
     bench *b = bench_open("tmp112", "tmp112", 0x48);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     for (int n = -55 * 16; n <= 128 * 16; n++) {
         sim_set(b->sim, 0x48, "temperature", n / 16.0);
@@ -44,7 +44,7 @@ static void measures_now_and_not_earlier(void **state)
 {
     (void)state;
     bench *b = bench_open("tmp112", "tmp112", 0x49);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     sim_set(b->sim, 0x49, "temperature", 20);
     assert_true(bench_value(b) == 20);
     sim_set(b->sim, 0x49, "temperature", -3.5);
@@ -58,7 +58,7 @@ static void never_sleeps_on_the_bus(void **state)
 {
     (void)state;
     bench *b = bench_open("tmp112", "tmp112", 0x48);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     int64_t begin = b->time;
     assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
     assert_int_equal(b->time, begin);
@@ -105,7 +105,7 @@ static void power_loss_while_converting_is_an_error(void **state)
 {
     (void)state;
     bench *b = bench_open("tmp112", "tmp112", 0x48);
-    double values[2] = {99, 99};
+    double values[DEVICE_MAX_QUANTITIES] = {99, 99};
     assert_int_equal(bench_start(b), 0);
     device_step wait = b->device.driver->sensor->measure(&b->device, 0, values);
     sim_unplug(b->sim, 0x48);
@@ -120,7 +120,7 @@ static void a_conversion_that_never_ends_is_a_timeout(void **state)
 {
     (void)state;
     bench *b = bench_open("tmp112", "tmp112", 0x48);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     for (unsigned step = 0; step < 10; step++) { /* time stands still for the chip */
         assert_true(b->device.driver->sensor->measure(&b->device, step, values) > 0);
@@ -133,7 +133,7 @@ static void every_bus_error_comes_through(void **state)
 {
     (void)state;
     bench *b = bench_open("tmp112", "tmp112", 0x48);
-    double values[2];
+    double values[DEVICE_MAX_QUANTITIES] = {0};
     assert_int_equal(bench_start(b), 0);
     for (unsigned transfer = 0; transfer < 3; transfer++) {
         inject(b,
