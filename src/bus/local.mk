@@ -14,3 +14,6 @@ libbus_la_SOURCES = \
 	src/bus/unit_run.c src/bus/unit_run.h \
 	src/bus/worker.c src/bus/worker.h src/bus/worker_internal.h
 libbus_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+
+UNIT_TESTS += t/unit/worker
+t_unit_worker_LDADD = libbus.la $(DRIVER_TEST_LIBS)

@@ -39,45 +39,69 @@ static void create_units(worker *worker, site *site, const device_driver *driver
     }
 }
 
-void site_look(worker *worker, site *site)
+static void log_refusal(worker *worker, site *site, int error)
 {
-    char why[192], first_why[192] = "";
-    int error = -ENXIO;
-
-    if (unit_by_address(worker, site->address)) {
-        site_put_off(worker, site); /* the companion of a chip at another address */
-        return;
-    }
-    for (size_t i = 0; i < site->n_drivers; i++) {
-        why[0] = 0;
-        error = site->drivers[i]->probe(worker->bus, site->address, why, sizeof(why));
-        if (error >= 0) {
-            worker_outcome(worker, 0);
-            create_units(worker, site, site->drivers[i]);
-            return;
-        }
-        if (error == -ENODEV && why[0]) {
-            if (!first_why[0]) {
-                memcpy(first_why, why, sizeof(why));
-            }
-            worker_outcome(worker, 0);
-            continue;
-        }
-        worker_outcome(worker, error);
-        if (error == -ENODEV || error == -EBUSY || error == -ETIMEDOUT) {
-            break;
-        }
-    }
     if (error == -EBUSY && !site->held_logged) {
         site->held_logged = true;
         worker_log(worker, HUB_WARNING, CT_DEVICE_HELD,
                    "i2c%d-%02x is held by a kernel driver and left alone", worker->config.label,
                    site->address);
     }
-    if (first_why[0] && !site->mismatch_logged) {
+    if (site->mismatch[0] && !site->mismatch_logged) {
         site->mismatch_logged = true;
         worker_log(worker, HUB_INFO, CT_DEVICE_MISMATCH, "i2c%d-%02x: %s", worker->config.label,
-                   site->address, first_why);
+                   site->address, site->mismatch);
     }
-    site_put_off(worker, site);
+}
+
+/*
+ * The next step of the present driver's probe. 0: it is this chip; more: microseconds until the
+ * next step; -EAGAIN: the next driver may try; else why no driver may.
+ */
+static device_step probe(worker *worker, site *site)
+{
+    char why[sizeof(site->mismatch)] = "";
+    device_step result = site->drivers[site->trying]->probe(worker->bus, site->address, site->step,
+                                                            why, sizeof(why));
+
+    if (result == -ENODEV && why[0]) {
+        worker_outcome(worker, 0);
+        if (!site->mismatch[0]) {
+            memcpy(site->mismatch, why, sizeof(why));
+        }
+        return -EAGAIN;
+    }
+    worker_outcome(worker, result < 0 ? (int)result : 0);
+    if (result >= 0 || result == -ENODEV || result == -EBUSY || result == -ETIMEDOUT) {
+        return result;
+    }
+    return -EAGAIN;
+}
+
+void site_look(worker *worker, site *site)
+{
+    device_step result = -EAGAIN;
+
+    if (unit_by_address(worker, site->address)) {
+        site_put_off(worker, site); /* the companion of a chip at another address */
+        return;
+    }
+    if (site->state != SITE_PROBING) {
+        site->state = SITE_PROBING;
+        site->trying = site->step = 0;
+        site->mismatch[0] = 0;
+    }
+    while (site->trying < site->n_drivers && (result = probe(worker, site)) == -EAGAIN) {
+        site->trying++;
+        site->step = 0;
+    }
+    if (result == 0) {
+        create_units(worker, site, site->drivers[site->trying]);
+    } else if (result > 0) {
+        site->step++;
+        site->look_at = worker_now(worker) + result;
+    } else {
+        log_refusal(worker, site, (int)result);
+        site_put_off(worker, site);
+    }
 }

@@ -1,6 +1,7 @@
 /* The bus's side of i2c/... requests: scans and raw transfers, in order. On the bus's thread. */
 #include "raw.h"
 
+#include "site.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -12,7 +13,14 @@
 
 int64_t raw_due(const worker *worker)
 {
-    return worker->raw ? worker->raw->time : HUB_NEVER;
+    const message *request = worker->raw;
+
+    /* What is sent to a chip in the middle of its probe would spoil that. */
+    if (!request ||
+        (request->type == MESSAGE_TRANSFER && site_is_probed(worker, request->transfer.address))) {
+        return HUB_NEVER;
+    }
+    return request->time;
 }
 
 static void finish(worker *worker, message *result)
@@ -36,7 +44,7 @@ static void scan_step(worker *worker, message *scan)
     int error = 0;
 
     /* A driver's own chips are not disturbed: that they are there is known. */
-    if (!unit_by_address(worker, address)) {
+    if (!unit_by_address(worker, address) && !site_is_probed(worker, address)) {
         error = worker_is_quiet(worker) ? -ETIMEDOUT
                                         : worker_outcome(worker, i2c_probe(worker->bus, address));
     }
@@ -45,7 +53,7 @@ static void scan_step(worker *worker, message *scan)
         finish(worker, scan);
         return;
     }
-    /* Who is held by a kernel driver answers, too. */
+    /* A chip that a kernel driver holds answers, too. */
     if (error >= 0 || error == -EBUSY) {
         scan->data[scan->length++] = address;
     }

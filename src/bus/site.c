@@ -110,13 +110,13 @@ void sites_reset(worker *worker)
     }
 }
 
-site *sites_next(worker *worker, int64_t *due)
+site *sites_next(worker *worker, site_state state, int64_t *due)
 {
     site *next = NULL;
 
     *due = HUB_NEVER;
     for (size_t i = 0; i < worker->n_sites; i++) {
-        if (worker->sites[i].state == SITE_ABSENT && worker->sites[i].look_at < *due) {
+        if (worker->sites[i].state == state && worker->sites[i].look_at < *due) {
             next = &worker->sites[i];
             *due = next->look_at;
         }
@@ -124,10 +124,21 @@ site *sites_next(worker *worker, int64_t *due)
     return next;
 }
 
+bool site_is_probed(const worker *worker, uint8_t address)
+{
+    for (size_t i = 0; i < worker->n_sites; i++) {
+        if (worker->sites[i].address == address) {
+            return worker->sites[i].state == SITE_PROBING;
+        }
+    }
+    return false;
+}
+
 void site_put_off(worker *worker, site *site)
 {
     int64_t after = worker->config.rescan;
 
+    site->state = SITE_ABSENT;
     if (site->fresh) {
         site->fresh = false;
         after = SECOND_LOOK;
@@ -142,7 +153,6 @@ void site_put_off(worker *worker, site *site)
 
 void site_left(worker *worker, site *site)
 {
-    site->state = SITE_ABSENT;
     site->quick_looks = QUICK_LOOKS;
     site_put_off(worker, site);
 }

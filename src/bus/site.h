@@ -9,7 +9,8 @@
 
 /* An address where devices are looked for. */
 typedef enum site_state {
-    SITE_ABSENT,  /* nobody there, or nobody we know */
+    SITE_ABSENT,  /* no chip there, or none that we know */
+    SITE_PROBING, /* a driver's probe is under way */
     SITE_PRESENT, /* a driver owns it */
 } site_state;
 
@@ -20,10 +21,13 @@ struct site {
     site_state state;
     const device_driver *drivers[SITE_MAX_DRIVERS]; /* in the order in which they are tried */
     size_t n_drivers;
+    size_t trying;      /* SITE_PROBING: which of them */
+    unsigned step;      /* of its probe */
+    char mismatch[192]; /* what the first of them said that found a different chip, or "" */
     bool mismatch_logged;
     bool held_logged;
     bool unstarted_logged;
-    int64_t look_at;      /* when to look next, HUB_NEVER */
+    int64_t look_at;      /* when to look next, or for the probe's next step; HUB_NEVER */
     bool fresh;           /* not looked at since the bus was opened */
     unsigned quick_looks; /* how many more at the shorter distance, after a device was lost */
     bool was_there;
@@ -32,8 +36,10 @@ struct site {
 void sites_create(worker *worker);
 /* The bus was opened (again): everything is looked at from the beginning. */
 void sites_reset(worker *worker);
-/* The site that wants to be looked at first, or NULL; `due`: when. */
-site *sites_next(worker *worker, int64_t *due);
+/* The site in this state that wants to be looked at first, or NULL; `due`: when, or HUB_NEVER. */
+site *sites_next(worker *worker, site_state state, int64_t *due);
+/* Whether a probe is under way at an address. */
+bool site_is_probed(const worker *worker, uint8_t address);
 /* Nothing that we know is there: when to look next. */
 void site_put_off(worker *worker, site *site);
 /* A device left: soon looked for again. */

@@ -160,6 +160,18 @@ unit *unit_by_address(worker *worker, uint8_t address)
     return NULL;
 }
 
+int unit_present(unit *unit, char *why, size_t why_size)
+{
+    const device_driver *driver = unit->device.driver;
+    device_step step;
+
+    if (driver->present) {
+        return driver->present(&unit->device);
+    }
+    step = driver->probe(unit->device.bus, unit->device.address, 0, why, why_size);
+    return step < 0 ? (int)step : 0;
+}
+
 void unit_tell(worker *worker, unit *unit, message_type type)
 {
     message *told = message_new(type, 0);

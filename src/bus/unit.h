@@ -60,6 +60,12 @@ void unit_enter(worker *worker, unit *unit, unit_phase phase);
 /* Bytes of a display's whole content, or 0. */
 size_t unit_frame_size(const unit *unit);
 
+/*
+ * Whether its chip still answers: 0, or a negative errno; -ENODEV with a sentence in `why`: it is a
+ * different one. To be followed by worker_outcome().
+ */
+int unit_present(unit *unit, char *why, size_t why_size);
+
 /* Sends a message of this type, which says all. */
 void unit_tell(worker *worker, unit *unit, message_type type);
 /* Answers a request with an error that shows that nothing was attempted. Takes it over. */

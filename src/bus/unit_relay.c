@@ -62,7 +62,7 @@ static int move(worker *worker, unit *unit, bool on, bool *attempted)
     const relay_ops *relay = unit->device.driver->relay;
     char why[192] = "";
     bool is;
-    int error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
+    int error = unit_present(unit, why, sizeof(why));
 
     *attempted = false;
     if (error < 0) {

@@ -24,16 +24,24 @@ void unit_add(worker *worker, site *site, const device_driver *driver, int chann
 static void identify(worker *worker, unit *unit)
 {
     char why[192] = "";
-    int error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
+    device_step step =
+        unit->device.driver->probe(worker->bus, unit->device.address, unit->step, why, sizeof(why));
+    int error = step < 0 ? (int)step : 0;
 
     if (error == -ENODEV && why[0]) {
         worker_outcome(worker, 0);
-        worker_log(worker, HUB_INFO, CT_DEVICE_MISMATCH, "%s: somebody else is there now: %s",
+        worker_log(worker, HUB_INFO, CT_DEVICE_MISMATCH, "%s: a different chip answers now: %s",
                    unit->name, why);
         unit_lose(worker, unit, error);
         return;
     }
-    if (worker_outcome(worker, error) < 0 || (error = unit_recover(worker, unit)) < 0) {
+    worker_outcome(worker, error);
+    if (step > 0) {
+        unit->step++;
+        unit->due = worker_now(worker) + step;
+        return;
+    }
+    if (error < 0 || (error = unit_recover(worker, unit)) < 0) {
         unit_fail(worker, unit, error);
         return;
     }
@@ -141,8 +149,9 @@ int64_t unit_due(const unit *unit)
         return unit->device.driver->relay ? earlier(due, unit_click_at(unit, unit->pulse_end))
                                           : due;
     case UNIT_IDENTIFY:
-        /* A request is worth a try before its time. */
-        return unit->requests ? earlier(unit->due, unit->requests->time) : unit->due;
+        /* A request is worth a try before its time, but no reason to cut a step short. */
+        return unit->requests && unit->step == 0 ? earlier(unit->due, unit->requests->time)
+                                                 : unit->due;
     default:
         return unit->due;
     }
@@ -157,7 +166,7 @@ static void check_presence(worker *worker, unit *unit)
         unit_succeeded(worker, unit);
         return;
     }
-    error = unit->device.driver->probe(worker->bus, unit->device.address, why, sizeof(why));
+    error = unit_present(unit, why, sizeof(why));
     if (error == -ENODEV && why[0]) {
         unit_lose(worker, unit, error);
     } else if (worker_outcome(worker, error) < 0) {

@@ -165,7 +165,10 @@ static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 
 static void tell_looked(worker *worker)
 {
-    if (worker->looked || (worker->bus && worker->first_look < worker->n_sites)) {
+    int64_t step_at;
+
+    if (worker->looked || (worker->bus && (worker->first_look < worker->n_sites ||
+                                           sites_next(worker, SITE_PROBING, &step_at)))) {
         return;
     }
     for (unit *unit = worker->units; unit; unit = unit->next) {
@@ -177,47 +180,63 @@ static void tell_looked(worker *worker)
     worker_send(worker, message_new(MESSAGE_LOOKED, 0));
 }
 
-/* Does the one thing that is most due. False, and `until`, when nothing is. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whether a look that is due may begin now: in a gap, or because it has waited for too long. */
+static bool may_look(int64_t now, int64_t look_at, int64_t unit_at, int64_t raw_at)
+{
+    if (look_at > now || raw_at <= now) {
+        return false;
+    }
+    return unit_at - now >= LOOK_GAP ||
+           (look_at + LOOK_PATIENCE <= unit_at && look_at + LOOK_PATIENCE <= now);
+}
+
+/*
+ * Does the one thing that is most due. False, and `until`, when nothing is.
+ *
+ * A probe that is under way goes on in its turn, as a device's work does; a look at another address
+ * counts only when it has lost its patience.
+ */
 static bool do_next(worker *worker, int64_t *until)
 {
     int64_t now = worker_now(worker);
-    int64_t unit_at, look_at, patience, raw_at = raw_due(worker);
+    int64_t unit_at, look_at, step_at, raw_at = raw_due(worker);
     /* Relays that were found work while the others are still looked for. */
-    bool looking = worker->first_look < worker->n_sites && !worker_is_quiet(worker);
+    bool quiet = worker_is_quiet(worker), looking = worker->first_look < worker->n_sites && !quiet;
     unit *unit = next_unit(worker, looking, &unit_at);
-    site *site = sites_next(worker, &look_at);
+    site *site = sites_next(worker, SITE_ABSENT, &look_at);
+    struct site *probed = sites_next(worker, SITE_PROBING, &step_at);
 
     if (looking && unit_at > now) {
         site_look(worker, &worker->sites[worker->first_look++]);
-        return true;
-    }
-    /* Whatever has waited longest comes first; a look only counts when it has lost its patience. */
-    patience = look_at == HUB_NEVER ? HUB_NEVER : look_at + LOOK_PATIENCE;
-    if (site && !worker_is_quiet(worker) && look_at <= now &&
-        (unit_at - now >= LOOK_GAP || (patience <= unit_at && patience <= now)) && raw_at > now) {
+    } else if (probed && !quiet && step_at <= earlier(now, earlier(unit_at, raw_at))) {
+        site_look(worker, probed);
+    } else if (site && !quiet && may_look(now, look_at, unit_at, raw_at)) {
         site_look(worker, site);
-        return true;
-    }
-    if (unit && unit_at <= now && unit_at <= raw_at) {
+    } else if (unit && unit_at <= now && unit_at <= raw_at) {
         unit_run(worker, unit);
-        return true;
-    }
-    if (raw_at <= now) {
+    } else if (raw_at <= now) {
         raw_run(worker);
-        return true;
+    } else {
+        if (quiet) {
+            look_at = look_at < worker->quiet_until ? worker->quiet_until : look_at;
+            step_at = step_at < worker->quiet_until ? worker->quiet_until : step_at;
+        }
+        /* A look that is due and has found no gap is tried again behind the next device's work. */
+        *until = earlier(earlier(raw_at, unit_at), step_at);
+        if (look_at > now) {
+            *until = earlier(*until, look_at);
+        }
+        if (worker->first_look < worker->n_sites) {
+            *until = earlier(*until, worker->quiet_until);
+        }
+        return false;
     }
-    /* A look that is due and has found no gap is tried again behind the next device's work. */
-    if (worker_is_quiet(worker) && look_at < worker->quiet_until) {
-        look_at = worker->quiet_until;
-    }
-    *until = raw_at < unit_at ? raw_at : unit_at;
-    if (look_at > now && look_at < *until) {
-        *until = look_at;
-    }
-    if (worker->first_look < worker->n_sites && worker->quiet_until < *until) {
-        *until = worker->quiet_until;
-    }
-    return false;
+    return true;
 }
 
 /* Ends running pulses, if it shall, and gives back the requests that were not begun. */

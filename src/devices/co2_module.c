@@ -158,22 +158,9 @@ static bool frame_is_good(const uint8_t *frame, size_t length, uint8_t function)
 
 /* ---- expander and UART ---- */
 
-static int write_verified(device *device, uint8_t address, uint8_t reg, uint8_t value)
-{
-    uint8_t found;
-    int result = i2c_write8(device->bus, address, reg, value);
-    if (result >= 0) {
-        result = i2c_read8(device->bus, address, reg, &found);
-    }
-    if (result < 0) {
-        return result;
-    }
-    return found == value ? 0 : -EIO;
-}
-
 static int set_pins(device *device, uint8_t directions)
 {
-    return write_verified(device, device->address, REG_CONFIG, directions);
+    return i2c_write8_verified(device->bus, device->address, REG_CONFIG, directions);
 }
 
 /* Whether the LP8 pulls its ready pin low; and whether the expander is still as we left it. */
@@ -243,9 +230,10 @@ static int configure_uart(device *device)
                     {UART_SPR, 0x5a, true},        {UART_FCR, FCR_ENABLE | FCR_RESET, false}};
     int result = 0;
     for (size_t i = 0; i < sizeof settings / sizeof *settings && result >= 0; i++) {
-        result = settings[i].verified
-                     ? write_verified(device, UART_ADDRESS, settings[i].reg, settings[i].value)
-                     : i2c_write8(device->bus, UART_ADDRESS, settings[i].reg, settings[i].value);
+        result =
+            settings[i].verified
+                ? i2c_write8_verified(device->bus, UART_ADDRESS, settings[i].reg, settings[i].value)
+                : i2c_write8(device->bus, UART_ADDRESS, settings[i].reg, settings[i].value);
     }
     return result < 0 ? result : 0;
 }
@@ -452,8 +440,10 @@ static device_step co2_module_measure(device *device, unsigned step, double *val
 
 /* ---- the rest of the driver ---- */
 
-static int co2_module_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step co2_module_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                    size_t why_size)
 {
+    (void)step;
     uint8_t directions, free_bytes, waiting;
     int result = i2c_read8(bus, address, REG_CONFIG, &directions);
     if (result < 0) {
@@ -507,9 +497,9 @@ static device_step co2_module_start(device *device, unsigned step)
         state->phase = CO2_IDLE;
         state->charged = false;
         state->abc_due = now(device) + ABC_PERIOD;
-        result = write_verified(device, device->address, REG_OUTPUT, 0x00);
+        result = i2c_write8_verified(device->bus, device->address, REG_OUTPUT, 0x00);
         if (result >= 0) {
-            result = write_verified(device, device->address, REG_POLARITY, 0x00);
+            result = i2c_write8_verified(device->bus, device->address, REG_POLARITY, 0x00);
         }
         if (result >= 0) {
             result = set_pins(device, PINS_RESET);

@@ -5,6 +5,32 @@
  * Drivers run on their bus's thread. They never sleep through a conversion: an operation that has
  * to wait returns the time until it wants to be called again, and the bus serves other chips
  * meanwhile. (A relay's 20 ms pulse is the exception: nothing may come between its two writes.)
+ *
+ * What a probe may send. It is sent to addresses where any chip may be, so it must harm none of
+ * those that are known to use the address (docs/devices.md lists them):
+ *
+ * 1. A plain read, or one byte followed by a repeated start and a read. To a chip with registers
+ *    the byte is the address of a register that is read, to others it is a command; it must not be
+ *    one that resets, writes or erases. To a chip without registers (PCF8574) even this byte is a
+ *    value that is written: at 20 to 27 and 38 to 3f only chips are asked that may be there on
+ *    their own (the BigClown modules at 38, 3b, 3c and 3f), and all others where ClownTalkDevice
+ *    names them.
+ * 2. A chip with 16-bit commands (SHT3x, SCD4x) cannot be identified like this: its second byte is
+ *    written into a register of any other chip. Its driver sets `probe_command` to the one command
+ *    that its probe sends. That command
+ *    - reads an identity, a serial number or a status. It starts no measurement, resets nothing,
+ *      changes no setting;
+ *    - does nothing to any chip that is known to use one of the driver's `addresses`: its first
+ *      byte is the address of no register that such a chip lets write, and no command of such a
+ *      chip. Where one would be harmed, the driver has no such address, and the chip is used where
+ *      ClownTalkDevice names it. (Example: F32Dh, the SHT3x's status, is harmless at 44 and 45.
+ *      SCD4x's 3682h at 62 is not: an MCP4725 would take any two bytes as a value to put out.)
+ *    - is sent only when every other driver of the address has been tried: such drivers stand
+ *      behind all others that share an address (registry.c; t/unit/registry.c checks it).
+ *    Its answer counts only if every checksum in it is right. Anything else, a missing acknowledge
+ *    of the second byte included, is a mismatch.
+ * 3. A mismatch is -ENODEV with a sentence in `why` that says what was found and what was expected.
+ *    The first driver's sentence is logged (CT1011), once per address until the process ends.
  */
 #ifndef DEVICE_H
 #define DEVICE_H
@@ -76,12 +102,22 @@ struct device_driver {
         *addresses;    /* where it is looked for unasked, ended by 0; none: only where pinned */
     uint8_t companion; /* a further address that belongs to the same device, or 0 */
     size_t state_size; /* bytes of device->state, zeroed when the device appears */
+    /* The 16-bit command that `probe` sends, 0: none. See "What a probe may send". */
+    uint16_t probe_command;
     /*
-     * Identifies the chip without writing to it. 0: it is this one. -ENODEV: somebody else answers,
-     * and `why` says what was found and what was expected. Else the bus's error (-ENXIO: nobody
-     * there).
+     * Identifies the chip. Steps, as above; nothing is kept between them but what the chip keeps. 0:
+     * it is this one. -ENODEV: a different chip answers, and `why` says what was found and what was
+     * expected. Else the bus's error (-ENXIO: no chip acknowledges).
      */
-    int (*probe)(i2c_bus *bus, uint8_t address, char *why, size_t why_size);
+    device_step (*probe)(i2c_bus *bus, uint8_t address, unsigned step, char *why, size_t why_size);
+    /*
+     * Whether a chip that was identified and configured is still there: called every two seconds
+     * while there is nothing else to do, so it takes a transfer or two, no wait, and changes
+     * nothing. 0, or a negative errno: it is identified again. NULL: the first step of `probe`,
+     * which is right for a chip with an identity register: it also notices a different chip. To be
+     * set where `probe` takes several steps.
+     */
+    int (*present)(device *device);
     /*
      * Reads one option of ClownTalkDevice ("pin=0"); `state` is the driver's, or NULL to check
      * only. NULL where it is right, else what is allowed. The table entry is NULL for a driver
@@ -103,7 +139,7 @@ struct device {
     int channel; /* of a chip with several relays, or -1 */
     void *state; /* state_size bytes */
     /*
-     * Given from outside, read by those who need it: the air pressure on this node in kPa, NAN if
+     * Given from outside, for drivers that need it: the air pressure on this node in kPa, NAN if
      * unknown.
      */
     double air_pressure;

@@ -51,8 +51,10 @@ double hdc2080_raw_to_humidity(uint16_t raw)
     return (raw & ~3) * 100.0 / 65536;
 }
 
-static int hdc2080_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step hdc2080_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                 size_t why_size)
 {
+    (void)step;
     uint8_t id[4];
     int result = i2c_read_register(bus, address, REG_IDENTITY, id, sizeof id);
     if (result < 0) {

@@ -73,8 +73,10 @@ double hts221_raw_to_humidity(const hts221_calibration *calibration, int16_t raw
     return humidity < 0 ? 0 : humidity > 100 ? 100 : humidity;
 }
 
-static int hts221_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step hts221_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                size_t why_size)
 {
+    (void)step;
     uint8_t id;
     int result = i2c_read8(bus, address, REG_WHO_AM_I, &id);
     if (result < 0) {

@@ -44,8 +44,10 @@ static const expander_port port = {
 };
 
 /* The control register has two addresses, and both must show the same. */
-static int mcp23017_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step mcp23017_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                  size_t why_size)
 {
+    (void)step;
     uint8_t a, b;
     int result = i2c_read8(bus, address, REG_IOCON, &a);
     if (result >= 0) {

@@ -62,8 +62,10 @@ double mpl3115a2_raw_to_meters(const uint8_t raw[3])
     return sixteenths / 16.0;
 }
 
-static int mpl3115a2_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step mpl3115a2_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                   size_t why_size)
 {
+    (void)step;
     uint8_t id;
     int result = i2c_read8(bus, address, REG_WHO_AM_I, &id);
     if (result < 0) {

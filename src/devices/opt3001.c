@@ -53,8 +53,10 @@ double opt3001_raw_to_lux(uint16_t raw)
     return (double)((uint32_t)(raw & 0xfff) << (raw >> 12)) / 100;
 }
 
-static int opt3001_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step opt3001_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                 size_t why_size)
 {
+    (void)step;
     uint16_t manufacturer, id;
     int result = i2c_read16be(bus, address, REG_MANUFACTURER, &manufacturer);
     if (result >= 0) {

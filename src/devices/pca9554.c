@@ -40,8 +40,10 @@ static const expander_port port = {
     .write_inputs = write_inputs,
 };
 
-static int pca9554_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step pca9554_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                 size_t why_size)
 {
+    (void)step;
     (void)why; /* it has no identity: whoever has a register 3 is it */
     (void)why_size;
     uint8_t config;

@@ -25,8 +25,10 @@ static int write_output(const device *device, unsigned bank, uint8_t value)
 static const expander_port port = {
     .pins = 8, .read_output = read_output, .write_output = write_output};
 
-static int pcf8574_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step pcf8574_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                 size_t why_size)
 {
+    (void)step;
     (void)why; /* it has no identity, only an acknowledge */
     (void)why_size;
     return i2c_probe(bus, address);

@@ -27,25 +27,11 @@
 #define PROMPT_TRIES  10
 #define NEUTRAL_TIME  500000 /* ... unless each takes long: µs after which no other one begins */
 
-/* A register that takes a value and gives it back. */
-static int write_verified(device *device, uint8_t reg, uint8_t value)
-{
-    uint8_t found;
-    int result = i2c_write8(device->bus, device->address, reg, value);
-    if (result >= 0) {
-        result = i2c_read8(device->bus, device->address, reg, &found);
-    }
-    if (result < 0) {
-        return result;
-    }
-    return found == value ? 0 : -EIO;
-}
-
 /* Ends any current through the coil, hard. 0 once the chip has confirmed it. */
 static int neutralise(device *device)
 {
     int64_t begin = device->bus->ops->now(device->bus);
-    int result = write_verified(device, REG_OUTPUT, PORT_NEUTRAL);
+    int result = i2c_write8_verified(device->bus, device->address, REG_OUTPUT, PORT_NEUTRAL);
     for (int tries = 1; result != 0 && tries < NEUTRAL_TRIES; tries++) {
         if (device->bus->ops->now(device->bus) - begin > NEUTRAL_TIME) {
             break;
@@ -53,7 +39,7 @@ static int neutralise(device *device)
         if (tries >= PROMPT_TRIES) {
             device->bus->ops->sleep(device->bus, 1000);
         }
-        result = write_verified(device, REG_OUTPUT, PORT_NEUTRAL);
+        result = i2c_write8_verified(device->bus, device->address, REG_OUTPUT, PORT_NEUTRAL);
     }
     return result;
 }
@@ -66,7 +52,7 @@ static int relay_module_recover(device *device)
 {
     int result = neutralise(device);
     if (result == 0) {
-        result = write_verified(device, REG_CONFIG, CONFIG_OUTPUTS);
+        result = i2c_write8_verified(device->bus, device->address, REG_CONFIG, CONFIG_OUTPUTS);
     }
     return result;
 }
@@ -123,8 +109,10 @@ static int relay_module_set(device *device, bool on)
     return config == CONFIG_OUTPUTS ? 0 : -EIO;
 }
 
-static int relay_module_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step relay_module_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                      size_t why_size)
 {
+    (void)step;
     (void)why; /* the chip has no identity: whoever has a register 3 at this address is it */
     (void)why_size;
     uint8_t config;

@@ -68,12 +68,16 @@ static int read_humidity(i2c_bus *bus, uint8_t address, uint16_t *raw)
     return 0;
 }
 
-/* None of the commands is more to another chip than the address of a register to be read. */
-static int sht20_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static int read_user(i2c_bus *bus, uint8_t address, uint8_t *user)
+{
+    return i2c_read_register(bus, address, CMD_READ_USER, user, 1);
+}
+
+static int begin_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
 {
     uint8_t user;
     uint16_t raw;
-    int result = i2c_read_register(bus, address, CMD_READ_USER, &user, 1);
+    int result = read_user(bus, address, &user);
     if (result >= 0) {
         result = command(bus, address, CMD_MEASURE_HUMIDITY);
     }
@@ -83,19 +87,37 @@ static int sht20_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size
     result = read_humidity(bus, address, &raw);
     if (result == -EOPNOTSUPP) {
         snprintf(why, why_size, "the adapter cannot do the plain I2C reads that an SHT20 needs");
-        return result;
     }
-    if (result != -ENXIO) { /* somebody else, who need not be waited for */
-        snprintf(why, why_size, "no SHT20: it answers while it ought to be measuring");
-        return -ENODEV;
+    if (result < 0 && result != -EBADMSG) {
+        return result == -ENXIO ? 0 : result;
     }
-    bus->ops->sleep(bus, CONVERSION_TIME);
-    result = read_humidity(bus, address, &raw);
+    snprintf(why, why_size, "no SHT20: it answers while it ought to be measuring");
+    return -ENODEV;
+}
+
+/* None of the commands is more to another chip than the address of a register to be read. */
+static device_step sht20_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                               size_t why_size)
+{
+    uint16_t raw;
+    if (step == 0) {
+        int result = begin_probe(bus, address, why, why_size);
+        return result < 0 ? result : CONVERSION_TIME;
+    }
+    int result = read_humidity(bus, address, &raw);
     if (result == -EBADMSG) {
         snprintf(why, why_size, "no SHT20: the checksum of its measurement is wrong");
         return -ENODEV;
     }
     return result;
+}
+
+/* Its measurements have checksums, so a different chip in its place does not go unnoticed. */
+static int sht20_present(device *device)
+{
+    uint8_t user;
+    int result = read_user(device->bus, device->address, &user);
+    return result < 0 ? result : 0;
 }
 
 static device_step sht20_start(device *device, unsigned step)
@@ -142,6 +164,7 @@ const device_driver sht20_driver = {
     .type = "humidity-sensor",
     .addresses = (const uint8_t[]){0x40, 0},
     .probe = sht20_probe,
+    .present = sht20_present,
     .start = sht20_start,
     .sensor = &sht20_sensor,
 };

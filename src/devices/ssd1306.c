@@ -71,8 +71,10 @@ static int send_page(device *device, unsigned page, const uint8_t *bytes)
     return result < 0 ? result : send_data(device, bytes, COLUMNS);
 }
 
-static int ssd1306_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step ssd1306_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                 size_t why_size)
 {
+    (void)step;
     (void)why; /* it has no identity: whoever acknowledges the address is it */
     (void)why_size;
     return i2c_probe(bus, address);

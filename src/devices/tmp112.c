@@ -45,8 +45,10 @@ double tmp112_raw_to_celsius(uint16_t raw)
 }
 
 /* It has no identity, but bits that are always the same in all of its four registers. */
-static int tmp112_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+static device_step tmp112_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                size_t why_size)
 {
+    (void)step;
     static const uint8_t registers[] = {REG_CONFIG, REG_TEMPERATURE, REG_LOW, REG_HIGH};
     uint16_t found[4];
     for (size_t i = 0; i < sizeof registers; i++) {

@@ -98,6 +98,19 @@ int i2c_write8(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t value)
     return i2c_write_register(bus, address, reg, &value, 1);
 }
 
+int i2c_write8_verified(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t value)
+{
+    uint8_t found;
+    int result = i2c_write8(bus, address, reg, value);
+    if (result >= 0) {
+        result = i2c_read8(bus, address, reg, &found);
+    }
+    if (result < 0) {
+        return result;
+    }
+    return found == value ? 0 : -EIO;
+}
+
 int i2c_read16be(i2c_bus *bus, uint8_t address, uint8_t reg, uint16_t *value)
 {
     uint8_t data[2];

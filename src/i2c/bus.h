@@ -93,6 +93,8 @@ int i2c_transfer(i2c_bus *bus, uint8_t address, const uint8_t *write, size_t wri
                  uint8_t *read, size_t read_length);
 int i2c_read8(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t *value);
 int i2c_write8(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t value);
+/* Writes a register that gives back what was written, and compares: -EIO where it does not. */
+int i2c_write8_verified(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t value);
 int i2c_read16be(i2c_bus *bus, uint8_t address, uint8_t reg, uint16_t *value);
 int i2c_write16be(i2c_bus *bus, uint8_t address, uint8_t reg, uint16_t value);
 /* Whether a chip acknowledges the address: a read of one byte, never a write. 0 or -errno. */

@@ -25,7 +25,8 @@ static void assert_off(const bench *b)
 /* A measurement's duration in microseconds; the value goes to *value. */
 static int64_t measure(bench *b, double *value)
 {
-    double values[DEVICE_MAX_QUANTITIES] = {NAN, NAN};
+    double values[DEVICE_MAX_QUANTITIES];
+    fill_values(values, NAN);
     int64_t begin = b->time;
     assert_int_equal(bench_measure(b, values), 0);
     *value = values[0];
@@ -229,7 +230,7 @@ static void an_abandoned_cycle_is_ended(void **state)
 {
     (void)state;
     bench *b = open_module();
-    double values[DEVICE_MAX_QUANTITIES], value;
+    double values[DEVICE_MAX_QUANTITIES] = {0}, value;
     assert_int_equal(bench_start(b), 0);
     measure(b, &value);
     for (unsigned step = 0; step < 3; step++) {

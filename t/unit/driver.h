@@ -26,6 +26,14 @@
 
 #define MAX_STEPS 200 /* that an operation may take */
 
+/* Sets every value of a measurement, however many a device may have. */
+static inline void fill_values(double values[DEVICE_MAX_QUANTITIES], double value)
+{
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+        values[i] = value;
+    }
+}
+
 typedef struct bench {
     _Atomic int64_t time; /* microseconds */
     sim_clock clock;
@@ -68,13 +76,19 @@ static inline void bench_wait(bench *b, int64_t microseconds)
     b->time += microseconds;
 }
 
+/* Calls an operation step by step, as the hub does, until it has ended. */
 static inline int bench_probe(bench *b, char *why, size_t why_size)
 {
+    device_step result = 1;
     why[0] = '\0';
-    return b->device.driver->probe(b->bus, b->device.address, why, why_size);
+    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
+        result = b->device.driver->probe(b->bus, b->device.address, step, why, why_size);
+        bench_wait(b, result > 0 ? result : 0);
+    }
+    assert_true(result <= 0);
+    return (int)result;
 }
 
-/* Calls an operation step by step, as the hub does, until it has ended. */
 static inline int64_t bench_start(bench *b)
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
@@ -88,22 +102,12 @@ static inline int64_t bench_start(bench *b)
     return -EIO;
 }
 
-/* Sets all values, however many a sensor may have. */
-static inline void fill_values(double values[DEVICE_MAX_QUANTITIES], double value)
-{
-    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
-        values[i] = value;
-    }
-}
-
 static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIES])
 {
     for (unsigned step = 0; step < MAX_STEPS; step++) {
-        double fresh[DEVICE_MAX_QUANTITIES];
-        device_step result;
-
-        fill_values(fresh, NAN); /* all are due on the last step */
-        result = b->device.driver->sensor->measure(&b->device, step, fresh);
+        double fresh[DEVICE_MAX_QUANTITIES]; /* all are due on the last step */
+        fill_values(fresh, NAN);
+        device_step result = b->device.driver->sensor->measure(&b->device, step, fresh);
         if (result == 0) {
             memcpy(values, fresh, sizeof fresh);
         }
@@ -120,6 +124,7 @@ static inline int64_t bench_measure(bench *b, double values[DEVICE_MAX_QUANTITIE
 static inline double bench_value(bench *b)
 {
     double values[DEVICE_MAX_QUANTITIES];
+    fill_values(values, NAN);
     assert_int_equal(bench_start(b), 0);
     return bench_measure(b, values) == 0 ? values[0] : NAN;
 }
@@ -191,6 +196,7 @@ static inline void assert_never_wrong(bench *b, double truth, double tolerance)
         assert_int_equal(bench_start(b), 0);
         device_step result = 1;
         double values[DEVICE_MAX_QUANTITIES];
+        fill_values(values, NAN);
         for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
             if (step == cut) {
                 sim_unplug(b->sim, b->device.address);

@@ -24,13 +24,23 @@ static bool looks_at(const device_driver *driver, uint8_t address)
     return false;
 }
 
+/* Step by step, on the bus's clock. */
+static device_step probe(const device_driver *driver, i2c_bus *bus, uint8_t address)
+{
+    char why[256];
+    device_step result = 1;
+    for (unsigned step = 0; step < MAX_STEPS && result > 0; step++) {
+        result = driver->probe(bus, address, step, why, sizeof why);
+        bus->ops->sleep(bus, result);
+    }
+    return result;
+}
+
 /* Offers an address to every driver that looks there unasked, as the hub does. */
 static const device_driver *identify(i2c_bus *bus, uint8_t address)
 {
-    char why[256];
     for (size_t i = 0; device_drivers[i]; i++) {
-        if (looks_at(device_drivers[i], address) &&
-            device_drivers[i]->probe(bus, address, why, sizeof why) == 0) {
+        if (looks_at(device_drivers[i], address) && probe(device_drivers[i], bus, address) == 0) {
             return device_drivers[i];
         }
     }
@@ -123,6 +133,60 @@ static void hdc2080_is_asked_before_sht20(void **state)
     i2c_bus_close(bus);
 }
 
+/* device.h, "What a probe may send": 16-bit commands come last, and nothing else is written. */
+static void no_probe_writes_but_with_a_16_bit_command(void **state)
+{
+    (void)state;
+    for (size_t i = 0; device_drivers[i]; i++) {
+        const device_driver *driver = device_drivers[i];
+        for (const uint8_t *a = driver->addresses; driver->probe_command && *a; a++) {
+            for (size_t j = i + 1; device_drivers[j]; j++) {
+                assert_true(device_drivers[j]->probe_command || !looks_at(device_drivers[j], *a));
+            }
+        }
+        for (size_t j = 0; sim_chips[j]; j++) {
+            char why[256];
+            uint8_t address = sim_chips[j]->addresses[0];
+            bench *b = bench_open(driver->name, sim_chips[j]->name, address);
+            bench_wait(b, 1000000);
+            bench_probe(b, why, sizeof why);
+            assert_int_equal(sim_written(b->sim, address) > 0 && !driver->probe_command, 0);
+            bench_close(b);
+        }
+    }
+}
+
+/* It is called every two seconds, so it takes no time, and changes nothing. */
+static void presence_is_cheap(void **state)
+{
+    (void)state;
+    for (size_t i = 0; device_drivers[i]; i++) {
+        const sim_chip_ops *chip = sim_chip_by_name(device_drivers[i]->name);
+        char why[256];
+        if (!chip) {
+            continue;
+        }
+        bench *b = bench_open(chip->name, chip->name, chip->addresses[0]);
+        const device_driver *driver = b->device.driver;
+        bench_wait(b, 1000000);
+        device_step first = driver->probe(b->bus, b->device.address, 0, why, sizeof why);
+        assert_true(first == 0 || (first > 0 && driver->present));
+        bench_wait(b, 1000000);
+        assert_int_equal(bench_start(b), 0);
+        int64_t begin = b->time;
+        unsigned transfers = fault_bus_transfers(b->bus),
+                 written = sim_written(b->sim, b->device.address);
+        assert_int_equal(driver->present
+                             ? driver->present(&b->device)
+                             : driver->probe(b->bus, b->device.address, 0, why, sizeof why),
+                         0);
+        assert_int_equal(b->time, begin);
+        assert_int_equal(sim_written(b->sim, b->device.address), written);
+        assert_in_range(fault_bus_transfers(b->bus) - transfers, 1, 4);
+        bench_close(b);
+    }
+}
+
 static void names_lead_to_drivers(void **state)
 {
     (void)state;
@@ -163,6 +227,8 @@ int main(void)
         cmocka_unit_test(every_device_of_the_default_scenario_is_found),
         cmocka_unit_test(no_driver_takes_another_chip_for_its_own),
         cmocka_unit_test(hdc2080_is_asked_before_sht20),
+        cmocka_unit_test(no_probe_writes_but_with_a_16_bit_command),
+        cmocka_unit_test(presence_is_cheap),
         cmocka_unit_test(names_lead_to_drivers),
         cmocka_unit_test(every_driver_is_complete),
     };

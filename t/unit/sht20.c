@@ -117,6 +117,23 @@ static void probe_knows_it_by_what_it_does(void **state)
     bench_close(b);
 }
 
+/* No conversion: what it measured before is still there to be read. */
+static void presence_takes_no_conversion(void **state)
+{
+    (void)state;
+    bench *b = bench_open("sht20", "sht20", 0x40);
+    bench_wait(b, 20000);
+    assert_int_equal(bench_start(b), 0);
+    int64_t begin = b->time;
+    assert_int_equal(b->device.driver->present(&b->device), 0);
+    assert_int_equal(b->time, begin);
+    assert_int_equal(fault_bus_transfers(b->bus), 2); /* the reset, and one read */
+    assert_int_equal(i2c_probe(b->bus, 0x40), 0);     /* converting, it would not acknowledge */
+    sim_unplug(b->sim, 0x40);
+    assert_int_equal(b->device.driver->present(&b->device), -ENXIO);
+    bench_close(b);
+}
+
 static void probe_does_not_wait_for_strangers(void **state)
 {
     (void)state;
@@ -160,6 +177,7 @@ int main(void)
         cmocka_unit_test(waits_while_it_is_not_acknowledged),
         cmocka_unit_test(one_that_went_away_is_missed),
         cmocka_unit_test(probe_knows_it_by_what_it_does),
+        cmocka_unit_test(presence_takes_no_conversion),
         cmocka_unit_test(probe_does_not_wait_for_strangers),
         cmocka_unit_test(faults_give_no_value),
         cmocka_unit_test(power_loss_gives_no_wrong_value),
