@@ -1,2 +1,5 @@
-# What every room may use: libc only.
-noinst_HEADERS += src/base/container.h
+# What every folder may use: libc only. Each program and the module link it once, after the libraries
+# that use it. A convenience library does not bring it along: the module takes all that such libraries
+# hold, and would have it twice.
+noinst_LTLIBRARIES += libbase.la
+libbase_la_SOURCES = src/base/clock.c src/base/clock.h src/base/container.h

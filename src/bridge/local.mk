@@ -2,7 +2,7 @@
 bin_PROGRAMS += clowntalk-bridge
 clowntalk_bridge_SOURCES = src/bridge/bridge.c
 clowntalk_bridge_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-clowntalk_bridge_LDADD = libhub.la
+clowntalk_bridge_LDADD = libhub.la libbase.la
 clowntalk_bridge_LDFLAGS = -pthread
 
 EXTRA_DIST += \

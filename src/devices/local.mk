@@ -19,7 +19,7 @@ libdevices_la_SOURCES = \
 	src/devices/tmp112.c
 libdevices_la_LIBADD = -lm
 
-DRIVER_TEST_LIBS = libdevices.la libi2cbus.la $(CMOCKA_LIBS)
+DRIVER_TEST_LIBS = libdevices.la libi2cbus.la libbase.la $(CMOCKA_LIBS)
 noinst_HEADERS += t/unit/driver.h
 UNIT_TESTS += \
 	t/unit/co2_module \

@@ -29,7 +29,7 @@ libhub_la_LIBADD = libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm
 # The fixture of the unit tests: a hub on simulated buses and a clock of its own.
 HUB_BENCH = t/unit/hub_bench.c t/unit/hub_bench.h
 HUB_TEST_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-HUB_TEST_LIBS = libhub.la $(CMOCKA_LIBS)
+HUB_TEST_LIBS = libhub.la libbase.la $(CMOCKA_LIBS)
 UNIT_TESTS += \
 	t/unit/hub_buses \
 	t/unit/hub_directives \
@@ -64,8 +64,8 @@ t_unit_hub_threads_LDADD = $(HUB_TEST_LIBS)
 HUB_FUZZ = $(FUZZ_CFLAGS) $(HUB_TEST_CPPFLAGS) -I$(top_srcdir)/t/unit \
 	$(top_srcdir)/t/fuzz/hub_request.c $(top_srcdir)/t/unit/hub_bench.c \
 	`for file in $(HUB_SOURCES) $(BUS_SOURCES); do echo $(top_srcdir)/$$file; done` \
-	$(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c $(top_srcdir)/src/devices/*.c \
-	$(top_srcdir)/src/sim/*.c
+	$(top_srcdir)/src/base/*.c $(top_srcdir)/src/talk/*.c $(top_srcdir)/src/i2c/*.c \
+	$(top_srcdir)/src/devices/*.c $(top_srcdir)/src/sim/*.c
 HUB_FUZZ_LIBS = $(CMOCKA_LIBS) $(JSONC_LIBS) $(I2C_LIBS) -pthread -lm
 HUB_CORPUS = $(top_srcdir)/t/fuzz/corpus/hub
 CLEANFILES += t/fuzz/hub_request t/fuzz/hub_replay

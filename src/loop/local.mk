@@ -7,4 +7,4 @@ UNIT_TESTS += t/unit/loop
 t_unit_loop_SOURCES = t/unit/loop.c src/loop/loop.c src/loop/loop.h
 t_unit_loop_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -D_GNU_SOURCE
 t_unit_loop_LDFLAGS = -Wl,--wrap=clock_gettime -Wl,--wrap=epoll_wait
-t_unit_loop_LDADD = $(CMOCKA_LIBS)
+t_unit_loop_LDADD = libbase.la $(CMOCKA_LIBS)

@@ -1,14 +1,15 @@
 #include "loop.h"
 
+#include "base/clock.h"
+#include "base/container.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -48,14 +49,6 @@ struct ws_loop {
      */
     ws_task prompt, late, delayed;
 };
-
-static int64_t monotonic_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 int64_t ws_loop_now(const ws_loop *loop)
 {
@@ -289,7 +282,7 @@ void ws_loop_post(ws_loop *loop, void (*run)(void *baton), void *baton)
 
 static void read_mail(ws_watch *watch, uint32_t events)
 {
-    ws_loop *loop = (ws_loop *)((char *)watch - offsetof(ws_loop, mailbox));
+    ws_loop *loop = container_of(watch, ws_loop, mailbox);
     uint64_t count;
     mail *letter;
 
@@ -327,7 +320,7 @@ ws_loop *ws_loop_create(void)
     loop->prompt.next = loop->prompt.previous = &loop->prompt;
     loop->late.next = loop->late.previous = &loop->late;
     loop->delayed.next = loop->delayed.previous = &loop->delayed;
-    loop->now = monotonic_us();
+    loop->now = base_monotonic_us();
     loop->tick = loop->now / TICK_US;
     for (int i = 0; i < WHEEL_SLOTS; i++) {
         loop->wheel[i].next = loop->wheel[i].previous = &loop->wheel[i];
@@ -391,12 +384,12 @@ void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
 {
     struct epoll_event events[EVENTS_PER_ROUND];
 
-    loop->now = monotonic_us();
+    loop->now = base_monotonic_us();
     while (!loop->quit) {
         int n =
             epoll_wait(loop->epoll, events, EVENTS_PER_ROUND, patience(loop, every_round != NULL));
 
-        loop->now = monotonic_us();
+        loop->now = base_monotonic_us();
         for (int i = 0; i < n; i++) {
             ws_watch *watch = events[i].data.ptr;
 

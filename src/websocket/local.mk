@@ -12,19 +12,19 @@ UNIT_TESTS += t/unit/deflate t/unit/frame t/unit/handshake t/unit/utf8
 t_unit_deflate_SOURCES = t/unit/deflate.c
 t_unit_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
 t_unit_deflate_LDFLAGS = -Wl,--wrap=inflateInit2_ -Wl,--wrap=deflateInit2_
-t_unit_deflate_LDADD = libwebsocket.la $(ZLIB_LIBS) $(CMOCKA_LIBS)
+t_unit_deflate_LDADD = libwebsocket.la libbase.la $(ZLIB_LIBS) $(CMOCKA_LIBS)
 
 t_unit_frame_SOURCES = t/unit/frame.c
 t_unit_frame_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-t_unit_frame_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+t_unit_frame_LDADD = libwebsocket.la libbase.la $(CMOCKA_LIBS)
 
 t_unit_handshake_SOURCES = t/unit/handshake.c
 t_unit_handshake_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-t_unit_handshake_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+t_unit_handshake_LDADD = libwebsocket.la libbase.la $(CMOCKA_LIBS)
 
 t_unit_utf8_SOURCES = t/unit/utf8.c
 t_unit_utf8_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-t_unit_utf8_LDADD = libwebsocket.la $(CMOCKA_LIBS)
+t_unit_utf8_LDADD = libwebsocket.la libbase.la $(CMOCKA_LIBS)
 
 # make fuzz-frame, make fuzz-deflate, replay-frame, replay-deflate: as fuzz-talk and replay-talk.
 CODEC_FUZZ = $(FUZZ_CFLAGS) $(AM_CPPFLAGS) $(ZLIB_CFLAGS) $(top_srcdir)/src/websocket/deflate.c \
