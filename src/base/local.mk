@@ -2,4 +2,12 @@
 # that use it. A convenience library does not bring it along: the module takes all that such libraries
 # hold, and would have it twice.
 noinst_LTLIBRARIES += libbase.la
-libbase_la_SOURCES = src/base/clock.c src/base/clock.h src/base/container.h
+libbase_la_SOURCES = \
+	src/base/append.c src/base/append.h \
+	src/base/clock.c src/base/clock.h \
+	src/base/container.h
+
+UNIT_TESTS += t/unit/append
+t_unit_append_SOURCES = t/unit/append.c
+t_unit_append_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+t_unit_append_LDADD = libbase.la $(CMOCKA_LIBS)

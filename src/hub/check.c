@@ -1,6 +1,8 @@
 /* Reading directives: what is right, and a sentence for what is not. No hardware is touched. */
 #include "hub_internal.h"
 
+#include "base/append.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -35,7 +37,7 @@ const char *hub_check_bus(const hub_bus_config *bus, char *why, size_t why_size)
 
 static void add_type(char *list, size_t size, const char *type)
 {
-    size_t length = strlen(list), bytes = strlen(type);
+    size_t bytes = strlen(type);
 
     /* Whole names only. */
     for (const char *at = list; (at = strstr(at, type)); at += bytes) {
@@ -43,9 +45,7 @@ static void add_type(char *list, size_t size, const char *type)
             return;
         }
     }
-    if (length < size) {
-        snprintf(list + length, size - length, "%s%s", length ? ", " : "", type);
-    }
+    base_append_item(list, size, type);
 }
 
 static void list_types(char *list, size_t size)
