@@ -361,7 +361,7 @@ void ws_inflate_init(ws_inflate *inflater, const ws_deflate_params *params, uint
     memset(inflater, 0, sizeof(*inflater));
     inflater->max_message = max_message;
     inflater->window_bits = params->client_window_bits;
-    ws_utf8_init(&inflater->utf8);
+    base_utf8_init(&inflater->utf8);
     inflater->takeover = !params->client_no_context_takeover;
 }
 
@@ -487,7 +487,7 @@ static ws_inflate_status end_message(ws_inflate *inflater, ws_event *piece)
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "compressed message is cut off (RFC 7692 section 7.2.2)");
     }
-    if (piece->text && !ws_utf8_complete(&inflater->utf8)) {
+    if (piece->text && !base_utf8_complete(&inflater->utf8)) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "text ends inside a character (RFC 6455 section 8.1)");
     }
@@ -517,7 +517,7 @@ static ws_inflate_status advance(ws_inflate *inflater, ws_event *piece, uint8_t 
         return fail(inflater, piece, WS_CLOSE_TOO_BIG,
                     "message too long when inflated (RFC 6455 section 7.4.1)");
     }
-    if (piece->text && !ws_utf8_feed(&inflater->utf8, out, produced)) {
+    if (piece->text && !base_utf8_feed(&inflater->utf8, out, produced)) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA, "text is not UTF-8 (RFC 6455 section 8.1)");
     }
     inflater->message += produced;

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #include "frame.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 /* ---- Negotiation (section 7.1) ---- */
 
@@ -125,7 +125,7 @@ struct ws_inflate {
     struct z_stream_s *stream; /* zlib's state; NULL where nothing has to be remembered */
     uint64_t max_message;      /* bytes, 0: no bound */
     uint64_t message;          /* bytes of the current message that have come out */
-    ws_utf8 utf8;              /* of the current message, if text */
+    base_utf8 utf8;            /* of the current message, if text */
     uint8_t window_bits;
     uint8_t tail;     /* bytes of the tail that have been given to zlib */
     bool takeover;    /* the client may refer to earlier messages */

@@ -42,7 +42,7 @@ void ws_parser_init(ws_parser *parser, uint64_t max_message, bool masked, bool r
     parser->masked = masked;
     parser->rsv1 = rsv1;
     parser->state = STATE_HEADER;
-    ws_utf8_init(&parser->utf8);
+    base_utf8_init(&parser->utf8);
 }
 
 bool ws_parser_in_message(const ws_parser *parser)
@@ -315,8 +315,8 @@ static bool open_piece(ws_parser *parser, uint8_t *data, size_t length)
         if (parser->masked) {
             high = unmask(data + at, block, parser->mask, (size_t)((parser->position + at) & 3));
         }
-        if (check && (high != 0 || !ws_utf8_complete(&parser->utf8)) &&
-            !ws_utf8_feed(&parser->utf8, data + at, block)) {
+        if (check && (high != 0 || !base_utf8_complete(&parser->utf8)) &&
+            !base_utf8_feed(&parser->utf8, data + at, block)) {
             return false;
         }
     }
@@ -344,7 +344,7 @@ static bool next_piece(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *
     }
 
     last = parser->remaining == 0 && parser->fin;
-    if (last && !ws_utf8_complete(&parser->utf8)) {
+    if (last && !base_utf8_complete(&parser->utf8)) {
         return fail(parser, event, WS_CLOSE_BAD_DATA,
                     "text ends inside a character (RFC 6455 section 8.1)");
     }
@@ -367,7 +367,7 @@ static bool next_piece(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *
 static bool end_with_close(ws_parser *parser, uint8_t *data, size_t length, ws_event *event)
 {
     uint16_t code = WS_CLOSE_NO_STATUS;
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
     if (length == 1) {
         return fail(parser, event, WS_CLOSE_PROTOCOL_ERROR,
@@ -379,8 +379,8 @@ static bool end_with_close(ws_parser *parser, uint8_t *data, size_t length, ws_e
             return fail(parser, event, WS_CLOSE_PROTOCOL_ERROR,
                         "Close with a code that must not be sent (RFC 6455 section 7.4)");
         }
-        ws_utf8_init(&utf8);
-        if (!ws_utf8_feed(&utf8, data + 2, length - 2) || !ws_utf8_complete(&utf8)) {
+        base_utf8_init(&utf8);
+        if (!base_utf8_feed(&utf8, data + 2, length - 2) || !base_utf8_complete(&utf8)) {
             return fail(parser, event, WS_CLOSE_BAD_DATA,
                         "Close reason is not UTF-8 (RFC 6455 section 8.1)");
         }
@@ -476,19 +476,13 @@ size_t ws_frame_header(uint8_t out[WS_MAX_HEADER], enum ws_opcode opcode, bool f
 /* How much of a text is whole characters of UTF-8 and fits in `room` bytes. */
 static size_t whole_characters(const char *text, size_t room)
 {
-    size_t whole = 0;
-    ws_utf8 utf8;
+    const char *end = text + strnlen(text, room), *at = text;
+    size_t length;
 
-    ws_utf8_init(&utf8);
-    for (size_t i = 0; i < room && text[i] != '\0'; i++) {
-        if (!ws_utf8_feed(&utf8, (const uint8_t *)text + i, 1)) {
-            break;
-        }
-        if (ws_utf8_complete(&utf8)) {
-            whole = i + 1;
-        }
+    while ((length = base_utf8_decode(at, end, NULL)) > 0) {
+        at += length;
     }
-    return whole;
+    return (size_t)(at - text);
 }
 
 size_t ws_close_payload(uint8_t out[WS_MAX_CONTROL], uint16_t code, const char *reason)

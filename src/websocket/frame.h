@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 enum ws_opcode { /* section 5.2 */
                  WS_CONTINUATION = 0x0,
@@ -110,7 +110,7 @@ struct ws_parser {
     uint64_t message;     /* payload bytes of the current message that have been announced */
     uint64_t remaining;   /* payload bytes of the current frame that are to come */
     uint64_t position;    /* payload bytes of the current frame that came: the mask's phase */
-    ws_utf8 utf8;         /* of the current message */
+    base_utf8 utf8;       /* of the current message */
     uint8_t mask[4];
     uint8_t header[14];                       /* as much of a header as came */
     uint8_t header_length;                    /* bytes in `header` */
