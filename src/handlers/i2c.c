@@ -7,12 +7,14 @@
  */
 #include "handlers.h"
 
+#include "base/memory.h"
+#include "link/house.h"
 #include "link/link.h"
 #include "log.h"
-#include "settings.h"
-#include "talk/talk.h"
-#include "session/session.h"
 #include "session/reactor.h"
+#include "session/session.h"
+#include "session/settings.h"
+#include "talk/talk.h"
 
 #include <apr_strings.h>
 #include <json-c/json.h>
@@ -78,11 +80,8 @@ struct desk {
 
 static request *request_create(desk *d, talker *t, const char *topic, json_object *id)
 {
-    request *q = calloc(1, sizeof *q);
+    request *q = base_must(calloc(1, sizeof *q));
 
-    if (!q) {
-        abort();
-    }
     q->desk = d;
     q->talker = t;
     apr_cpystrn(q->topic, topic, sizeof q->topic);
@@ -169,10 +168,7 @@ static void enter_room(talker *t)
     room *r = find_room(d, t->node);
 
     if (!r) {
-        r = calloc(1, sizeof *r);
-        if (!r) {
-            abort();
-        }
+        r = base_must(calloc(1, sizeof *r));
         r->node = t->node;
         r->audience = ws_session_audience(t->session);
         r->next = d->rooms;
@@ -339,10 +335,7 @@ static desk *desk_of(ws_reactor *reactor, server_rec *server)
     if (d) {
         return d;
     }
-    d = calloc(1, sizeof *d);
-    if (!d) {
-        abort();
-    }
+    d = base_must(calloc(1, sizeof *d));
     d->loop = reactor->loop;
     d->server = server;
     reactor->attachment = d;
@@ -520,10 +513,7 @@ static int i2c_accept(request_rec *r, void **data, const char **why)
                                   ap_escape_logitem(r->pool, name));
         return HTTP_NOT_FOUND;
     }
-    t = calloc(1, sizeof *t);
-    if (!t) {
-        abort();
-    }
+    t = base_must(calloc(1, sizeof *t));
     t->node = node->name; /* in pconf: sessions end before it does */
     if (ct_permitted(&settings.control, r, r->user != NULL)) {
         t->rights |= HUB_MAY_CONTROL;

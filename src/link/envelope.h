@@ -18,6 +18,7 @@
 #ifndef HUB_ENVELOPE_H
 #define HUB_ENVELOPE_H
 
+#include "hub/hub.h" /* HUB_MAY_..., HUB_MAX_LINE */
 #include "talk/talk.h"
 
 #include <stdbool.h>

@@ -1,13 +1,16 @@
 # The session on a connection of httpd's: part of the module.
 mod_clowntalk_la_SOURCES += \
+	src/session/api.c src/session/api.h \
 	src/session/audience.c src/session/audience.h \
 	src/session/batch.c src/session/batch.h \
 	src/session/census.c src/session/census.h \
 	src/session/husk.c src/session/husk.h \
+	src/session/options.c src/session/options.h \
 	src/session/outgoing.c src/session/outgoing.h \
 	src/session/queue.c src/session/queue.h \
 	src/session/reactor.c src/session/reactor.h \
 	src/session/session.c src/session/session.h src/session/session_private.h \
+	src/session/settings.c src/session/settings.h \
 	src/session/tls.c src/session/tls.h \
 	src/session/transport.c src/session/transport.h \
 	src/session/upgrade.c src/session/upgrade.h \
