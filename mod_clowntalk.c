@@ -194,12 +194,9 @@ static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
     const char *end = ap_strrchr_c(args, '>');
     ct_house *house = ct_house_in(cmd->pool);
     ct_node *outer = house->current;
-    const char *name, *error = ap_check_cmd_context(cmd, NOT_IN_DIR_LOC_FILE);
+    const char *name, *error;
 
     (void)dir;
-    if (error) {
-        return error;
-    }
     if (!end) {
         return "<ClownTalkNode NAME> must end in '>'";
     }
@@ -221,12 +218,6 @@ static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
     return error;
 }
 
-/* A server's directive in a <Location> would look as if it held only there. */
-static const char *check_place(cmd_parms *cmd)
-{
-    return ap_check_cmd_context(cmd, NOT_IN_DIR_LOC_FILE);
-}
-
 static const char *copy_error(cmd_parms *cmd, const char *error)
 {
     return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
@@ -238,10 +229,10 @@ static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const c
     hub_bus_config bus = {.device = device};
     char why[256];
     apr_int64_t number;
-    const char *error = check_place(cmd);
+    const char *error = read_number(cmd, label, 0, 99, "a bus's label", &number);
 
     (void)dir;
-    if (error || (error = read_number(cmd, label, 0, 99, "a bus's label", &number))) {
+    if (error) {
         return error;
     }
     bus.label = (int)number;
@@ -267,12 +258,8 @@ static const char *set_device(cmd_parms *cmd, void *dir, int argc, char *const a
     apr_array_header_t *options = apr_array_make(cmd->pool, argc + 1, sizeof(const char *));
     char why[256];
     int next = 1;
-    const char *error = check_place(cmd);
 
     (void)dir;
-    if (error) {
-        return error;
-    }
     if (argc < 1) {
         return "ClownTalkDevice takes TOPIC [DRIVER] [OPTION=VALUE ...]";
     }
@@ -291,52 +278,40 @@ static const char *set_device(cmd_parms *cmd, void *dir, int argc, char *const a
 
 static const char *set_led(cmd_parms *cmd, void *dir, const char *path)
 {
-    const char *error = check_place(cmd);
-
     (void)dir;
-    if (!error && strcmp(path, "sim") != 0 && path[0] != '/') {
-        error =
-            apr_psprintf(cmd->pool,
-                         "ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, "
-                         "not '%s'",
-                         path);
+    if (strcmp(path, "sim") != 0 && path[0] != '/') {
+        return apr_psprintf(cmd->pool,
+                            "ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, "
+                            "not '%s'",
+                            path);
     }
     ct_house_in(cmd->pool)->current->led = path;
-    return error;
+    return NULL;
 }
 
 static const char *set_interval(cmd_parms *cmd, void *dir, const char *type, const char *seconds)
 {
     hub_interval_config interval = {.type = type};
     char why[256], *end;
-    const char *error = check_place(cmd);
 
     (void)dir;
     interval.seconds = strtod(seconds, &end);
-    if (!error && (end == seconds || *end)) {
-        error = apr_psprintf(
+    if (end == seconds || *end) {
+        return apr_psprintf(
             cmd->pool, "ClownTalkPublishInterval takes a number of seconds, not '%s'", seconds);
     }
     APR_ARRAY_PUSH(ct_house_in(cmd->pool)->current->intervals, hub_interval_config) = interval;
-    return error ? error : copy_error(cmd, hub_check_interval(&interval, why, sizeof why));
+    return copy_error(cmd, hub_check_interval(&interval, why, sizeof why));
 }
 
 static const char *set_rescan(cmd_parms *cmd, void *dir, const char *seconds)
 {
     apr_int64_t number = 0;
-    const char *error = check_place(cmd);
+    const char *error = read_number(cmd, seconds, 0, 86400, "seconds", &number);
 
     (void)dir;
-    error = error ? error : read_number(cmd, seconds, 0, 86400, "seconds", &number);
     ct_house_in(cmd->pool)->current->rescan = (double)number;
     return error;
-}
-
-static const char *set_state_dir(cmd_parms *cmd, void *dir, const char *path)
-{
-    (void)dir;
-    ct_house_in(cmd->pool)->state_dir = ap_server_root_relative(cmd->pool, path);
-    return check_place(cmd);
 }
 
 static const char *set_hub_socket(cmd_parms *cmd, void *dir, const char *path)
@@ -351,34 +326,39 @@ static const char *set_hub_socket(cmd_parms *cmd, void *dir, const char *path)
                             "ClownTalkHubSocket must be a path of less than %d bytes, not '%s'",
                             (int)sizeof((struct sockaddr_un *)0)->sun_path, path);
     }
-    return check_place(cmd);
+    return NULL;
 }
 
 static const char *set_max_connections(cmd_parms *cmd, void *dir, const char *value)
 {
     apr_int64_t number = 0;
-    const char *error = check_place(cmd);
+    const char *error = read_number(cmd, value, 0, 1000000, "connections (0: no limit)", &number);
 
     (void)dir;
-    error =
-        error ? error : read_number(cmd, value, 0, 1000000, "connections (0: no limit)", &number);
     ct_house_in(cmd->pool)->max_connections = (int)number;
     return error;
 }
 
 static const char *set_house_flag(cmd_parms *cmd, void *dir, int on)
 {
-    const char *error = check_place(cmd);
-
     (void)dir;
-    return error ? error : ap_set_flag_slot(cmd, ct_house_in(cmd->pool), on);
+    return ap_set_flag_slot(cmd, ct_house_in(cmd->pool), on);
+}
+
+static const char *set_house_path(cmd_parms *cmd, void *dir, const char *path)
+{
+    (void)dir;
+    return ap_set_file_slot(cmd, ct_house_in(cmd->pool), path);
 }
 
 #define DIR_FIELD(member)   ((void *)offsetof(ct_dir_settings, member))
 #define HOUSE_FIELD(member) ((void *)offsetof(ct_house, member))
 #define ANYWHERE            (RSRC_CONF | ACCESS_CONF)
 
-/* Each is explained in docs/directives.md; t/005_documentation.t compares the two. */
+/*
+ * Each is explained in docs/directives.md; t/005_documentation.t compares the two. httpd itself
+ * refuses one of RSRC_CONF in a <Location>, where it would look as if it held only there.
+ */
 static const command_rec directives[] = {
     AP_INIT_RAW_ARGS("<ClownTalkNode", open_node, NULL, RSRC_CONF,
                      "a further node, by its name, with buses of its own"),
@@ -392,7 +372,7 @@ static const command_rec directives[] = {
                   "a type of sensor and the seconds between its publications"),
     AP_INIT_TAKE1("ClownTalkRescan", set_rescan, NULL, RSRC_CONF,
                   "seconds between looks for new devices, 0: never"),
-    AP_INIT_TAKE1("ClownTalkStateDir", set_state_dir, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("ClownTalkStateDir", set_house_path, HOUSE_FIELD(state_dir), RSRC_CONF,
                   "the directory in which states are remembered"),
     AP_INIT_TAKE1("ClownTalkHubSocket", set_hub_socket, NULL, RSRC_CONF,
                   "the socket between the hub and the server's child processes"),
