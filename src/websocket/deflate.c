@@ -309,7 +309,7 @@ void ws_deflate_destroy(ws_deflate *compressor)
     free(compressor);
 }
 
-/* The stream for a window, as if nothing had ever been compressed; NULL where memory lacks. */
+/* The stream for a window, in its initial state; NULL where there is no memory. */
 static z_stream *fresh_stream(ws_deflate *compressor, unsigned window)
 {
     size_t i = 0;
@@ -497,7 +497,10 @@ static ws_inflate_status end_message(ws_inflate *inflater, ws_event *piece)
     return WS_INFLATE_DONE;
 }
 
-/* One call of zlib into the room there is. At the bound, that is a byte which must stay empty. */
+/*
+ * One call of zlib into what is left of the output; at the bound, into a byte that must stay
+ * unused.
+ */
 static ws_inflate_status advance(ws_inflate *inflater, ws_event *piece, uint8_t *out, size_t room,
                                  size_t *written)
 {

@@ -13,14 +13,14 @@
 #define LENGTH_64 127 /* the next 8 bytes are */
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
-/* Bytes that are unmasked, and then checked while they are in the first-level cache. */
+/* Bytes that are unmasked at a time, and checked while they are still in the first-level cache. */
 #define CHECK_BLOCK 4096
 
 enum state {
     STATE_HEADER,  /* collecting a frame's header */
     STATE_DATA,    /* inside a data frame's payload */
     STATE_CONTROL, /* inside a control frame's payload */
-    STATE_ENDED,   /* after Close or a failure: nothing counts any more */
+    STATE_ENDED,   /* after Close or a failure: all input is ignored */
 };
 
 enum progress { INCOMPLETE, COMPLETE, WRONG };
@@ -45,14 +45,9 @@ void ws_parser_init(ws_parser *parser, uint64_t max_message, bool masked, bool r
     base_utf8_init(&parser->utf8);
 }
 
-bool ws_parser_in_message(const ws_parser *parser)
-{
-    return parser->in_message;
-}
-
 /*
- * zlib adds up to an 8th and a 64th (deflateBound(): fixed codes of 9 bits, where it cannot store),
- * and a client that flushes after every fragment 5 bytes for each.
+ * zlib lengthens data by at most an 8th and a 64th (deflateBound(): fixed codes of 9 bits, where it
+ * cannot store), and a client that flushes after every fragment by 5 bytes for each.
  */
 uint64_t ws_compressed_bound(uint64_t max_message)
 {
@@ -323,7 +318,7 @@ static bool open_piece(ws_parser *parser, uint8_t *data, size_t length)
     return true;
 }
 
-/* A piece of a data frame: as much of it as is there. False where there is none to tell of. */
+/* Takes a piece of a data frame, as much of it as is there. False where it makes no event. */
 static bool next_piece(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *event)
 {
     uint8_t *data = *at;
@@ -390,7 +385,7 @@ static bool end_with_close(ws_parser *parser, uint8_t *data, size_t length, ws_e
     return true;
 }
 
-/* A control frame, once it is all there: where it lies, or put together in `parser->control`. */
+/* A control frame, once all of it is there: in the buffer, or collected in `parser->control`. */
 static bool next_control(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *event)
 {
     uint8_t *data = *at;
@@ -450,7 +445,7 @@ bool ws_parser_next(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *eve
             if (parser->state == STATE_DATA) {
                 return false;
             }
-            break; /* an empty fragment: nothing to tell of, the next frame's header follows */
+            break; /* an empty fragment makes no event; the next frame's header follows */
         case STATE_CONTROL:
             return next_control(parser, at, end, event);
         default:
@@ -473,7 +468,7 @@ size_t ws_frame_header(uint8_t out[WS_MAX_HEADER], enum ws_opcode opcode, bool f
     return 2 + extended;
 }
 
-/* How much of a text is whole characters of UTF-8 and fits in `room` bytes. */
+/* The length of the longest beginning of a text that is whole characters and fits in `room`. */
 static size_t whole_characters(const char *text, size_t room)
 {
     const char *end = text + strnlen(text, room), *at = text;
