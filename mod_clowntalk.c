@@ -383,7 +383,7 @@ static const command_rec directives[] = {
     AP_INIT_FLAG("ClownTalkIOUring", set_house_flag, HOUSE_FIELD(io_uring), RSRC_CONF,
                  "whether publications may be sent by io_uring"),
     AP_INIT_TAKE1("ClownTalkHandler", set_handler, NULL, ANYWHERE,
-                  "who handles the messages: i2c, echo, or another module's"),
+                  "what handles the messages: i2c, echo, or another module's"),
     AP_INIT_TAKE1("ClownTalkControl", set_permission, DIR_FIELD(control), ANYWHERE,
                   "who may switch: On, Off or an expression"),
     AP_INIT_TAKE1("ClownTalkRawI2C", set_permission, DIR_FIELD(raw_i2c), ANYWHERE,
@@ -420,14 +420,14 @@ static int stopping_code(void)
     if (state != AP_MPMQ_STOPPING) {
         return 0;
     }
-    /* A restart has moved on to the next generation before it tells the children. */
+    /* At a restart the generation has already been counted up when the children learn of it. */
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     return ap_scoreboard_image && ap_scoreboard_image->global->running_generation != generation
                ? WS_CLOSE_SERVICE_RESTART
                : WS_CLOSE_GOING_AWAY;
 }
 
-/* What is known of a connection. In its slot, where there is anything to know. */
+/* What is known about a connection: in its slot, once there is something. */
 typedef struct connection_notes {
     SSL *ssl;                   /* mod_ssl's, on a connection that has one */
     clowntalk_session *session; /* where it was suspended */
@@ -449,7 +449,7 @@ static void clowntalk_tls_found(conn_rec *c, SSL *ssl)
     notes_of(c)->ssl = ssl;
 }
 
-/* A session that was suspended, but whose connection nobody has handed over. */
+/* Frees a session that was suspended, but whose connection was not handed over. */
 static apr_status_t discard_session(void *session)
 {
     ws_session_free(session);
@@ -481,10 +481,7 @@ static int begin_session(request_rec *r, clowntalk_session *session)
     return OK;
 }
 
-/*
- * Whether the handshake succeeds: OK, DONE where all was said already, or the HTTP status that
- * refuses it.
- */
+/* OK where the handshake succeeds, DONE where the response was written, else the HTTP status. */
 static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
 {
     const int status = ws_upgrade_check(r, settings, agreement);
@@ -504,7 +501,7 @@ static int clowntalk_content(request_rec *r)
     const clowntalk_handler *handler;
     ws_agreement agreement;
     void *data = NULL;
-    const char *why = "the handler does not want it";
+    const char *why = "the handler refuses it";
     int status;
 
     if (!r->handler || strcmp(r->handler, HANDLER_NAME) != 0) {
@@ -546,9 +543,9 @@ static int clowntalk_content(request_rec *r)
 }
 
 /*
- * The MPM's last act on a connection that it lets go of, still on the worker thread: so a slow log
- * never holds up a reactor. The request is logged and freed, and the reactor owns the connection
- * from here on.
+ * The MPM's last act on a connection that it suspends, still on the worker thread: so a slow log
+ * never stalls a reactor. The request is logged and freed, and the reactor owns the connection from
+ * here on.
  */
 static void clowntalk_suspend(conn_rec *c, request_rec *r)
 {
@@ -598,8 +595,8 @@ static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_
     return OK;
 }
 
-/* What an administrator whose browser tabs are refused one day should have been told. */
-static void say_capacity(server_rec *server)
+/* Logs how many sessions the server can carry: before the first one is refused. */
+static void log_capacity(server_rec *server)
 {
     int async = 0, threads = 0, processes = 0;
     struct rlimit descriptors;
@@ -648,7 +645,7 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
     if (ws_census_create(pconf, processes + 1) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    say_capacity(main_server);
+    log_capacity(main_server);
     if (!ct_house_has_hardware(house)) {
         return OK; /* only other handlers, or nothing yet */
     }
@@ -694,7 +691,8 @@ static void clowntalk_child_stopping(apr_pool_t *pchild, int graceful)
     (void)pchild;
     (void)graceful;
     /*
-     * Prefork calls from a signal handler, where nothing can be locked; its loop looks for itself.
+     * Prefork calls this in a signal handler, where no lock may be taken; its loop calls
+     * stopping_code() in every round.
      */
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
     if (threaded) {
@@ -715,7 +713,7 @@ static void clowntalk_child_status(server_rec *server, pid_t pid, ap_generation_
 
 /* ---- mod_status ---- */
 
-/* Its own numbers are of connections, which sessions leave. */
+/* mod_status itself counts connections, which sessions leave. */
 static int clowntalk_status(request_rec *r, int flags)
 {
     const unsigned sessions = ws_census_total();
@@ -750,11 +748,11 @@ static void register_hooks(apr_pool_t *pool)
     ws_tls_register(pool, clowntalk_tls_found);
     /* A request has passed access control, authentication and authorization. */
     ap_hook_handler(clowntalk_content, NULL, NULL, APR_HOOK_MIDDLE);
-    /* Somebody looks at mod_status's page. */
+    /* mod_status makes its page. */
     APR_OPTIONAL_HOOK(ap, status_hook, clowntalk_status, NULL, NULL, APR_HOOK_MIDDLE);
-    /* The MPM lets go of the connection. Last: what others do with the request must be over. */
+    /* The MPM suspends the connection. Last: other modules must be done with the request. */
     ap_hook_suspend_connection(clowntalk_suspend, NULL, NULL, APR_HOOK_LAST);
-    /* The child is about to end: clients hear of it at once. */
+    /* The child is about to end: its sessions are closed. */
     ap_hook_child_stopping(clowntalk_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     /* In the parent, when a child has ended: its sessions no longer count. */
     ap_hook_child_status(clowntalk_child_status, NULL, NULL, APR_HOOK_MIDDLE);

@@ -73,7 +73,7 @@ for my $directive (qw(ClownTalkDetach ClownTalkIOUring)) {
 # ---- the clients of a location ----
 
 for my $in_location (0, 1) {
-    wrong 'ClownTalkHandler', qr/ClownTalkHandler takes one argument, who handles the messages: i2c, echo/, $in_location;
+    wrong 'ClownTalkHandler', qr/ClownTalkHandler takes one argument, what handles the messages: i2c, echo/, $in_location;
     wrong 'ClownTalkHandler teapot', qr/ClownTalkHandler must be one of (?:i2c, echo|echo, i2c), not 'teapot'/, $in_location;
     for my $directive (qw(ClownTalkControl ClownTalkRawI2C)) {
         wrong qq($directive $_), qr/$directive must be On, Off or an expression in quotation marks/, $in_location

@@ -1,6 +1,5 @@
 # What every folder may use: libc only. Each program and the module link it once, after the libraries
-# that use it. A convenience library does not bring it along: the module takes all that such libraries
-# hold, and would have it twice.
+# that use it. Convenience libraries do not contain it: the module would have it once for each.
 noinst_LTLIBRARIES += libbase.la
 libbase_la_SOURCES = \
 	src/base/append.c src/base/append.h \

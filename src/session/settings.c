@@ -80,7 +80,7 @@ int ct_permitted(const ct_permission *permission, request_rec *r, int otherwise)
     answer = ap_expr_exec(r, permission->expr, &error);
     if (answer < 0) {
         CT_LOG_REQUEST(r, APLOG_ERR, 0, "CT0012",
-                       "an expression cannot be evaluated, so the answer is no: %s", error);
+                       "cannot evaluate an expression, so the permission is refused: %s", error);
     }
     return answer > 0;
 }

@@ -44,7 +44,7 @@ typedef struct ct_dir_settings {
 /* What holds where nothing is configured. */
 extern const ct_dir_settings ct_dir_defaults;
 
-/* For httpd's table of the module: settings of which none is set, and an inner over an outer one. */
+/* For httpd: settings of which none is set, and those of an inner section over an outer one's. */
 void *ct_dir_settings_create(apr_pool_t *pool, char *where);
 void *ct_dir_settings_merge(apr_pool_t *pool, void *outer, void *inner);
 

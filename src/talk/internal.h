@@ -1,5 +1,5 @@
 /*
- * What the files of src/talk share among themselves; nobody else includes it. Like talk.h's
+ * What the files of src/talk share among themselves; no other file includes it. Like talk.h's
  * functions these are pure, keep no state between calls and may be called from any thread.
  */
 #ifndef TALK_INTERNAL_H

@@ -289,7 +289,7 @@ bool json_value(json_scan *scan, json_span *value)
     return true;
 }
 
-/* Is this name, once its escapes are read, `name`? Only \u can stand for one of its characters. */
+/* Whether this name, once its escapes are read, is `name`. Only \u can write its characters. */
 static bool is_named(json_span member, const char *name)
 {
     const char *at = member.text, *end = member.text + member.length;

@@ -87,7 +87,7 @@ static bool check_elements(const elements *found, char *why, size_t why_size)
     return wrong == NULL;
 }
 
-/* Builds a value that the scanner has accepted; NULL where json-c does not share its opinion. */
+/* Builds a value that the scanner has accepted; NULL where json-c refuses it. */
 static struct json_object *build(json_span span)
 {
     struct json_tokener *tokener = base_must(json_tokener_new_ex(TALK_MAX_DEPTH + 1));
@@ -100,7 +100,7 @@ static struct json_object *build(json_span span)
     json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
     object = json_tokener_parse_ex(tokener, span.text, (int)span.length);
     if (json_tokener_get_error(tokener) == json_tokener_continue) {
-        object = json_tokener_parse_ex(tokener, "", 1); /* a NUL tells that a number is whole */
+        object = json_tokener_parse_ex(tokener, "", 1); /* a NUL marks the end of a number */
     }
     json_tokener_free(tokener);
     return object;

@@ -100,7 +100,7 @@ void talk_address_format(const talk_address *address, char *out)
     }
 }
 
-/* Finds what is asked for; false with the list of what is allowed. */
+/* Finds the form that the last levels name; false with the list of what is allowed. */
 static bool find_form(talk_topic *topic, const verb *verbs, const char *rest, char *why,
                       size_t why_size)
 {

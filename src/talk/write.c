@@ -19,7 +19,7 @@ static void add(talk_text *out, const char *literal)
     talk_text_add(out, literal, strlen(literal));
 }
 
-/* Adds what stands in a string for a byte that cannot (RFC 8259 section 7): U+FFFD for no UTF-8. */
+/* Adds the escape for a byte that a string must not hold (RFC 8259 section 7), or U+FFFD. */
 static void add_escaped(talk_text *out, unsigned char c)
 {
     switch (c) {
