@@ -1,24 +1,27 @@
 /*
  * mod_clowntalk: a house's relays and sensors on the web, from the Apache that already runs there.
  *
- * This file is the module's front: directives with their defaults and merge rules, and the hooks.
- * What they do is in src/: websocket/ (handshake, codec, session, loop), handlers/ (what messages
- * mean), talk/ (Clown.Talk), hub/ (the process that owns the hardware), devices/ and i2c/ (chips
- * and buses).
+ * This file is where httpd meets the module: the directives, which fill in session/settings.h and
+ * link/house.h, and the hooks. docs/architecture.md says what is in which folder of src/.
  */
 #include "handlers/handlers.h"
+#include "hub/hub.h"
 #include "i2c/linux.h"
 #include "link/envelope.h"
+#include "link/house.h"
 #include "link/process.h"
 #include "log.h"
-#include "settings.h"
-#include "sim/sim.h"
+#include "session/api.h"
 #include "session/census.h"
-#include "websocket/handshake.h"
+#include "session/options.h"
 #include "session/reactor.h"
+#include "session/session.h"
+#include "session/settings.h"
 #include "session/tls.h"
 #include "session/upgrade.h"
 #include "session/wire.h"
+#include "sim/sim.h"
+#include "websocket/handshake.h"
 
 #include <ap_mpm.h>
 #include <ap_provider.h>
@@ -39,96 +42,12 @@
 #include <sys/un.h>
 
 #define HANDLER_NAME "clowntalk" /* SetHandler clowntalk */
-#define FIRST_NODE   "nodes/bridge/0"
-#define HOUSE_KEY    "mod_clowntalk:house"
-#define RETRY_AFTER  "10" /* seconds that a client is told to wait when there are too many */
-
-#define UNSET (-1)
-
-/* What holds where nothing is configured. docs/directives.md says the same. */
-static const ct_dir_settings defaults = {
-    .handler = "i2c",
-    .control = {CT_UNSET, NULL}, /* On for an authenticated user, else Off */
-    .raw_i2c = {CT_OFF, NULL},
-    .origins = {CT_ORIGINS_SAME, NULL, 0},
-    .require_opening = 1,
-    .max_message = 16384,
-    .rate = 50,
-    .burst = 100,
-    .backlog = 262144,
-    .ping = 30, /* "auto" */
-    .max_age = 0,
-    .deflate = 1,
-};
-
-#define DEFAULT_RESCAN 30.0
+#define RETRY_AFTER  "10"        /* seconds that a client is told to wait when there are too many */
+/* Keys of what outlives a function: in pconf, and in what httpd retains from start to restart. */
+#define HANDLERS_KEY "mod_clowntalk:handlers"
+#define STARTED_KEY  "mod_clowntalk:started"
 
 /* ---- per directory ---- */
-
-static void *create_dir_settings(apr_pool_t *pool, char *where)
-{
-    ct_dir_settings *settings = apr_pcalloc(pool, sizeof *settings);
-
-    (void)where;
-    settings->require_opening = UNSET;
-    settings->max_message = UNSET;
-    settings->rate = UNSET;
-    settings->burst = UNSET;
-    settings->backlog = UNSET;
-    settings->ping = UNSET;
-    settings->max_age = UNSET;
-    settings->deflate = UNSET;
-    return settings;
-}
-
-/* Every member: the inner one where it is set, otherwise the outer one. */
-static ct_dir_settings merge(const ct_dir_settings *outer, const ct_dir_settings *inner)
-{
-    return (ct_dir_settings){
-        .handler = inner->handler ? inner->handler : outer->handler,
-        .control = inner->control.answer ? inner->control : outer->control,
-        .raw_i2c = inner->raw_i2c.answer ? inner->raw_i2c : outer->raw_i2c,
-        .origins = inner->origins.which ? inner->origins : outer->origins,
-        .require_opening =
-            inner->require_opening >= 0 ? inner->require_opening : outer->require_opening,
-        .max_message = inner->max_message >= 0 ? inner->max_message : outer->max_message,
-        .rate = inner->rate >= 0 ? inner->rate : outer->rate,
-        .burst = inner->rate >= 0 ? inner->burst : outer->burst, /* one directive sets both */
-        .backlog = inner->backlog >= 0 ? inner->backlog : outer->backlog,
-        .ping = inner->ping >= 0 ? inner->ping : outer->ping,
-        .max_age = inner->max_age >= 0 ? inner->max_age : outer->max_age,
-        .deflate = inner->deflate >= 0 ? inner->deflate : outer->deflate,
-    };
-}
-
-static void *merge_dir_settings(apr_pool_t *pool, void *outer, void *inner)
-{
-    ct_dir_settings *merged = apr_palloc(pool, sizeof *merged);
-
-    *merged = merge(outer, inner);
-    return merged;
-}
-
-ct_dir_settings ct_settings_of(const request_rec *r)
-{
-    return merge(&defaults, ap_get_module_config(r->per_dir_config, &clowntalk_module));
-}
-
-int ct_permitted(const ct_permission *permission, request_rec *r, int otherwise)
-{
-    const char *error = NULL;
-    int answer;
-
-    if (permission->answer != CT_EXPR) {
-        return permission->answer == CT_UNSET ? otherwise : permission->answer == CT_ON;
-    }
-    answer = ap_expr_exec(r, permission->expr, &error);
-    if (answer < 0) {
-        CT_LOG_REQUEST(r, APLOG_ERR, 0, "CT0012",
-                       "an expression cannot be evaluated, so the answer is no: %s", error);
-    }
-    return answer > 0;
-}
 
 static const char *set_handler(cmd_parms *cmd, void *dir, const char *name)
 {
@@ -136,11 +55,11 @@ static const char *set_handler(cmd_parms *cmd, void *dir, const char *name)
     void *data = NULL;
 
     /* Whether it exists is known when all modules are loaded: clowntalk_check_config(). */
-    apr_pool_userdata_get(&data, HOUSE_KEY ":handlers", cmd->pool);
+    apr_pool_userdata_get(&data, HANDLERS_KEY, cmd->pool);
     asked = data;
     if (!asked) {
         asked = apr_array_make(cmd->pool, 2, sizeof(const char *));
-        apr_pool_userdata_setn(asked, HOUSE_KEY ":handlers", NULL, cmd->pool);
+        apr_pool_userdata_setn(asked, HANDLERS_KEY, NULL, cmd->pool);
     }
     APR_ARRAY_PUSH(asked, const char *) = name;
     ((ct_dir_settings *)dir)->handler = name;
@@ -199,12 +118,6 @@ static const char *set_origins(cmd_parms *cmd, void *dir, int argc, char *const 
     return NULL;
 }
 
-static const char *set_flag(cmd_parms *cmd, void *dir, int on)
-{
-    *(int *)((char *)dir + (apr_size_t)cmd->info) = on;
-    return NULL;
-}
-
 /* Reads a whole number. NULL where it is one within the bounds; otherwise what is allowed. */
 static const char *read_number(cmd_parms *cmd, const char *value, apr_int64_t least,
                                apr_int64_t most, const char *unit, apr_int64_t *number)
@@ -234,7 +147,7 @@ static const char *set_backlog(cmd_parms *cmd, void *dir, const char *value)
 
 static const char *set_ping(cmd_parms *cmd, void *dir, const char *value)
 {
-    apr_int64_t seconds = defaults.ping;
+    apr_int64_t seconds = ct_dir_defaults.ping;
     const char *error = NULL;
 
     if (strcasecmp(value, "auto") != 0) {
@@ -278,86 +191,17 @@ static const char *set_rate(cmd_parms *cmd, void *dir, const char *rate, const c
 
 /* ---- the house: what the whole server shares ---- */
 
-static ct_node *add_node(apr_pool_t *pool, ct_house *house, const char *name)
-{
-    ct_node *node = apr_pcalloc(pool, sizeof *node);
-
-    node->name = name;
-    node->buses = apr_array_make(pool, 2, sizeof(hub_bus_config));
-    node->devices = apr_array_make(pool, 4, sizeof(hub_device_config));
-    node->intervals = apr_array_make(pool, 2, sizeof(hub_interval_config));
-    node->rescan = DEFAULT_RESCAN;
-    APR_ARRAY_PUSH(house->nodes, ct_node *) = node;
-    return node;
-}
-
-/* The house of the configuration that is being read: it lives and dies with pconf. */
+/* What a ClownTalkBus may be of. */
 static const i2c_bus_kind *const bus_kinds[] = {&linux_bus_kind, &sim_bus_kind, NULL};
-
-static ct_house *house_in(apr_pool_t *pconf)
-{
-    void *data = NULL;
-    ct_house *house;
-
-    apr_pool_userdata_get(&data, HOUSE_KEY, pconf);
-    house = data;
-    if (!house) {
-        house = apr_pcalloc(pconf, sizeof *house);
-        house->nodes = apr_array_make(pconf, 2, sizeof(ct_node *));
-        house->current = add_node(pconf, house, FIRST_NODE);
-        house->bus_kinds = bus_kinds;
-        apr_pool_userdata_setn(house, HOUSE_KEY, NULL, pconf);
-    }
-    return house;
-}
-
-static int has_hardware(const ct_node *node)
-{
-    return node->buses->nelts > 0 || node->led;
-}
-
-const ct_node *ct_node_by_name(const ct_house *house, const char *name)
-{
-    for (int i = 0; i < house->nodes->nelts; i++) {
-        const ct_node *node = APR_ARRAY_IDX(house->nodes, i, const ct_node *);
-
-        if (strcmp(node->name, name) == 0 && has_hardware(node)) {
-            return node;
-        }
-    }
-    return NULL;
-}
-
-/* Each server's configuration is a pointer to the one house, set when everything has been read. */
-typedef struct server_settings {
-    const ct_house *house;
-} server_settings;
-
-static void *create_server_settings(apr_pool_t *pool, server_rec *server)
-{
-    (void)server;
-    return apr_pcalloc(pool, sizeof(server_settings));
-}
-
-const ct_house *ct_house_of(const server_rec *server)
-{
-    const server_settings *settings =
-        ap_get_module_config(server->module_config, &clowntalk_module);
-
-    return settings->house;
-}
 
 static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
 {
     const char *end = ap_strrchr_c(args, '>');
-    ct_house *house = house_in(cmd->pool);
+    ct_house *house = ct_house_in(cmd->pool);
     ct_node *outer = house->current;
-    const char *name, *error = ap_check_cmd_context(cmd, NOT_IN_DIR_LOC_FILE);
+    const char *name, *error;
 
     (void)dir;
-    if (error) {
-        return error;
-    }
     if (!end) {
         return "<ClownTalkNode NAME> must end in '>'";
     }
@@ -370,29 +214,13 @@ static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
             "with '/' between its levels, as in nodes/bridge/1, not '%s'",
             name);
     }
-    if (outer != APR_ARRAY_IDX(house->nodes, 0, ct_node *)) {
+    if (outer != ct_house_first_node(house)) {
         return "<ClownTalkNode> cannot stand within another";
     }
-    house->current = NULL;
-    for (int i = 0; i < house->nodes->nelts; i++) {
-        ct_node *node = APR_ARRAY_IDX(house->nodes, i, ct_node *);
-
-        if (strcmp(node->name, name) == 0) {
-            house->current = node;
-        }
-    }
-    if (!house->current) {
-        house->current = add_node(cmd->pool, house, name);
-    }
+    house->current = ct_house_node(house, name);
     error = ap_walk_config(cmd->directive->first_child, cmd, cmd->context);
     house->current = outer;
     return error;
-}
-
-/* A server's directive in a <Location> would look as if it held only there. */
-static const char *check_place(cmd_parms *cmd)
-{
-    return ap_check_cmd_context(cmd, NOT_IN_DIR_LOC_FILE);
 }
 
 static const char *copy_error(cmd_parms *cmd, const char *error)
@@ -402,14 +230,14 @@ static const char *copy_error(cmd_parms *cmd, const char *error)
 
 static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const char *device)
 {
-    ct_node *node = house_in(cmd->pool)->current;
+    ct_node *node = ct_house_in(cmd->pool)->current;
     hub_bus_config bus = {.device = device};
     char why[256];
     apr_int64_t number;
-    const char *error = check_place(cmd);
+    const char *error = read_number(cmd, label, 0, 99, "a bus's label", &number);
 
     (void)dir;
-    if (error || (error = read_number(cmd, label, 0, 99, "a bus's label", &number))) {
+    if (error) {
         return error;
     }
     bus.label = (int)number;
@@ -430,17 +258,13 @@ static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const c
 
 static const char *set_device(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
-    ct_node *node = house_in(cmd->pool)->current;
+    ct_node *node = ct_house_in(cmd->pool)->current;
     hub_device_config device = {0};
     apr_array_header_t *options = apr_array_make(cmd->pool, argc + 1, sizeof(const char *));
     char why[256];
     int next = 1;
-    const char *error = check_place(cmd);
 
     (void)dir;
-    if (error) {
-        return error;
-    }
     if (argc < 1) {
         return "ClownTalkDevice takes TOPIC [DRIVER] [OPTION=VALUE ...]";
     }
@@ -459,57 +283,45 @@ static const char *set_device(cmd_parms *cmd, void *dir, int argc, char *const a
 
 static const char *set_led(cmd_parms *cmd, void *dir, const char *path)
 {
-    const char *error = check_place(cmd);
-
     (void)dir;
-    if (!error && strcmp(path, "sim") != 0 && path[0] != '/') {
-        error =
-            apr_psprintf(cmd->pool,
-                         "ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, "
-                         "not '%s'",
-                         path);
+    if (strcmp(path, "sim") != 0 && path[0] != '/') {
+        return apr_psprintf(cmd->pool,
+                            "ClownTalkLED must be a directory such as /sys/class/leds/ACT, or sim, "
+                            "not '%s'",
+                            path);
     }
-    house_in(cmd->pool)->current->led = path;
-    return error;
+    ct_house_in(cmd->pool)->current->led = path;
+    return NULL;
 }
 
 static const char *set_interval(cmd_parms *cmd, void *dir, const char *type, const char *seconds)
 {
     hub_interval_config interval = {.type = type};
     char why[256], *end;
-    const char *error = check_place(cmd);
 
     (void)dir;
     interval.seconds = strtod(seconds, &end);
-    if (!error && (end == seconds || *end)) {
-        error = apr_psprintf(
+    if (end == seconds || *end) {
+        return apr_psprintf(
             cmd->pool, "ClownTalkPublishInterval takes a number of seconds, not '%s'", seconds);
     }
-    APR_ARRAY_PUSH(house_in(cmd->pool)->current->intervals, hub_interval_config) = interval;
-    return error ? error : copy_error(cmd, hub_check_interval(&interval, why, sizeof why));
+    APR_ARRAY_PUSH(ct_house_in(cmd->pool)->current->intervals, hub_interval_config) = interval;
+    return copy_error(cmd, hub_check_interval(&interval, why, sizeof why));
 }
 
 static const char *set_rescan(cmd_parms *cmd, void *dir, const char *seconds)
 {
     apr_int64_t number = 0;
-    const char *error = check_place(cmd);
+    const char *error = read_number(cmd, seconds, 0, 86400, "seconds", &number);
 
     (void)dir;
-    error = error ? error : read_number(cmd, seconds, 0, 86400, "seconds", &number);
-    house_in(cmd->pool)->current->rescan = (double)number;
+    ct_house_in(cmd->pool)->current->rescan = (double)number;
     return error;
-}
-
-static const char *set_state_dir(cmd_parms *cmd, void *dir, const char *path)
-{
-    (void)dir;
-    house_in(cmd->pool)->state_dir = ap_server_root_relative(cmd->pool, path);
-    return check_place(cmd);
 }
 
 static const char *set_hub_socket(cmd_parms *cmd, void *dir, const char *path)
 {
-    ct_house *house = house_in(cmd->pool);
+    ct_house *house = ct_house_in(cmd->pool);
 
     (void)dir;
     house->hub_socket = ap_runtime_dir_relative(cmd->pool, path);
@@ -519,25 +331,39 @@ static const char *set_hub_socket(cmd_parms *cmd, void *dir, const char *path)
                             "ClownTalkHubSocket must be a path of less than %d bytes, not '%s'",
                             (int)sizeof((struct sockaddr_un *)0)->sun_path, path);
     }
-    return check_place(cmd);
+    return NULL;
 }
 
 static const char *set_max_connections(cmd_parms *cmd, void *dir, const char *value)
 {
     apr_int64_t number = 0;
-    const char *error = check_place(cmd);
+    const char *error = read_number(cmd, value, 0, 1000000, "connections (0: no limit)", &number);
 
     (void)dir;
-    error =
-        error ? error : read_number(cmd, value, 0, 1000000, "connections (0: no limit)", &number);
-    house_in(cmd->pool)->max_connections = (int)number;
+    ct_house_in(cmd->pool)->max_connections = (int)number;
     return error;
 }
 
-#define DIR_FIELD(member) ((void *)offsetof(ct_dir_settings, member))
-#define ANYWHERE          (RSRC_CONF | ACCESS_CONF)
+static const char *set_house_flag(cmd_parms *cmd, void *dir, int on)
+{
+    (void)dir;
+    return ap_set_flag_slot(cmd, ct_house_in(cmd->pool), on);
+}
 
-/* Each is explained in docs/directives.md; t/unit/check-directives compares the two. */
+static const char *set_house_path(cmd_parms *cmd, void *dir, const char *path)
+{
+    (void)dir;
+    return ap_set_file_slot(cmd, ct_house_in(cmd->pool), path);
+}
+
+#define DIR_FIELD(member)   ((void *)offsetof(ct_dir_settings, member))
+#define HOUSE_FIELD(member) ((void *)offsetof(ct_house, member))
+#define ANYWHERE            (RSRC_CONF | ACCESS_CONF)
+
+/*
+ * Each is explained in docs/directives.md; t/005_documentation.t compares the two. httpd itself
+ * refuses one of RSRC_CONF in a <Location>, where it would look as if it held only there.
+ */
 static const command_rec directives[] = {
     AP_INIT_RAW_ARGS("<ClownTalkNode", open_node, NULL, RSRC_CONF,
                      "a further node, by its name, with buses of its own"),
@@ -551,21 +377,25 @@ static const command_rec directives[] = {
                   "a type of sensor and the seconds between its publications"),
     AP_INIT_TAKE1("ClownTalkRescan", set_rescan, NULL, RSRC_CONF,
                   "seconds between looks for new devices, 0: never"),
-    AP_INIT_TAKE1("ClownTalkStateDir", set_state_dir, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("ClownTalkStateDir", set_house_path, HOUSE_FIELD(state_dir), RSRC_CONF,
                   "the directory in which states are remembered"),
     AP_INIT_TAKE1("ClownTalkHubSocket", set_hub_socket, NULL, RSRC_CONF,
                   "the socket between the hub and the server's child processes"),
     AP_INIT_TAKE1("ClownTalkMaxConnections", set_max_connections, NULL, RSRC_CONF,
                   "how many sessions the server takes, 0: no limit"),
+    AP_INIT_FLAG("ClownTalkDetach", set_house_flag, HOUSE_FIELD(detach), RSRC_CONF,
+                 "whether sessions may leave httpd's connections"),
+    AP_INIT_FLAG("ClownTalkIOUring", set_house_flag, HOUSE_FIELD(io_uring), RSRC_CONF,
+                 "whether publications may be sent by io_uring"),
     AP_INIT_TAKE1("ClownTalkHandler", set_handler, NULL, ANYWHERE,
-                  "who handles the messages: i2c, echo, or another module's"),
+                  "what handles the messages: i2c, echo, or another module's"),
     AP_INIT_TAKE1("ClownTalkControl", set_permission, DIR_FIELD(control), ANYWHERE,
                   "who may switch: On, Off or an expression"),
     AP_INIT_TAKE1("ClownTalkRawI2C", set_permission, DIR_FIELD(raw_i2c), ANYWHERE,
                   "who may use i2c/... topics: On, Off or an expression"),
     AP_INIT_TAKE_ARGV("ClownTalkOrigin", set_origins, NULL, ANYWHERE,
                       "which web pages may connect: same, * or a list of origins"),
-    AP_INIT_FLAG("ClownTalkRequireOpening", set_flag, DIR_FIELD(require_opening), ANYWHERE,
+    AP_INIT_FLAG("ClownTalkRequireOpening", ap_set_flag_slot, DIR_FIELD(require_opening), ANYWHERE,
                  "whether a client must send clown.talk/-/config/set first"),
     AP_INIT_TAKE1("ClownTalkMaxMessage", set_max_message, NULL, ANYWHERE,
                   "bytes in a message from a client"),
@@ -577,7 +407,7 @@ static const command_rec directives[] = {
                   "seconds between pings, 0: none, or auto"),
     AP_INIT_TAKE1("ClownTalkMaxAge", set_max_age, NULL, ANYWHERE,
                   "seconds after which a session is closed, 0: never"),
-    AP_INIT_FLAG("ClownTalkDeflate", set_flag, DIR_FIELD(deflate), ANYWHERE,
+    AP_INIT_FLAG("ClownTalkDeflate", ap_set_flag_slot, DIR_FIELD(deflate), ANYWHERE,
                  "whether messages are compressed for clients that offer it"),
     {.name = NULL},
 };
@@ -595,14 +425,14 @@ static int stopping_code(void)
     if (state != AP_MPMQ_STOPPING) {
         return 0;
     }
-    /* A restart has moved on to the next generation before it tells the children. */
+    /* At a restart the generation has already been counted up when the children learn of it. */
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     return ap_scoreboard_image && ap_scoreboard_image->global->running_generation != generation
                ? WS_CLOSE_SERVICE_RESTART
                : WS_CLOSE_GOING_AWAY;
 }
 
-/* What is known of a connection. In its slot, where there is anything to know. */
+/* What is known about a connection: in its slot, once there is something. */
 typedef struct connection_notes {
     SSL *ssl;                   /* mod_ssl's, on a connection that has one */
     clowntalk_session *session; /* where it was suspended */
@@ -624,7 +454,7 @@ static void clowntalk_tls_found(conn_rec *c, SSL *ssl)
     notes_of(c)->ssl = ssl;
 }
 
-/* A session that was suspended, but whose connection nobody has handed over. */
+/* Frees a session that was suspended, but whose connection was not handed over. */
 static apr_status_t discard_session(void *session)
 {
     ws_session_free(session);
@@ -656,10 +486,7 @@ static int begin_session(request_rec *r, clowntalk_session *session)
     return OK;
 }
 
-/*
- * Whether the handshake succeeds: OK, DONE where all was said already, or the HTTP status that
- * refuses it.
- */
+/* OK where the handshake succeeds, DONE where the response was written, else the HTTP status. */
 static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
 {
     const int status = ws_upgrade_check(r, settings, agreement);
@@ -679,7 +506,7 @@ static int clowntalk_content(request_rec *r)
     const clowntalk_handler *handler;
     ws_agreement agreement;
     void *data = NULL;
-    const char *why = "the handler does not want it";
+    const char *why = "the handler refuses it";
     int status;
 
     if (!r->handler || strcmp(r->handler, HANDLER_NAME) != 0) {
@@ -721,9 +548,9 @@ static int clowntalk_content(request_rec *r)
 }
 
 /*
- * The MPM's last act on a connection that it lets go of, still on the worker thread: so a slow log
- * never holds up a reactor. The request is logged and freed, and the reactor owns the connection
- * from here on.
+ * The MPM's last act on a connection that it suspends, still on the worker thread: so a slow log
+ * never stalls a reactor. The request is logged and freed, and the reactor owns the connection from
+ * here on.
  */
 static void clowntalk_suspend(conn_rec *c, request_rec *r)
 {
@@ -750,7 +577,7 @@ static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_
     const apr_array_header_t *asked;
 
     (void)plog;
-    apr_pool_userdata_get(&data, HOUSE_KEY ":handlers", pconf);
+    apr_pool_userdata_get(&data, HANDLERS_KEY, pconf);
     asked = data;
     for (int i = 0; asked && i < asked->nelts; i++) {
         const char *name = APR_ARRAY_IDX(asked, i, const char *);
@@ -773,8 +600,8 @@ static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_
     return OK;
 }
 
-/* What an administrator whose browser tabs are refused one day should have been told. */
-static void say_capacity(server_rec *server)
+/* Logs how many sessions the server can carry: before the first one is refused. */
+static void log_capacity(server_rec *server)
 {
     int async = 0, threads = 0, processes = 0;
     struct rlimit descriptors;
@@ -801,8 +628,8 @@ static void say_capacity(server_rec *server)
 static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                                  server_rec *main_server)
 {
-    ct_house *house = house_in(pconf);
-    int processes = 0, hardware = 0;
+    ct_house *house = ct_house_in(pconf);
+    int processes = 0;
     int *started;
 
     (void)plog;
@@ -817,25 +644,20 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
     if (!house->state_dir) {
         house->state_dir = CT_STATE_DIR;
     }
-    for (server_rec *server = main_server; server; server = server->next) {
-        server_settings *settings = ap_get_module_config(server->module_config, &clowntalk_module);
-
-        settings->house = house;
-    }
+    house->bus_kinds = bus_kinds;
+    ct_house_publish(main_server, house);
+    ws_options_set(house->detach, house->io_uring);
     ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &processes);
     if (ws_census_create(pconf, processes + 1) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    say_capacity(main_server);
-    for (int i = 0; i < house->nodes->nelts; i++) {
-        hardware += has_hardware(APR_ARRAY_IDX(house->nodes, i, const ct_node *));
-    }
-    if (!hardware) {
+    log_capacity(main_server);
+    if (!ct_house_has_hardware(house)) {
         return OK; /* only other handlers, or nothing yet */
     }
-    started = ap_retained_data_get(HOUSE_KEY);
+    started = ap_retained_data_get(STARTED_KEY);
     if (!started) {
-        started = ap_retained_data_create(HOUSE_KEY, sizeof *started);
+        started = ap_retained_data_create(STARTED_KEY, sizeof *started);
     }
     return hub_process_start(pconf, main_server, house, (*started)++ > 0) == APR_SUCCESS
                ? OK
@@ -875,7 +697,8 @@ static void clowntalk_child_stopping(apr_pool_t *pchild, int graceful)
     (void)pchild;
     (void)graceful;
     /*
-     * Prefork calls from a signal handler, where nothing can be locked; its loop looks for itself.
+     * Prefork calls this in a signal handler, where no lock may be taken; its loop calls
+     * stopping_code() in every round.
      */
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
     if (threaded) {
@@ -894,89 +717,9 @@ static void clowntalk_child_status(server_rec *server, pid_t pid, ap_generation_
     }
 }
 
-/* ---- optional functions for other modules' handlers: mod_clowntalk.h ---- */
-
-static ws_outgoing *outgoing_of(clowntalk_kind kind, const char *bytes, apr_size_t length,
-                                const char *topic)
-{
-    return ws_outgoing_create(kind == CLOWNTALK_TEXT ? WS_TEXT : WS_BINARY, bytes, length, topic,
-                              topic ? strlen(topic) : 0);
-}
-
-static apr_status_t clowntalk_send(clowntalk_session *session, clowntalk_kind kind,
-                                   const char *bytes, apr_size_t length)
-{
-    ws_outgoing *outgoing = outgoing_of(kind, bytes, length, NULL);
-    const bool taken = ws_session_send(session, outgoing);
-
-    ws_outgoing_release(outgoing);
-    return taken ? APR_SUCCESS : APR_ECONNABORTED;
-}
-
-static clowntalk_audience *clowntalk_audience_create(clowntalk_session *session)
-{
-    return (clowntalk_audience *)ws_session_audience(session);
-}
-
-static void clowntalk_audience_destroy(clowntalk_audience *audience)
-{
-    ws_audience_destroy((ws_audience *)audience);
-}
-
-static apr_status_t clowntalk_join(clowntalk_session *session, clowntalk_audience *audience)
-{
-    return ws_session_join(session, (ws_audience *)audience);
-}
-
-static void clowntalk_leave(clowntalk_session *session)
-{
-    ws_session_leave(session);
-}
-
-static void clowntalk_publish(clowntalk_audience *audience, clowntalk_session *except,
-                              clowntalk_kind kind, const char *bytes, apr_size_t length,
-                              const char *topic)
-{
-    ws_outgoing *outgoing = outgoing_of(kind, bytes, length, topic);
-
-    ws_session_publish((ws_audience *)audience, outgoing, except);
-    ws_outgoing_release(outgoing);
-}
-
-static void clowntalk_close(clowntalk_session *session, int code, const char *reason)
-{
-    ws_session_close(session, code, reason);
-}
-
-static const char *clowntalk_client_ip(clowntalk_session *session)
-{
-    return ws_session_client_ip(session);
-}
-
-static server_rec *clowntalk_server(clowntalk_session *session)
-{
-    return ws_session_server(session);
-}
-
-static const char *clowntalk_user(clowntalk_session *session)
-{
-    return ws_session_user(session);
-}
-
-static apr_uint64_t clowntalk_id(clowntalk_session *session)
-{
-    return ws_session_id(session);
-}
-
-static apr_status_t clowntalk_post(apr_uint64_t id, void (*run)(clowntalk_session *, void *),
-                                   void *baton)
-{
-    return ws_reactor_post(id, run, baton);
-}
-
 /* ---- mod_status ---- */
 
-/* Its own numbers are of connections, which sessions leave. */
+/* mod_status itself counts connections, which sessions leave. */
 static int clowntalk_status(request_rec *r, int flags)
 {
     const unsigned sessions = ws_census_total();
@@ -999,18 +742,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_register_provider(pool, CLOWNTALK_HANDLER_GROUP, "echo", CLOWNTALK_HANDLER_VERSION,
                          &ct_echo_handler);
     ws_wire_register();
-    APR_REGISTER_OPTIONAL_FN(clowntalk_send);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_audience_create);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_audience_destroy);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_join);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_leave);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_publish);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_close);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_client_ip);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_server);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_user);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_id);
-    APR_REGISTER_OPTIONAL_FN(clowntalk_post);
+    ws_api_register();
 
     /* All modules have been loaded: apachectl configtest runs this too. */
     ap_hook_check_config(clowntalk_check_config, NULL, NULL, APR_HOOK_MIDDLE);
@@ -1022,11 +754,11 @@ static void register_hooks(apr_pool_t *pool)
     ws_tls_register(pool, clowntalk_tls_found);
     /* A request has passed access control, authentication and authorization. */
     ap_hook_handler(clowntalk_content, NULL, NULL, APR_HOOK_MIDDLE);
-    /* Somebody looks at mod_status's page. */
+    /* mod_status makes its page. */
     APR_OPTIONAL_HOOK(ap, status_hook, clowntalk_status, NULL, NULL, APR_HOOK_MIDDLE);
-    /* The MPM lets go of the connection. Last: what others do with the request must be over. */
+    /* The MPM suspends the connection. Last: other modules must be done with the request. */
     ap_hook_suspend_connection(clowntalk_suspend, NULL, NULL, APR_HOOK_LAST);
-    /* The child is about to end: clients hear of it at once. */
+    /* The child is about to end: its sessions are closed. */
     ap_hook_child_stopping(clowntalk_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     /* In the parent, when a child has ended: its sessions no longer count. */
     ap_hook_child_status(clowntalk_child_status, NULL, NULL, APR_HOOK_MIDDLE);
@@ -1034,10 +766,10 @@ static void register_hooks(apr_pool_t *pool)
 
 module AP_MODULE_DECLARE_DATA clowntalk_module = {
     STANDARD20_MODULE_STUFF,
-    create_dir_settings,
-    merge_dir_settings,
-    create_server_settings,
-    NULL, /* servers share one house */
+    ct_dir_settings_create,
+    ct_dir_settings_merge,
+    NULL, /* a server's is the one house: ct_house_publish() */
+    NULL,
     directives,
     register_hooks,
     AP_MODULE_FLAG_NONE,

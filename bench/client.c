@@ -23,7 +23,7 @@
 #define MAX_PARTIAL     (1 << 20)
 /* Handshakes under way at once: as many as keep the server busy, less than its listen queue. */
 #define OPENINGS_AT_ONCE 64
-/* A port range has 28,000 ports by default: another source address per so many connections. */
+/* A port range has 28,000 ports by default: one source address for at most this many clients. */
 #define CLIENTS_PER_ADDRESS 10000
 #define FIRST_ADDRESS       0x7F000002u /* 127.0.0.2 */
 
@@ -55,7 +55,7 @@ static SSL_CTX *create_tls(void)
     if (!tls) {
         return NULL;
     }
-    /* The server is what is measured: a client that checks certificates would be half of it. */
+    /* Only the server is measured: a client that checked certificates would take half of the time. */
     SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

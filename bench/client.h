@@ -2,8 +2,8 @@
  * WebSocket clients for the load generator: a crowd of connections to one server on 127.0.0.1,
  * plain or over TLS, carried by one epoll descriptor.
  *
- * A crowd and its clients belong to the thread that created it. Nothing blocks but crowd_poll(),
- * and that no longer than it is told.
+ * A crowd and its clients belong to the thread that created it. Only crowd_poll() blocks, and only
+ * until the time that it is given.
  */
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
@@ -25,7 +25,7 @@ typedef struct crowd_target {
     const char *path;
 } crowd_target;
 
-/* What the scenario wants to hear of. A client must not be freed from within. */
+/* The scenario's callbacks. They must not free a client. */
 typedef struct crowd_events {
     void (*opened)(client *c); /* the 101 has come and is right; may be NULL */
     /* A whole text or binary message. */
@@ -51,7 +51,7 @@ struct client {
     client_state state;
     int fd;
     SSL *ssl;       /* NULL: plain */
-    bool wants_out; /* epoll was asked for EPOLLOUT */
+    bool wants_out; /* epoll reports EPOLLOUT */
     ws_parser parser;
     uint8_t *unsent; /* what the socket has not taken, on the heap */
     size_t unsent_length, unsent_at;
@@ -59,7 +59,9 @@ struct client {
     size_t partial_length;
 };
 
-/* NULL with a word on stderr where the system refuses. `target` is copied, but for its path. */
+/*
+ * NULL with a message on stderr where the system refuses. `target` is copied, except for its path.
+ */
 crowd *crowd_create(const crowd_target *target, const crowd_events *events, void *scenario);
 /* Resets every connection: no TIME-WAIT is left behind to use up ports for the next run. */
 void crowd_destroy(crowd *crowd);
@@ -67,7 +69,7 @@ void *crowd_scenario(const crowd *crowd);
 
 /*
  * Opens clients until there are `count`, a few dozen handshakes at a time, within `seconds`. False,
- * with a word on stderr, where one fails or time runs out.
+ * with a message on stderr, where one fails or time runs out.
  */
 bool crowd_open(crowd *crowd, unsigned count, double seconds);
 unsigned crowd_size(const crowd *crowd);

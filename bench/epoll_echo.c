@@ -47,7 +47,7 @@ typedef struct peer {
 
 static int epoll;
 static SSL_CTX *tls;
-static peer everybody = {.next = &everybody, .previous = &everybody};
+static peer open_peers = {.next = &open_peers, .previous = &open_peers};
 static peer *closed; /* in this round: freed behind it */
 static uint8_t in[BUFFER_BYTES], out[BUFFER_BYTES];
 
@@ -153,7 +153,7 @@ static void on_message(peer *p, bool text, const uint8_t *data, size_t length)
     size_t frame = make_frame(text ? WS_TEXT : WS_BINARY, data, length);
 
     if (length > 0 && data[0] == '!') {
-        for (peer *to = everybody.next, *next; to != &everybody; to = next) {
+        for (peer *to = open_peers.next, *next; to != &open_peers; to = next) {
             next = to->next;
             write_bytes(to, out, frame);
         }
@@ -242,9 +242,9 @@ static bool answer(peer *p, const char *request)
                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
                       accept);
     p->open = true;
-    p->next = everybody.next;
-    p->previous = &everybody;
-    p->next->previous = everybody.next = p;
+    p->next = open_peers.next;
+    p->previous = &open_peers;
+    p->next->previous = open_peers.next = p;
     write_bytes(p, (const uint8_t *)response, (size_t)length);
     return true;
 }

@@ -14,7 +14,7 @@ typedef struct load_options {
     unsigned rounds;   /* publications, relay requests */
     size_t size;       /* bytes of a message */
     double warm_up;    /* seconds that are not measured */
-    double seconds;    /* that are */
+    double seconds;    /* that are measured */
     double patience;   /* seconds after which a step has failed */
     double pulse;      /* milliseconds that the relay's own pulse takes */
     const char *relay; /* its topic */
@@ -28,8 +28,8 @@ bool load_busy(const load_options *options);
 bool load_relay(const load_options *options);
 
 /*
- * Processor seconds that the server's processes have used until now; 0 where they are not known.
- * Less a matter of luck than the time that passes, on a machine that has other things to do.
+ * Processor seconds that the server's processes have used until now; 0 where they are not known. On
+ * a busy machine it varies less than elapsed time.
  */
 double load_server_cpu(const load_options *options);
 

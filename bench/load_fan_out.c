@@ -1,6 +1,6 @@
 /*
  * Fan-out: a publication is triggered on a connection of its own, and goes to all. `fan-out`
- * measures until the last reader has it; `busy` what that does to somebody else's requests
+ * measures until the last reader has it; `busy` what that does to another client's requests
  * meanwhile.
  */
 #include "load.h"
@@ -48,7 +48,7 @@ static void on_publication(client *c, const uint8_t *data, size_t length)
     }
 }
 
-/* One publication: when it was triggered, or 0 where it did not reach everybody in time. */
+/* One publication: when it was triggered, or 0 where it did not reach all readers in time. */
 static int64_t publish(crowd *crowd, fan_out *f)
 {
     client *trigger = crowd_client(crowd, f->options->connections);
@@ -100,7 +100,7 @@ static bool join_all(crowd *crowd, fan_out *f)
     return f->joined == crowd_size(crowd);
 }
 
-/* Readers and the trigger, all open; NULL with a word on stderr where that fails. */
+/* Readers and the trigger, all open; NULL with a message on stderr where that fails. */
 static crowd *open_readers(fan_out *f, const load_options *options)
 {
     static const crowd_events events = {.message = on_publication};

@@ -1,6 +1,6 @@
 /*
- * Idle connections: how fast they are taken, and time for somebody else to look at the server's
- * memory: with one connection, with all, and when each of them has sent a message.
+ * Idle connections: how fast they are taken, and time for bench/run to look at the server's memory:
+ * with one connection, with all, and when each of them has sent a message.
  */
 #include "load.h"
 
@@ -33,7 +33,7 @@ static bool wait_for_word(crowd *crowd, double patience)
             return true;
         }
     }
-    fprintf(stderr, "nobody said on stdin to go on\n");
+    fprintf(stderr, "no line came on stdin\n");
     return false;
 }
 

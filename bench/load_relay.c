@@ -1,6 +1,6 @@
 /*
- * Clown.Talk: one client switches a relay, and everybody reads the publication. What is measured is
- * the time from the request to the publication, less the pulse that moves the contact.
+ * Clown.Talk: one client switches a relay, and all clients read the publication. What is measured
+ * is the time from the request to the publication, less the pulse that moves the contact.
  */
 #include "load.h"
 
@@ -16,11 +16,11 @@
 typedef struct relay {
     const load_options *options;
     unsigned opened;  /* clients whose opening was answered */
-    bool state;       /* that was asked for last */
+    bool state;       /* of the last request */
     char prefix[160]; /* how the publication begins */
     char member[32];  /* what it contains */
     unsigned received;
-    int64_t own, last; /* when the one who asked, and the last of all, had it */
+    int64_t own, last; /* when the asking client, and the last of all, had it */
 } relay;
 
 static bool contains(const uint8_t *data, size_t length, const char *text)
@@ -77,7 +77,7 @@ static bool open_all(crowd *crowd, relay *r)
     return true;
 }
 
-/* Switches once; 0 where the publication did not reach everybody, otherwise when it was asked. */
+/* Switches once; 0 where the publication did not reach all clients, otherwise when it was asked. */
 static int64_t switch_once(crowd *crowd, relay *r)
 {
     char request[256];

@@ -15,11 +15,11 @@ bench_load_SOURCES = bench/load.c bench/load.h bench/load_echo.c bench/load_fan_
 	bench/load_idle.c bench/load_relay.c bench/client.c bench/client.h bench/samples.c \
 	bench/samples.h
 bench_load_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) -D_GNU_SOURCE
-bench_load_LDADD = libwebsocket.la -lssl $(OPENSSL_LIBS) -lm
+bench_load_LDADD = libwebsocket.la libbase.la -lssl $(OPENSSL_LIBS) -lm
 
 bench_epoll_echo_SOURCES = bench/epoll_echo.c
 bench_epoll_echo_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) -D_GNU_SOURCE
-bench_epoll_echo_LDADD = libwebsocket.la -lssl $(OPENSSL_LIBS)
+bench_epoll_echo_LDADD = libwebsocket.la libbase.la -lssl $(OPENSSL_LIBS)
 
 # A handler of another module: what the other servers do with a message, on this one.
 bench_mod_clowntalk_broadcast_la_SOURCES = bench/mod_clowntalk_broadcast.c

@@ -2,14 +2,14 @@
  * For the benchmark: a handler "broadcast", which does what the servers beside which this one is
  * measured do. It echoes a message, and sends one that begins with '!' to all sessions.
  *
- * Sessions of one child process hear each other, no more: the benchmark runs one child.
+ * A message reaches the sessions of one child process only: the benchmark runs one child.
  */
 #include "session/mod_clowntalk.h"
 
 #include <ap_provider.h>
 #include <http_config.h>
 
-static clowntalk_audience *everybody; /* of the process; on the reactor's thread */
+static clowntalk_audience *audience; /* of the process; on the reactor's thread */
 static APR_OPTIONAL_FN_TYPE(clowntalk_send) * send_message;
 static APR_OPTIONAL_FN_TYPE(clowntalk_audience_create) * create_audience;
 static APR_OPTIONAL_FN_TYPE(clowntalk_join) * join;
@@ -18,10 +18,10 @@ static APR_OPTIONAL_FN_TYPE(clowntalk_publish) * publish;
 static void on_open(clowntalk_session *session, void *data)
 {
     (void)data;
-    if (!everybody) {
-        everybody = create_audience(session);
+    if (!audience) {
+        audience = create_audience(session);
     }
-    join(session, everybody);
+    join(session, audience);
 }
 
 static void on_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
@@ -29,7 +29,7 @@ static void on_message(clowntalk_session *session, void *data, clowntalk_kind ki
 {
     (void)data;
     if (length > 0 && bytes[0] == '!') {
-        publish(everybody, NULL, kind, bytes, length, NULL);
+        publish(audience, NULL, kind, bytes, length, NULL);
     } else {
         send_message(session, kind, bytes, length);
     }

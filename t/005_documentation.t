@@ -26,6 +26,7 @@ sub is_same_set {
 }
 
 my $module     = slurp('mod_clowntalk.c');
+my $settings   = slurp('src/session/settings.c');
 my $directives = slurp('docs/directives.md');
 
 subtest 'every directive has a section in docs/directives.md, and no other' => sub {
@@ -36,10 +37,10 @@ subtest 'every directive has a section in docs/directives.md, and no other' => s
 };
 
 subtest 'every setting of a directory is created unset, has a default and a merge rule' => sub {
-    my ($struct) = slurp('src/settings.h') =~ /typedef struct ct_dir_settings \{(.*?)\}/s;
+    my ($struct) = slurp('src/session/settings.h') =~ /typedef struct ct_dir_settings \{(.*?)\}/s;
     my @members  = $struct =~ /(\w+);/g;
-    my ($merge)    = $module =~ /^static ct_dir_settings merge\(.*?^\}/ms ? $& : '';
-    my ($defaults) = $module =~ /^static const ct_dir_settings defaults = \{(.*?)^\};/ms;
+    my ($merge)    = $settings =~ /^static ct_dir_settings merge\(.*?^\}/ms ? $& : '';
+    my ($defaults) = $settings =~ /^const ct_dir_settings ct_dir_defaults = \{(.*?)^\};/ms;
 
     is_same_set(\@members, [$merge =~ /^\s+\.(\w+) =/mg],    'merge rules');
     is_same_set(\@members, [$defaults =~ /^\s+\.(\w+) =/mg], 'defaults');
@@ -51,7 +52,7 @@ subtest 'defaults are those of the manual' => sub {
         my ($name) = $section =~ /^(\w+)/ or next;
         ($manual{$name}) = $section =~ /Default:\s+`?([^`.,\s]+)/;
     }
-    my ($text)  = $module =~ /^static const ct_dir_settings defaults = \{(.*?)^\};/ms;
+    my ($text)  = $settings =~ /^const ct_dir_settings ct_dir_defaults = \{(.*?)^\};/ms;
     my %default = $text =~ /\.(\w+) = "?(-?\w+)"?,/g;
     my %same    = (
         ClownTalkHandler    => $default{handler},

@@ -65,10 +65,15 @@ wrong $_, qr/ not allowed in | cannot occur within /, 1
     for 'ClownTalkLED sim', 'ClownTalkPublishInterval thermometer 1', 'ClownTalkRescan 1', 'ClownTalkStateDir /tmp',
         'ClownTalkHubSocket x', 'ClownTalkMaxConnections 1', 'ClownTalkDevice relay/i2c0-3b';
 
+for my $directive (qw(ClownTalkDetach ClownTalkIOUring)) {
+    wrong "$directive perhaps", qr/$directive must be On or Off/;
+    wrong "$directive Off", qr/ not allowed in | cannot occur within /, 1;
+}
+
 # ---- the clients of a location ----
 
 for my $in_location (0, 1) {
-    wrong 'ClownTalkHandler', qr/ClownTalkHandler takes one argument, who handles the messages: i2c, echo/, $in_location;
+    wrong 'ClownTalkHandler', qr/ClownTalkHandler takes one argument, what handles the messages: i2c, echo/, $in_location;
     wrong 'ClownTalkHandler teapot', qr/ClownTalkHandler must be one of (?:i2c, echo|echo, i2c), not 'teapot'/, $in_location;
     for my $directive (qw(ClownTalkControl ClownTalkRawI2C)) {
         wrong qq($directive $_), qr/$directive must be On, Off or an expression in quotation marks/, $in_location
@@ -99,7 +104,8 @@ right 'ClownTalkBus 0 sim', 'ClownTalkBus 99 /dev/i2c-0', "<ClownTalkNode a/b-c.
 right '<VirtualHost *:80>', 'ClownTalkBus 0 sim', 'ClownTalkLED sim', '</VirtualHost>';
 right 'ClownTalkLED /sys/class/leds/ACT', 'ClownTalkPublishInterval thermometer 0.1',
     'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkMaxConnections 0',
-    'ClownTalkMaxConnections 1000000', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent';
+    'ClownTalkMaxConnections 1000000', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent',
+    'ClownTalkDetach on', 'ClownTalkIOUring OFF';
 right 'ClownTalkDevice relay/i2c0-3b', 'ClownTalkDevice relay/i2c0-3f tca9534a', 'ClownTalkDevice thermometer/i2c0-49 none';
 right 'ClownTalkHandler i2c', 'ClownTalkHandler echo', 'ClownTalkControl on', 'ClownTalkControl OFF',
     q(ClownTalkControl "%{REMOTE_USER} == 'clown'"), q(ClownTalkRawI2C "-R '10.0.0.0/8'"),

@@ -39,7 +39,7 @@ class Page {
     this.#show();
   }
 
-  /** Says how it stands with the node that is shown. */
+  /** Shows the state of the connection to the node. */
   connection(state, text) {
     byId('connection').dataset.state = state;
     setText(byId('connection-text'), text);

@@ -6,7 +6,7 @@
 import { announce, h, icon, setAttribute, setText } from './dom.js';
 import { formatDuration, formatTime } from './format.js';
 
-/* Why nothing is known of the outcome: our own codes, not the server's. */
+/* Why the outcome is not known: our own codes, not the server's. */
 const uncertain = new Set(['connection-lost', 'no-answer']);
 
 export class Choice {

@@ -1,6 +1,6 @@
 // Types of clowntalk.js. The manual is docs/javascript.md.
 
-/** A number and its unit, as Clown.Talk sends it. The number is null when it cannot be read any more. */
+/** A number and its unit, as Clown.Talk sends it. The number is null when it can no longer be read. */
 export type Quantity = [value: number | null, unit: string];
 
 /** A JSON object: what a message carries. */
@@ -70,7 +70,7 @@ export interface SocketOptions {
   minDelay?: number;
   /** Milliseconds, upper bound of any back-off: 30000. */
   maxDelay?: number;
-  /** Milliseconds that a connection must live before the back-off starts anew: 5000. */
+  /** Milliseconds that a connection must live before the back-off is reset: 5000. */
   stableAfter?: number;
   /** A source of numbers from 0 to 1, for tests. */
   random?: () => number;

@@ -4,7 +4,7 @@
  * same names into the global `clowntalk`. The manual is docs/javascript.md.
  *
  * Two layers:
- *   ReconnectingSocket  a WebSocket that comes back; it knows nothing of the messages
+ *   ReconnectingSocket  a WebSocket that comes back; it does not know the messages
  *   ClownTalk           opening, device list, last values, requests with promises, topics
  * and wsConnect(), which offers the first layer in the style of onOpen/onMessage functions.
  */
@@ -14,7 +14,7 @@ const defaults = {
   connectTimeout: 10_000, // ms until a handshake that hangs is given up
   minDelay: 500, //          ms, upper bound of the first back-off; each failure doubles it ...
   maxDelay: 30_000, //       ms ... up to here
-  stableAfter: 5_000, //     ms that a connection must have lived before the back-off starts anew
+  stableAfter: 5_000, //     ms that a connection must have lived before the back-off is reset
   reconnect: true,
   requestTimeout: 10_000, // ms until a request without an answer fails
   idleTimeout: 30_000, //    ms of silence after which the server is asked for a sign of life
@@ -75,7 +75,7 @@ function socketUrl(url) {
   return resolved.href;
 }
 
-/* A listener's mistake is reported as any uncaught error is, and disturbs nobody else. */
+/* An error in a listener is reported like any uncaught error; the other listeners are called. */
 function call(listener, ...values) {
   try {
     listener?.(...values);
@@ -207,7 +207,7 @@ export class ReconnectingSocket {
     call(this.onclose, event);
   }
 
-  /* Lets go of the socket at once: whatever it still says is not heard. */
+  /* Drops the socket at once: its later events are ignored. */
   #drop(code = undefined, reason = undefined) {
     this.#stopTimers();
     const socket = this.#socket;
@@ -279,7 +279,7 @@ export class ClownTalk {
 
   /** 'connecting', 'opening', 'ready', 'waiting' or 'closed'. */
   state = 'connecting';
-  /** What the server said of itself in its answer to the opening, or null. */
+  /** What the server said about itself in its answer to the opening, or null. */
   server = null;
   /** { sensors, actuators, notifications }, or null before the first list. */
   devices = null;
@@ -352,7 +352,7 @@ export class ClownTalk {
     });
   }
 
-  /** Sends a message that nobody waits for; false where there is no connection now. */
+  /** Sends a message without waiting for an answer; false where there is no connection now. */
   send(topic, payload = {}) {
     return this.#socket.send(formatMessage(topic, payload));
   }
@@ -441,7 +441,7 @@ export class ClownTalk {
     waiting.forEach((request) => this.#transmit(request));
   }
 
-  /* The hardware side may be restarting: the opening is said again until it is answered. */
+  /* The hardware side may be restarting: the opening is sent again until it is answered. */
   #openingRefused(error) {
     this.#emit('error', error);
     this.#clock.clearTimeout(this.#reopen);
@@ -458,7 +458,7 @@ export class ClownTalk {
     this.#idle = this.#clock.setTimeout(() => this.#probe(), this.#options.idleTimeout);
   }
 
-  /* A browser tells nothing of a peer that vanished without a word. Any answer is a sign of life. */
+  /* A browser does not notice a peer that vanished silently. Any answer is a sign of life. */
   #probe() {
     if (this.state !== 'ready') {
       return;

@@ -1,5 +1,5 @@
 /*
- * Why a WebSocket does not open. A browser tells a page nothing of a handshake that failed, so the
+ * Why a WebSocket does not open. A browser tells a page nothing about a handshake that failed, so the
  * same address is asked as plain HTTP: mod_clowntalk answers 426 where all is well.
  */
 const causes = {

@@ -1,5 +1,5 @@
 /*
- * What the page knows of each type of device: its name, its picture, its colour and the quantities
+ * What the page knows about each type of device: its name, its picture, its colour and the quantities
  * that it measures. A type that is not here is shown all the same, with what its payload says of itself.
  *
  * To add one: a row in `kinds`; its icon is a symbol in index.html, its colour a class in style.css.
@@ -39,7 +39,7 @@ export function kindOf(topic) {
   };
 }
 
-/** What is known of a quantity of any name. */
+/** What is known about a quantity of any name. */
 export function quantityOf(name) {
   return { title: inWords(name), decimals: null, digits: 6, span: 0, ...quantities[name] };
 }

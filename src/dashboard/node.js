@@ -30,7 +30,7 @@ export class NodeView {
   #lost = null; // the notice that the connection is lost
   #why = h('span', {}); // the cause in it
   #lastHeard = null;
-  #state = 'connecting'; // the connection's, as last told
+  #state = 'connecting'; // the connection's, as last reported
   #refused = false; // whether the last attempt failed before there was a connection
   #cause = null; // what diagnose() found of that
   #readOnly = null; // why this user may not switch
@@ -265,7 +265,7 @@ export class NodeView {
     soon(this.#make);
   }
 
-  /* A card is made in one of the next frames: a house full of them at once would hold everything up. */
+  /* A card is made in one of the next frames: many of them at once would block the page. */
   #expect(topic, news) {
     this.#expected.set(topic, news);
     soon(this.#make);

@@ -1,18 +1,20 @@
 /*
  * The handler "i2c": a session that speaks Clown.Talk with the hub.
  *
- * Here, in the child process, a message's form, its place behind the opening and its rate are
- * checked. What it asks for is the hub's business; the answers come back over the reactor's link.
- * All of this runs on the reactor's thread.
+ * Here, in the child process, a message's form and rate are checked, and that the opening came
+ * first. The hub carries out what it asks for; the answers come back over the reactor's link. All
+ * of this runs on the reactor's thread.
  */
 #include "handlers.h"
 
+#include "base/memory.h"
+#include "link/house.h"
 #include "link/link.h"
 #include "log.h"
-#include "settings.h"
-#include "talk/talk.h"
-#include "session/session.h"
 #include "session/reactor.h"
+#include "session/session.h"
+#include "session/settings.h"
+#include "talk/talk.h"
 
 #include <apr_strings.h>
 #include <json-c/json.h>
@@ -22,85 +24,82 @@
 
 #define NODE_PREFIX "clown-talk-server_"
 
-typedef struct talker talker;
-typedef struct desk desk;
-typedef struct room room;
+typedef struct client client;
+typedef struct uplink uplink;
+typedef struct subscribers subscribers;
 
-/* A request on its way to the hub and back. It outlives a talker that has gone. */
+/* A request on its way to the hub and back. It may outlive its client. */
 typedef struct request {
-    desk *desk;
-    talker *talker;       /* NULL: gone, or the desk's own */
-    struct request *next; /* among the talker's */
+    uplink *uplink;
+    client *client;       /* NULL: it has gone, or the request is the uplink's own */
+    struct request *next; /* among the client's */
     struct request **at;  /* what points here, for taking it out */
     bool opening;
-    room *room; /* the desk's own: whose clients get the answers; else NULL */
+    subscribers *subscribers; /* that get the answers to the uplink's own request; else NULL */
     char topic[TALK_MAX_TOPIC + 1];
     json_object *id; /* or NULL */
 } request;
 
-/* A Clown.Talk client: one session. On the heap, as long as that. */
-struct talker {
+/* A Clown.Talk client: one session. On the heap, for as long as the session lives. */
+struct client {
     clowntalk_session *session;
     const char *node; /* in pconf, as are all names of nodes */
     unsigned rights;  /* HUB_MAY_... */
     bool require_opening;
     double rate, burst; /* requests per second; requests */
 
-    desk *desk;
-    talker *next, **at; /* among the desk's */
+    uplink *uplink;
+    client *next, **at; /* among the uplink's */
     request *requests;
     double tokens;     /* requests that it may make now */
     int64_t tokens_at; /* microseconds of the loop's clock */
-    bool opened; /* it has asked for the opening; when the hub has answered, it enters the room */
+    bool opened; /* it has sent the opening; when the hub has answered, it becomes a subscriber */
     bool opening_waits; /* for the link */
     json_object *opening_id;
 };
 
-/* Where the talkers of a node are that have got its opening: they get its publications. */
-struct room {
-    room *next;
+/* The clients of a node that have got the answer to their opening: they get its publications. */
+struct subscribers {
+    subscribers *next;
     const char *node;
     ws_audience *audience;
 };
 
-/* What a reactor's talkers share: the link. */
-struct desk {
+/* What the clients of one reactor share: the link to the hub. */
+struct uplink {
     ws_loop *loop;
     hub_link *link;
     bool was_linked; /* the hub has said hello at least once */
-    talker *talkers;
-    room *rooms;
+    client *clients;
+    subscribers *subscribers;
     talk_text scratch;
     server_rec *server;
 };
 
 /* ---- requests ---- */
 
-static request *request_create(desk *d, talker *t, const char *topic, json_object *id)
+static request *request_create(uplink *u, client *c, const char *topic, json_object *id)
 {
-    request *q = calloc(1, sizeof *q);
+    request *q = base_must(calloc(1, sizeof *q));
 
-    if (!q) {
-        abort();
-    }
-    q->desk = d;
-    q->talker = t;
+    q->uplink = u;
+    q->client = c;
     apr_cpystrn(q->topic, topic, sizeof q->topic);
     q->id = json_object_get(id);
-    if (t) {
-        q->next = t->requests;
-        q->at = &t->requests;
+    if (c) {
+        q->next = c->requests;
+        q->at = &c->requests;
         if (q->next) {
             q->next->at = &q->next;
         }
-        t->requests = q;
+        c->requests = q;
     }
     return q;
 }
 
 static void request_free(request *q)
 {
-    if (q->talker) {
+    if (q->client) {
         *q->at = q->next;
         if (q->next) {
             q->next->at = q->at;
@@ -112,9 +111,7 @@ static void request_free(request *q)
 
 /* ---- answers ---- */
 
-/*
- * The topic of a message that the server made: what stands between the first two quotation marks.
- */
+/* The topic of a message that the hub wrote: the text between the first two quotation marks. */
 static const char *topic_of(const char *line, size_t length, size_t *topic_length)
 {
     const char *start = memchr(line, '"', length);
@@ -127,35 +124,35 @@ static const char *topic_of(const char *line, size_t length, size_t *topic_lengt
     return start + 1;
 }
 
-static void send_line(talker *t, const char *line, size_t length)
+static void send_line(client *c, const char *line, size_t length)
 {
     ws_outgoing *outgoing = ws_outgoing_create(WS_TEXT, line, length, NULL, 0);
 
-    ws_session_send(t->session, outgoing);
+    ws_session_send(c->session, outgoing);
     ws_outgoing_release(outgoing);
 }
 
-static void send_error(talker *t, const char *topic, json_object *id, talk_error error,
+static void send_error(client *c, const char *topic, json_object *id, talk_error error,
                        const char *why)
 {
-    talk_text *text = &t->desk->scratch;
+    talk_text *text = &c->uplink->scratch;
 
     talk_text_clear(text);
     talk_write_error(text, topic, id, error, "%s", why);
-    send_line(t, text->data, text->length);
+    send_line(c, text->data, text->length);
 }
 
-static void refuse_unavailable(talker *t, const char *topic, json_object *id)
+static void refuse_unavailable(client *c, const char *topic, json_object *id)
 {
-    send_error(t, topic, id, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
+    send_error(c, topic, id, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
 }
 
-/* ---- rooms ---- */
+/* ---- subscribers ---- */
 
-/* NULL where no talker has been in it yet. */
-static room *find_room(const desk *d, const char *node)
+/* NULL where no client of this node has subscribed yet. */
+static subscribers *find_subscribers(const uplink *u, const char *node)
 {
-    room *at = d->rooms;
+    subscribers *at = u->subscribers;
 
     while (at && strcmp(at->node, node) != 0) {
         at = at->next;
@@ -163,31 +160,28 @@ static room *find_room(const desk *d, const char *node)
     return at;
 }
 
-static void enter_room(talker *t)
+static void subscribe(client *c)
 {
-    desk *d = t->desk;
-    room *r = find_room(d, t->node);
+    uplink *u = c->uplink;
+    subscribers *s = find_subscribers(u, c->node);
 
-    if (!r) {
-        r = calloc(1, sizeof *r);
-        if (!r) {
-            abort();
-        }
-        r->node = t->node;
-        r->audience = ws_session_audience(t->session);
-        r->next = d->rooms;
-        d->rooms = r;
+    if (!s) {
+        s = base_must(calloc(1, sizeof *s));
+        s->node = c->node;
+        s->audience = ws_session_audience(c->session);
+        s->next = u->subscribers;
+        u->subscribers = s;
     }
-    ws_session_join(t->session, r->audience);
+    ws_session_join(c->session, s->audience);
 }
 
-static void publish(const room *r, talker *except, const char *line, size_t length)
+static void publish(const subscribers *s, client *except, const char *line, size_t length)
 {
     size_t topic_length = 0;
     const char *topic = topic_of(line, length, &topic_length);
     ws_outgoing *outgoing = ws_outgoing_create(WS_TEXT, line, length, topic, topic_length);
 
-    ws_session_publish(r->audience, outgoing, except ? except->session : NULL);
+    ws_session_publish(s->audience, outgoing, except ? except->session : NULL);
     ws_outgoing_release(outgoing);
 }
 
@@ -206,15 +200,15 @@ static void on_reply(void *baton, const char *line, size_t length, bool last)
 {
     request *q = baton;
 
-    if (q->room) {
-        /* The desk has asked for the values behind a new hub: they are news for everyone. */
+    if (q->subscribers) {
+        /* The uplink has asked for the values after a loss: all subscribers get them. */
         if (!is_opening_reply(line, length)) {
-            publish(q->room, NULL, line, length);
+            publish(q->subscribers, NULL, line, length);
         }
-    } else if (q->talker) {
-        send_line(q->talker, line, length);
-        if (q->talker && q->opening && is_opening_reply(line, length)) {
-            enter_room(q->talker);
+    } else if (q->client) {
+        send_line(q->client, line, length);
+        if (q->client && q->opening && is_opening_reply(line, length)) {
+            subscribe(q->client);
         }
     }
     if (last) {
@@ -222,18 +216,18 @@ static void on_reply(void *baton, const char *line, size_t length, bool last)
     }
 }
 
-static void ask_opening(talker *t, json_object *id);
+static void ask_opening(client *c, json_object *id);
 
 static void on_lost(void *baton)
 {
     request *q = baton;
-    talker *t = q->talker;
+    client *c = q->client;
 
-    if (t && q->opening && !t->opening_waits) {
-        t->opening_waits = true; /* asked again when the link is back */
-        t->opening_id = json_object_get(q->id);
-    } else if (t) {
-        refuse_unavailable(t, q->topic, q->id);
+    if (c && q->opening && !c->opening_waits) {
+        c->opening_waits = true; /* asked again when the link is back */
+        c->opening_id = json_object_get(q->id);
+    } else if (c) {
+        refuse_unavailable(c, q->topic, q->id);
     }
     request_free(q);
 }
@@ -241,64 +235,65 @@ static void on_lost(void *baton)
 static void on_publish(void *baton, const char *node, void *except, const char *line, size_t length)
 {
     const request *q = except;
-    const room *r = find_room(baton, node);
+    const subscribers *s = find_subscribers(baton, node);
 
-    if (r) {
-        publish(r, q ? q->talker : NULL, line, length);
+    if (s) {
+        publish(s, q ? q->client : NULL, line, length);
     }
 }
 
 /* Asks for all values of a node on behalf of its clients. */
-static void refresh(desk *d, room *r)
+static void refresh(uplink *u, subscribers *s)
 {
     static const char opening[] = "[\"clown.talk/-/config/set\", {}]";
-    request *q = request_create(d, NULL, "clown.talk/-/config/set", NULL);
+    request *q = request_create(u, NULL, "clown.talk/-/config/set", NULL);
 
-    q->room = r;
-    if (!hub_link_ask(d->link, q, r->node, 0, opening, sizeof opening - 1)) {
+    q->subscribers = s;
+    if (!hub_link_ask(u->link, q, s->node, 0, opening, sizeof opening - 1)) {
         request_free(q);
     }
 }
 
 /*
  * There was no link for a while: what was published meanwhile was missed, and actuators publish
- * nothing but changes. Each node's clients get the values anew, and hear, where it is another hub
- * than before, that it has started.
+ * changes only. Each node's clients get all values again. Where another hub than before has
+ * started, `reason_for_reset` says why, and its boot notification comes first; otherwise it is
+ * NULL.
  */
-static void catch_up(desk *d, const char *reason_for_reset)
+static void catch_up(uplink *u, const char *reason_for_reset)
 {
     char boot[128];
     const int length =
         apr_snprintf(boot, sizeof boot, "[\"boot\", {\"reason-for-reset\": \"%s\"}]\n",
                      reason_for_reset ? reason_for_reset : "");
 
-    for (room *r = d->rooms; r; r = r->next) {
-        if (ws_audience_size(r->audience) == 0) {
+    for (subscribers *s = u->subscribers; s; s = s->next) {
+        if (ws_audience_size(s->audience) == 0) {
             continue;
         }
         if (reason_for_reset) {
-            publish(r, NULL, boot, (size_t)length);
+            publish(s, NULL, boot, (size_t)length);
         }
-        refresh(d, r);
+        refresh(u, s);
     }
 }
 
 static void on_up(void *baton, bool restarted, const char *reason)
 {
-    desk *d = baton;
+    uplink *u = baton;
 
-    CT_LOG_SERVER(d->server, APLOG_DEBUG, 0, "CT0041", "linked to the hub (%s)", reason);
-    if (d->was_linked) {
-        catch_up(d, restarted ? reason : NULL);
+    CT_LOG_SERVER(u->server, APLOG_DEBUG, 0, "CT0041", "linked to the hub (%s)", reason);
+    if (u->was_linked) {
+        catch_up(u, restarted ? reason : NULL);
     }
-    d->was_linked = true;
-    for (talker *t = d->talkers; t; t = t->next) {
-        if (t->opening_waits) {
-            json_object *id = t->opening_id;
+    u->was_linked = true;
+    for (client *c = u->clients; c; c = c->next) {
+        if (c->opening_waits) {
+            json_object *id = c->opening_id;
 
-            t->opening_waits = false;
-            t->opening_id = NULL;
-            ask_opening(t, id);
+            c->opening_waits = false;
+            c->opening_id = NULL;
+            ask_opening(c, id);
             json_object_put(id);
         }
     }
@@ -306,124 +301,121 @@ static void on_up(void *baton, bool restarted, const char *reason)
 
 static void on_trouble(void *baton, int error, const char *what)
 {
-    desk *d = baton;
+    uplink *u = baton;
 
-    CT_LOG_SERVER(d->server, APLOG_WARNING, error, "CT0042", "the link to the hub: %s", what);
+    CT_LOG_SERVER(u->server, APLOG_WARNING, error, "CT0042", "the link to the hub: %s", what);
 }
 
-/* ---- the desk ---- */
+/* ---- the uplink ---- */
 
-static void desk_release(void *baton)
+static void uplink_release(void *baton)
 {
-    desk *d = baton;
+    uplink *u = baton;
 
-    if (d->link) {
-        hub_link_destroy(d->link);
+    if (u->link) {
+        hub_link_destroy(u->link);
     }
-    while (d->rooms) {
-        room *r = d->rooms;
+    while (u->subscribers) {
+        subscribers *s = u->subscribers;
 
-        d->rooms = r->next;
-        ws_audience_destroy(r->audience);
-        free(r);
+        u->subscribers = s->next;
+        ws_audience_destroy(s->audience);
+        free(s);
     }
-    talk_text_free(&d->scratch);
-    free(d);
+    talk_text_free(&u->scratch);
+    free(u);
 }
 
-static desk *desk_of(ws_reactor *reactor, server_rec *server)
+static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
 {
-    desk *d = reactor->attachment;
+    uplink *u = reactor->attachment;
     hub_link_events events = {on_reply, on_lost, on_publish, on_up, on_trouble, NULL};
 
-    if (d) {
-        return d;
+    if (u) {
+        return u;
     }
-    d = calloc(1, sizeof *d);
-    if (!d) {
+    u = base_must(calloc(1, sizeof *u));
+    u->loop = reactor->loop;
+    u->server = server;
+    reactor->attachment = u;
+    reactor->release_attachment = uplink_release;
+    events.baton = u;
+    u->link = hub_link_create(u->loop, ct_house_of(server)->hub_socket, &events);
+    if (!u->link) {
         abort();
     }
-    d->loop = reactor->loop;
-    d->server = server;
-    reactor->attachment = d;
-    reactor->release_attachment = desk_release;
-    events.baton = d;
-    d->link = hub_link_create(d->loop, ct_house_of(server)->hub_socket, &events);
-    if (!d->link) {
-        abort();
-    }
-    return d;
+    return u;
 }
 
 /* ---- from the client ---- */
 
-/* Takes a token from the talker's bucket, if there is one. */
-static bool is_within_rate(talker *t)
+/* Takes a token from the client's bucket, if there is one. */
+static bool is_within_rate(client *c)
 {
-    const int64_t now = ws_loop_now(t->desk->loop);
+    const int64_t now = ws_loop_now(c->uplink->loop);
 
-    t->tokens += (double)(now - t->tokens_at) * 1e-6 * t->rate;
-    t->tokens_at = now;
-    if (t->tokens > t->burst) {
-        t->tokens = t->burst;
+    c->tokens += (double)(now - c->tokens_at) * 1e-6 * c->rate;
+    c->tokens_at = now;
+    if (c->tokens > c->burst) {
+        c->tokens = c->burst;
     }
-    if (t->tokens < 1) {
+    if (c->tokens < 1) {
         return false;
     }
-    t->tokens -= 1;
+    c->tokens -= 1;
     return true;
 }
 
-static void ask_hub(talker *t, const talk_message *message, const char *line, size_t length)
+static void ask_hub(client *c, const talk_message *message, const char *line, size_t length)
 {
-    request *q = request_create(t->desk, t, message->topic.text, message->id);
+    request *q = request_create(c->uplink, c, message->topic.text, message->id);
 
-    if (!hub_link_ask(t->desk->link, q, t->node, t->rights, line, length)) {
+    if (!hub_link_ask(c->uplink->link, q, c->node, c->rights, line, length)) {
         request_free(q);
-        refuse_unavailable(t, message->topic.text, message->id);
+        refuse_unavailable(c, message->topic.text, message->id);
     }
 }
 
-static void ask_opening(talker *t, json_object *id)
+static void ask_opening(client *c, json_object *id)
 {
-    request *q = request_create(t->desk, t, "clown.talk/-/config/set", id);
-    talk_text *text = &t->desk->scratch;
+    request *q = request_create(c->uplink, c, "clown.talk/-/config/set", id);
+    talk_text *text = &c->uplink->scratch;
 
     q->opening = true;
     talk_text_clear(text);
     talk_write_text(text, q->topic, "{}", id);
-    if (!hub_link_ask(t->desk->link, q, t->node, t->rights, text->data, text->length - 1)) {
+    if (!hub_link_ask(c->uplink->link, q, c->node, c->rights, text->data, text->length - 1)) {
         on_lost(q);
     }
 }
 
-static void on_line(talker *t, const char *line, size_t length)
+static void on_line(client *c, const char *line, size_t length)
 {
     talk_message message;
     char why[TALK_MAX_WHY];
     talk_error error = talk_message_parse(&message, line, length, why, sizeof why);
 
-    if (!is_within_rate(t)) {
+    if (!is_within_rate(c)) {
         error = TALK_RATE_LIMITED;
         apr_snprintf(why, sizeof why, "at most %g requests a second, %g at once (ClownTalkRate)",
-                     t->rate, t->burst);
+                     c->rate, c->burst);
     } else if (error == TALK_OK && length > HUB_MAX_LINE) {
         error = TALK_MALFORMED;
         apr_snprintf(why, sizeof why, "a message may have %d bytes, not %" APR_SIZE_T_FMT,
                      HUB_MAX_LINE, length);
-    } else if (error == TALK_OK && message.topic.form != TALK_OPENING && t->require_opening &&
-               !t->opened) {
+    } else if (error == TALK_OK && message.topic.form != TALK_OPENING && c->require_opening &&
+               !c->opened) {
         error = TALK_NOT_INITIALIZED;
         apr_cpystrn(why, "send [\"clown.talk/-/config/set\", {}] first", sizeof why);
     }
 
     if (error != TALK_OK) {
-        send_error(t, message.topic.text, message.id, error, why);
+        send_error(c, message.topic.text, message.id, error, why);
     } else if (message.topic.form == TALK_OPENING) {
-        t->opened = true;
-        ask_opening(t, message.id);
+        c->opened = true;
+        ask_opening(c, message.id);
     } else {
-        ask_hub(t, &message, line, length);
+        ask_hub(c, &message, line, length);
     }
     talk_message_clear(&message);
 }
@@ -431,14 +423,14 @@ static void on_line(talker *t, const char *line, size_t length)
 static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
                         apr_size_t length)
 {
-    talker *t = data;
+    client *c = data;
     const char *at = bytes, *end = bytes + length, *line;
     size_t line_length;
 
     (void)session;
     (void)kind; /* a binary message is the same text; its UTF-8 is checked by the parser, too */
-    while (t->session && talk_next_line(&at, end, &line, &line_length)) {
-        on_line(t, line, line_length);
+    while (c->session && talk_next_line(&at, end, &line, &line_length)) {
+        on_line(c, line, line_length);
     }
 }
 
@@ -446,41 +438,41 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
 
 static void i2c_open(clowntalk_session *session, void *data)
 {
-    talker *t = data;
-    desk *d = desk_of(ws_session_reactor(session), ws_session_server(session));
+    client *c = data;
+    uplink *u = uplink_of(ws_session_reactor(session), ws_session_server(session));
 
-    t->session = session;
-    t->desk = d;
-    t->tokens = t->burst;
-    t->tokens_at = ws_loop_now(d->loop);
-    t->opened = !t->require_opening;
-    t->next = d->talkers;
-    t->at = &d->talkers;
-    if (t->next) {
-        t->next->at = &t->next;
+    c->session = session;
+    c->uplink = u;
+    c->tokens = c->burst;
+    c->tokens_at = ws_loop_now(u->loop);
+    c->opened = !c->require_opening;
+    c->next = u->clients;
+    c->at = &u->clients;
+    if (c->next) {
+        c->next->at = &c->next;
     }
-    d->talkers = t;
-    if (t->opened) {
-        enter_room(t);
+    u->clients = c;
+    if (c->opened) {
+        subscribe(c);
     }
 }
 
 static void i2c_close(clowntalk_session *session, void *data)
 {
-    talker *t = data;
+    client *c = data;
 
     (void)session;
-    *t->at = t->next;
-    if (t->next) {
-        t->next->at = t->at;
+    *c->at = c->next;
+    if (c->next) {
+        c->next->at = c->at;
     }
-    for (request *q = t->requests; q; q = q->next) {
-        q->talker = NULL;
+    for (request *q = c->requests; q; q = q->next) {
+        q->client = NULL;
     }
-    t->requests = NULL;
-    t->session = NULL;
-    json_object_put(t->opening_id);
-    t->opening_id = NULL;
+    c->requests = NULL;
+    c->session = NULL;
+    json_object_put(c->opening_id);
+    c->opening_id = NULL;
 }
 
 /*
@@ -510,7 +502,7 @@ static int i2c_accept(request_rec *r, void **data, const char **why)
     const ct_house *house = ct_house_of(r->server);
     const char *name = node_of_uri(r->pool, r->uri);
     const ct_node *node = name ? ct_node_by_name(house, name) : NULL;
-    talker *t;
+    client *c;
 
     if (!node) {
         *why = !name
@@ -520,21 +512,18 @@ static int i2c_accept(request_rec *r, void **data, const char **why)
                                   ap_escape_logitem(r->pool, name));
         return HTTP_NOT_FOUND;
     }
-    t = calloc(1, sizeof *t);
-    if (!t) {
-        abort();
-    }
-    t->node = node->name; /* in pconf: sessions end before it does */
+    c = base_must(calloc(1, sizeof *c));
+    c->node = node->name; /* in pconf: sessions end before it does */
     if (ct_permitted(&settings.control, r, r->user != NULL)) {
-        t->rights |= HUB_MAY_CONTROL;
+        c->rights |= HUB_MAY_CONTROL;
     }
     if (ct_permitted(&settings.raw_i2c, r, 0)) {
-        t->rights |= HUB_MAY_RAW_I2C;
+        c->rights |= HUB_MAY_RAW_I2C;
     }
-    t->require_opening = settings.require_opening;
-    t->rate = settings.rate;
-    t->burst = settings.burst;
-    *data = t;
+    c->require_opening = settings.require_opening;
+    c->rate = settings.rate;
+    c->burst = settings.burst;
+    *data = c;
     return OK;
 }
 

@@ -3,6 +3,8 @@
 #include "pin.h"
 #include "settings.h"
 
+#include "base/append.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -38,7 +40,7 @@ const char *hub_check_bus(const hub_bus_config *bus, const i2c_bus_kind *const *
 
 static void add_type(char *list, size_t size, const char *type)
 {
-    size_t length = strlen(list), bytes = strlen(type);
+    size_t bytes = strlen(type);
 
     /* Whole names only. */
     for (const char *at = list; (at = strstr(at, type)); at += bytes) {
@@ -46,9 +48,7 @@ static void add_type(char *list, size_t size, const char *type)
             return;
         }
     }
-    if (length < size) {
-        snprintf(list + length, size - length, "%s%s", length ? ", " : "", type);
-    }
+    base_append_item(list, size, type);
 }
 
 static void list_types(char *list, size_t size)

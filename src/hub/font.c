@@ -1,5 +1,9 @@
 #include "font.h"
 
+#include "base/utf8.h"
+
+#include <string.h>
+
 /* clang-format off */
 static const uint8_t ascii[][FONT_WIDTH] = { /* from U+0020 */
     {0x00, 0x00, 0x00, 0x00, 0x00}, /*   */ {0x00, 0x00, 0x5f, 0x00, 0x00}, /* ! */
@@ -70,18 +74,9 @@ _Static_assert(sizeof(ascii) / FONT_WIDTH == 0x7f - 0x20, "all of printable ASCI
 
 uint32_t font_next(const char **text)
 {
-    const unsigned char *at = (const unsigned char *)*text;
-    unsigned more = *at >= 0xf0 ? 3 : *at >= 0xe0 ? 2 : *at >= 0xc0 ? 1 : 0;
-    uint32_t character = more ? *at & (0x3fu >> more) : *at;
+    uint32_t character = 0;
 
-    if (!*at) {
-        return 0;
-    }
-    at++;
-    for (; more && (*at & 0xc0) == 0x80; more--) {
-        character = character << 6 | (*at++ & 0x3f);
-    }
-    *text = (const char *)at;
+    *text += base_utf8_decode(*text, *text + strnlen(*text, BASE_UTF8_MAX), &character);
     return character;
 }
 

@@ -1,7 +1,5 @@
 #include "envelope.h"
 
-#include "hub/hub.h"
-
 #include <inttypes.h>
 #include <string.h>
 

@@ -19,6 +19,7 @@
 #ifndef LINK_ENVELOPE_H
 #define LINK_ENVELOPE_H
 
+#include "hub/hub.h" /* HUB_MAY_..., HUB_MAX_LINE */
 #include "talk/talk.h"
 
 #include <stdbool.h>

@@ -10,7 +10,7 @@
 #ifndef LINK_PROCESS_H
 #define LINK_PROCESS_H
 
-#include "settings.h"
+#include "house.h"
 
 /*
  * Starts the hub of this configuration; it ends with `pconf`. APR_SUCCESS, or a status that has

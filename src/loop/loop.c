@@ -1,27 +1,25 @@
 #include "loop.h"
 
+#include "base/clock.h"
+#include "base/container.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
-/*
- * Descriptors taken from epoll at once. A round of tasks follows, so that none waits for too many
- * others.
- */
+/* Descriptors taken from epoll at once: tasks wait for at most this many. */
 #define EVENTS_PER_ROUND 256
 /*
- * Late tasks of one round: what they take is what an answer may have to wait for, well below a
- * millisecond each way.
+ * Late tasks that run in one round. An answer may have to wait for them: together they take well
+ * below a millisecond.
  */
 #define LATE_PER_ROUND 64
-/* The timer wheel: a slot per tick. A timer that is further away goes round more than once. */
+/* The timer wheel: a slot per tick. A later timer stays in its slot for several turns. */
 #define WHEEL_SLOTS 256
 #define TICK_US     (WS_TICK_MS * 1000)
 
@@ -42,20 +40,9 @@ struct ws_loop {
     int64_t tick; /* the last one whose timers have run */
     unsigned timers;
     ws_timer wheel[WHEEL_SLOTS]; /* heads of rings */
-    /*
-     * Heads of rings: what runs in this round, what takes its turn, and what is to run later, in no
-     * order.
-     */
+    /* Heads of rings: of this round, of this round or a later one, and (unordered) not yet due. */
     ws_task prompt, late, delayed;
 };
-
-static int64_t monotonic_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 int64_t ws_loop_now(const ws_loop *loop)
 {
@@ -125,16 +112,15 @@ void ws_timer_set(ws_loop *loop, ws_timer *timer, int64_t milliseconds)
 {
     ws_timer_clear(loop, timer);
     /*
-     * From the tick that it is now, not the last one that has run: after a long sleep, or while
-     * time makes up for it, that lies far back. It is partly over, so one more makes sure that the
-     * whole time passes.
+     * Counted from the current tick, not from the last one that has run, which lies far back after
+     * a long sleep. The current one is partly over: one more makes sure that the whole time passes.
      */
     timer->tick = loop->now / TICK_US + 1 + (milliseconds + WS_TICK_MS - 1) / WS_TICK_MS;
     link_timer(loop, timer);
     loop->timers++;
 }
 
-/* Runs what is due in one slot. Timers may set and clear each other meanwhile. */
+/* Runs what is due in one slot. A timer that expires may set and clear others. */
 static void run_slot(ws_loop *loop)
 {
     ws_timer *head = &loop->wheel[loop->tick % WHEEL_SLOTS], due = {0};
@@ -153,7 +139,7 @@ static void run_slot(ws_loop *loop)
 
         unlink_timer(timer);
         if (timer->tick > loop->tick) {
-            link_timer(loop, timer); /* another time round */
+            link_timer(loop, timer); /* due in a later turn of the wheel */
         } else {
             loop->timers--;
             timer->expired(timer);
@@ -165,7 +151,7 @@ static void run_timers(ws_loop *loop)
 {
     const int64_t current = loop->now / TICK_US;
 
-    /* A process that was stopped for long visits each slot at most once. */
+    /* After a long stop of the process each slot is visited once. */
     if (current - loop->tick > WHEEL_SLOTS) {
         loop->tick = current - WHEEL_SLOTS;
     }
@@ -228,7 +214,7 @@ static bool is_empty(const ws_task *head)
     return head->next == head;
 }
 
-/* Moves what is due to this round's tasks. */
+/* Moves tasks that have become due to this round's. */
 static void run_delayed(ws_loop *loop)
 {
     for (ws_task *task = loop->delayed.next, *next; task != &loop->delayed; task = next) {
@@ -240,8 +226,7 @@ static void run_delayed(ws_loop *loop)
 }
 
 /*
- * Runs up to `most` of what was queued until now; what is queued meanwhile waits for the next
- * round.
+ * Runs at most `most` tasks of those queued until now; those queued by them run in a later round.
  */
 static void run_queue(ws_loop *loop, ws_task *head, unsigned most)
 {
@@ -280,7 +265,7 @@ void ws_loop_post(ws_loop *loop, void (*run)(void *baton), void *baton)
     *loop->mail_last = letter;
     loop->mail_last = &letter->next;
     if (wake) {
-        /* Within the lock: the loop may be freed by the one who reads this letter. */
+        /* Within the lock: the loop's thread may free the loop once it has read this. */
         while (write(loop->mailbox.fd, &one, sizeof one) < 0 && errno == EINTR) {
         }
     }
@@ -289,7 +274,7 @@ void ws_loop_post(ws_loop *loop, void (*run)(void *baton), void *baton)
 
 static void read_mail(ws_watch *watch, uint32_t events)
 {
-    ws_loop *loop = (ws_loop *)((char *)watch - offsetof(ws_loop, mailbox));
+    ws_loop *loop = container_of(watch, ws_loop, mailbox);
     uint64_t count;
     mail *letter;
 
@@ -327,7 +312,7 @@ ws_loop *ws_loop_create(void)
     loop->prompt.next = loop->prompt.previous = &loop->prompt;
     loop->late.next = loop->late.previous = &loop->late;
     loop->delayed.next = loop->delayed.previous = &loop->delayed;
-    loop->now = monotonic_us();
+    loop->now = base_monotonic_us();
     loop->tick = loop->now / TICK_US;
     for (int i = 0; i < WHEEL_SLOTS; i++) {
         loop->wheel[i].next = loop->wheel[i].previous = &loop->wheel[i];
@@ -355,7 +340,7 @@ void ws_loop_destroy(ws_loop *loop)
 {
     do {
         read_mail(&loop->mailbox, 0);
-    } while (loop->mail_first); /* what was read may have caused more; nobody else posts any more */
+    } while (loop->mail_first); /* what was read may have posted more; no other thread posts now */
     pthread_mutex_destroy(&loop->mail_mutex);
     close(loop->mailbox.fd);
     close(loop->epoll);
@@ -367,10 +352,10 @@ void ws_loop_quit(ws_loop *loop)
     loop->quit = true;
 }
 
-/* Milliseconds that epoll may sleep; -1 for ever. */
+/* Milliseconds that epoll may sleep at most; -1: no limit. */
 static int patience(const ws_loop *loop, bool bounded)
 {
-    int64_t next = INT64_MAX;
+    int64_t next = bounded ? loop->now + 2 * TICK_US : INT64_MAX;
 
     if (!is_empty(&loop->prompt) || !is_empty(&loop->late)) {
         return 0;
@@ -382,7 +367,7 @@ static int patience(const ws_loop *loop, bool bounded)
         next = task->due < next ? task->due : next;
     }
     if (next == INT64_MAX) {
-        return bounded ? 2 * WS_TICK_MS : -1;
+        return -1;
     }
     return next > loop->now ? (int)((next - loop->now + 999) / 1000) : 0;
 }
@@ -391,12 +376,12 @@ void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
 {
     struct epoll_event events[EVENTS_PER_ROUND];
 
-    loop->now = monotonic_us();
+    loop->now = base_monotonic_us();
     while (!loop->quit) {
         int n =
             epoll_wait(loop->epoll, events, EVENTS_PER_ROUND, patience(loop, every_round != NULL));
 
-        loop->now = monotonic_us();
+        loop->now = base_monotonic_us();
         for (int i = 0; i < n; i++) {
             ws_watch *watch = events[i].data.ptr;
 

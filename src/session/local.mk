@@ -1,13 +1,16 @@
 # The session on a connection of httpd's: part of the module.
 mod_clowntalk_la_SOURCES += \
+	src/session/api.c src/session/api.h \
 	src/session/audience.c src/session/audience.h \
 	src/session/batch.c src/session/batch.h \
 	src/session/census.c src/session/census.h \
 	src/session/husk.c src/session/husk.h \
+	src/session/options.c src/session/options.h \
 	src/session/outgoing.c src/session/outgoing.h \
 	src/session/queue.c src/session/queue.h \
 	src/session/reactor.c src/session/reactor.h \
 	src/session/session.c src/session/session.h src/session/session_private.h \
+	src/session/settings.c src/session/settings.h \
 	src/session/tls.c src/session/tls.h \
 	src/session/transport.c src/session/transport.h \
 	src/session/upgrade.c src/session/upgrade.h \
@@ -21,7 +24,7 @@ UNIT_TESTS += t/unit/audience t/unit/outgoing
 t_unit_audience_SOURCES = t/unit/audience.c src/session/audience.c src/session/audience.h \
 	src/session/outgoing.c src/session/outgoing.h
 t_unit_audience_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
-t_unit_audience_LDADD = libwebsocket.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+t_unit_audience_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
 
 # The test has the kernel refuse.
 if HAVE_LIBURING
@@ -31,10 +34,11 @@ t_unit_batch_SOURCES = t/unit/batch.c src/session/batch.c src/session/batch.h \
 	src/session/outgoing.c src/session/outgoing.h
 t_unit_batch_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS) -D_GNU_SOURCE
 t_unit_batch_LDFLAGS = -Wl,--wrap=io_uring_queue_init -Wl,--wrap=io_uring_submit_and_wait
-t_unit_batch_LDADD = libwebsocket.la $(APR_LIBS) $(LIBURING_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+t_unit_batch_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(LIBURING_LIBS) $(ZLIB_LIBS) \
+	$(CMOCKA_LIBS)
 
 # The test counts how often a message is compressed.
 t_unit_outgoing_SOURCES = t/unit/outgoing.c src/session/outgoing.c src/session/outgoing.h
 t_unit_outgoing_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
 t_unit_outgoing_LDFLAGS = -Wl,--wrap=ws_deflate_message
-t_unit_outgoing_LDADD = libwebsocket.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+t_unit_outgoing_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)

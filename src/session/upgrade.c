@@ -22,7 +22,7 @@ static int refuse(request_rec *r, int status, const char *why)
     return status;
 }
 
-/* A 426 whose body helps the person who sees it. */
+/* A 426 whose body explains to a person what this address is. */
 static int answer_upgrade_required(request_rec *r, const char *why)
 {
     CT_LOG_REQUEST(r, APLOG_INFO, 0, "CT0011", "refused with 426: %s", why);
@@ -127,7 +127,7 @@ int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreeme
     memset(agreement, 0, sizeof *agreement);
     if (!ws_accept_key(key, agreement->accept)) {
         return refuse(r, HTTP_INTERNAL_SERVER_ERROR,
-                      "libcrypto computes no SHA-1, without which no WebSocket opens");
+                      "libcrypto refuses SHA-1, which the handshake needs");
     }
     if (settings->deflate &&
         ws_deflate_negotiate(apr_table_get(r->headers_in, "Sec-WebSocket-Extensions"), &policy,
@@ -164,10 +164,7 @@ void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)
             break;
         }
     }
-    /*
-     * No HTTP response follows, also not to a request that was redirected here: all goes out as it
-     * is.
-     */
+    /* No HTTP response follows, nor one to a request that was redirected here: frames only. */
     for (request_rec *at = r; at; at = at->prev) {
         at->output_filters = at->proto_output_filters = c->output_filters;
     }

@@ -13,10 +13,7 @@
 /* The subprotocol, chosen where the client offers it. */
 #define WS_SUBPROTOCOL "clown.talk"
 
-/*
- * Whether this kind of request may come to a WebSocket at all: GET, no subrequest. OK or an HTTP
- * status; a refusal has been logged.
- */
+/* Refuses all but a GET that is no subrequest: OK, or an HTTP status; a refusal has been logged. */
 int ws_upgrade_check_method(request_rec *r);
 /* What a handshake has agreed on. */
 typedef struct ws_agreement {
@@ -33,7 +30,7 @@ int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreeme
 /* Sends the 101. From here on the connection speaks WebSocket. */
 void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement);
 
-/* The sentence that every refusal puts into the log: one line, with the reason. */
+/* Logs a refusal: one line, with the reason. */
 void ws_upgrade_log_refusal(request_rec *r, int status, const char *why);
 
 #endif

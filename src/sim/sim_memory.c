@@ -1,5 +1,7 @@
 #include "sim_memory.h"
 
+#include "base/append.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -150,36 +152,33 @@ static void put_line(const sim_bus *bus, uint8_t address, const char *text)
     }
 }
 
-static size_t put_bytes(char *text, size_t size, const char *label, const uint8_t *bytes,
-                        size_t length)
+static void add_bytes(char *text, size_t size, const char *label, const uint8_t *bytes,
+                      size_t length)
 {
-    size_t n = (size_t)snprintf(text, size, "%s", label);
+    base_append(text, size, "%s%s", text[0] ? " " : "", label);
     for (size_t i = 0; i < length && i < MAX_BYTES; i++) {
-        n += (size_t)snprintf(text + n, size - n, " %02x", bytes[i]);
+        base_append(text, size, " %02x", bytes[i]);
     }
     if (length > MAX_BYTES) {
-        n += (size_t)snprintf(text + n, size - n, " ... (%zu)", length);
+        base_append(text, size, " ... (%zu)", length);
     }
-    return n;
 }
 
 void sim_trace_transfer(sim_bus *bus, uint8_t address, const uint8_t *write, size_t write_length,
                         const uint8_t *read, size_t read_length, int result)
 {
-    char text[MAX_LINE - 32];
-    size_t n = 0;
+    char text[MAX_LINE - 32] = "";
     if (bus->trace_fd < 0) {
         return;
     }
     if (write_length) {
-        n = put_bytes(text, sizeof text, "w", write, write_length);
+        add_bytes(text, sizeof text, "w", write, write_length);
     }
     if (read_length) {
-        n += put_bytes(text + n, sizeof text - n, n ? " r" : "r", read,
-                       result < 0 ? 0 : read_length);
+        add_bytes(text, sizeof text, "r", read, result < 0 ? 0 : read_length);
     }
     if (result < 0) {
-        snprintf(text + n, sizeof text - n, " %s", result == -ENXIO ? "nack" : "timeout");
+        base_append(text, sizeof text, " %s", result == -ENXIO ? "nack" : "timeout");
     }
     put_line(bus, address, text);
 }

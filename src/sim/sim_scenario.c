@@ -1,5 +1,7 @@
 #include "sim_scenario.h"
 
+#include "base/append.h"
+
 #include <errno.h>
 #include <json-c/json.h>
 #include <math.h>
@@ -85,10 +87,9 @@ static bool is_one_of(const char *name, const char *const *names)
 
 static void join(char *text, size_t size, const char *const *names)
 {
-    size_t n = 0;
     text[0] = '\0';
-    for (size_t i = 0; names[i] && n < size; i++) {
-        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", names[i]);
+    for (size_t i = 0; names[i]; i++) {
+        base_append_item(text, size, names[i]);
     }
 }
 

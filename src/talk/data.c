@@ -13,7 +13,7 @@ static int base64_digit(char c)
     return at ? (int)(at - base64_digits) : -1;
 }
 
-/* Is this "", "01" or "01,FF" ...? Its bytes are (length + 1) / 3. */
+/* Whether this is "", "01" or "01,FF" ... It holds (length + 1) / 3 bytes. */
 static bool is_hex(const char *text, size_t length)
 {
     if (length % 3 != 2) {

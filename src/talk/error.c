@@ -1,6 +1,8 @@
 /* Errors: their names on the wire and the sentences that explain them. */
 #include "internal.h"
 
+#include "base/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -47,7 +49,7 @@ void talk_vwhy(char *why, size_t size, const char *format, va_list arguments)
     }
     end = why + strlen(why);
     while (at < end) {
-        size_t length = talk_utf8_length(at, end);
+        size_t length = base_utf8_decode(at, end, NULL);
 
         if (length == 0 && (size_t)(end - why) == size - 1 && end - at < 4) {
             *at = '\0'; /* a character that was cut in two */

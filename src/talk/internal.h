@@ -1,5 +1,5 @@
 /*
- * What the files of src/talk share among themselves; nobody else includes it. Like talk.h's
+ * What the files of src/talk share among themselves; no other file includes it. Like talk.h's
  * functions these are pure, keep no state between calls and may be called from any thread.
  */
 #ifndef TALK_INTERNAL_H
@@ -7,27 +7,7 @@
 
 #include "talk.h"
 
-/* ---- memory (text.c) ---- */
-
-/* Ends the process with abort(), as everything here does where memory has run out. */
-_Noreturn void talk_out_of_memory(void);
-
-/* Passes on what an allocation returned, unless that is NULL. */
-static inline void *talk_must(void *memory)
-{
-    if (memory == NULL) {
-        talk_out_of_memory();
-    }
-    return memory;
-}
-
 /* ---- characters (char.c) ---- */
-
-/*
- * The length in bytes of the well-formed UTF-8 character at `text` (RFC 3629 section 4: no overlong
- * form, no surrogate, nothing above U+10FFFF), 0 where there is none before `end`.
- */
-size_t talk_utf8_length(const char *text, const char *end);
 
 /* The value of a hexadecimal digit in either case, -1 where `c` is none. */
 int talk_hex_digit(char c);

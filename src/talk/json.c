@@ -1,5 +1,7 @@
 #include "json.h"
 
+#include "base/utf8.h"
+
 #include "internal.h"
 
 #include <string.h>
@@ -129,7 +131,7 @@ static bool take_string(json_scan *scan)
         } else if (c < 0x80) {
             scan->at++;
         } else {
-            size_t length = talk_utf8_length(scan->at, scan->end);
+            size_t length = base_utf8_decode(scan->at, scan->end, NULL);
             if (length == 0) {
                 return json_refuse(scan, "invalid UTF-8");
             }
@@ -287,7 +289,7 @@ bool json_value(json_scan *scan, json_span *value)
     return true;
 }
 
-/* Is this name, once its escapes are read, `name`? Only \u can stand for one of its characters. */
+/* Whether this name, once its escapes are read, is `name`. Only \u can write its characters. */
 static bool is_named(json_span member, const char *name)
 {
     const char *at = member.text, *end = member.text + member.length;

@@ -7,7 +7,7 @@ libtalk_la_LIBADD = $(JSONC_LIBS)
 
 UNIT_TESTS += t/unit/talk_data t/unit/talk_message t/unit/talk_topic t/unit/talk_write
 TALK_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-TALK_TEST_LDADD = libtalk.la $(JSONC_LIBS) $(CMOCKA_LIBS)
+TALK_TEST_LDADD = libtalk.la libbase.la $(JSONC_LIBS) $(CMOCKA_LIBS)
 t_unit_talk_data_SOURCES = t/unit/talk_data.c
 t_unit_talk_data_CPPFLAGS = $(TALK_TEST_CPPFLAGS)
 t_unit_talk_data_LDADD = $(TALK_TEST_LDADD)
@@ -28,7 +28,7 @@ FUZZ_CC = clang
 FUZZ_CFLAGS = -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS = 60
 TALK_FUZZ = $(FUZZ_CFLAGS) $(AM_CPPFLAGS) $(top_srcdir)/t/fuzz/talk_message.c \
-    $(top_srcdir)/src/talk/*.c
+    $(top_srcdir)/src/base/*.c $(top_srcdir)/src/talk/*.c
 TALK_CORPUS = $(top_srcdir)/t/fuzz/corpus/talk
 CLEANFILES += t/fuzz/talk_message t/fuzz/talk_replay
 EXTRA_DIST += t/fuzz/standalone.c t/fuzz/talk_message.c t/fuzz/corpus/talk

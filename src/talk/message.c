@@ -2,6 +2,8 @@
 #include "internal.h"
 #include "json.h"
 
+#include "base/memory.h"
+
 #include <json-c/json.h>
 
 #include <limits.h>
@@ -85,10 +87,10 @@ static bool check_elements(const elements *found, char *why, size_t why_size)
     return wrong == NULL;
 }
 
-/* Builds a value that the scanner has accepted; NULL where json-c does not share its opinion. */
+/* Builds a value that the scanner has accepted; NULL where json-c refuses it. */
 static struct json_object *build(json_span span)
 {
-    struct json_tokener *tokener = talk_must(json_tokener_new_ex(TALK_MAX_DEPTH + 1));
+    struct json_tokener *tokener = base_must(json_tokener_new_ex(TALK_MAX_DEPTH + 1));
     struct json_object *object;
 
     /*
@@ -98,7 +100,7 @@ static struct json_object *build(json_span span)
     json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
     object = json_tokener_parse_ex(tokener, span.text, (int)span.length);
     if (json_tokener_get_error(tokener) == json_tokener_continue) {
-        object = json_tokener_parse_ex(tokener, "", 1); /* a NUL tells that a number is whole */
+        object = json_tokener_parse_ex(tokener, "", 1); /* a NUL marks the end of a number */
     }
     json_tokener_free(tokener);
     return object;
@@ -107,7 +109,7 @@ static struct json_object *build(json_span span)
 static struct json_object *build_payload(json_span span)
 {
     if (span.length == 2) { /* {}, as in most requests: spares the tokener */
-        return talk_must(json_object_new_object());
+        return base_must(json_object_new_object());
     }
     return build(span);
 }
@@ -121,7 +123,7 @@ static struct json_object *build_plain_id(json_span span)
         if (memchr(span.text, '\\', span.length)) {
             return NULL;
         }
-        return talk_must(json_object_new_string_len(span.text + 1, (int)span.length - 2));
+        return base_must(json_object_new_string_len(span.text + 1, (int)span.length - 2));
     }
     if (span.length > 18) { /* more digits might not fit in 64 bits */
         return NULL;
@@ -132,7 +134,7 @@ static struct json_object *build_plain_id(json_span span)
         }
         number = number * 10 + (span.text[i] - '0');
     }
-    return talk_must(json_object_new_int64(number));
+    return base_must(json_object_new_int64(number));
 }
 
 /*
@@ -151,10 +153,10 @@ static struct json_object *build_id(json_span span)
     if (!json_object_is_type(id, json_type_int)) {
         return id;
     }
-    text = talk_must(malloc(span.length + 1));
+    text = base_must(malloc(span.length + 1));
     memcpy(text, span.text, span.length);
     text[span.length] = '\0';
-    exact = talk_must(json_object_new_double_s(json_object_get_double(id), text));
+    exact = base_must(json_object_new_double_s(json_object_get_double(id), text));
     free(text);
     json_object_put(id);
     return exact;

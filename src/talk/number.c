@@ -1,6 +1,8 @@
 /* Numbers and quantities as text. */
 #include "internal.h"
 
+#include "base/memory.h"
+
 #include <json-c/json.h>
 
 #include <math.h>
@@ -42,18 +44,18 @@ void talk_number_format(double value, int decimals, char out[TALK_MAX_NUMBER])
 
 struct json_object *talk_quantity(double value, int decimals, const char *unit)
 {
-    struct json_object *quantity = talk_must(json_object_new_array_ext(2));
+    struct json_object *quantity = base_must(json_object_new_array_ext(2));
     struct json_object *number = NULL; /* null */
     char text[TALK_MAX_NUMBER];
 
     if (isfinite(value)) {
         decimals = decimals < 0 ? 0 : decimals > 9 ? 9 : decimals;
         talk_number_format(value, decimals, text);
-        number = talk_must(json_object_new_double_s(value, text));
+        number = base_must(json_object_new_double_s(value, text));
     }
     if (json_object_array_add(quantity, number) < 0 ||
-        json_object_array_add(quantity, talk_must(json_object_new_string(unit))) < 0) {
-        talk_out_of_memory();
+        json_object_array_add(quantity, base_must(json_object_new_string(unit))) < 0) {
+        base_out_of_memory();
     }
     return quantity;
 }

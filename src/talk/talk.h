@@ -6,7 +6,7 @@
  *
  * This part of the project is pure: it knows json-c and libc, does no input or output, keeps no
  * state between calls and may be called from any thread. Text is UTF-8; lengths are in bytes. Where
- * memory runs out the process ends with abort(): no function here fails for want of it.
+ * memory runs out the process ends with abort(): no function here fails for lack of it.
  */
 #ifndef TALK_H
 #define TALK_H
@@ -69,7 +69,7 @@ typedef enum talk_form {
  */
 typedef struct talk_topic {
     talk_form form;
-    char text[TALK_MAX_TOPIC + 1]; /* as the client wrote it, be it odd: for the error's topic */
+    char text[TALK_MAX_TOPIC + 1]; /* as the client wrote it: for the error's topic */
     char device[TALK_MAX_TOPIC + 1];
     char type[TALK_MAX_TOPIC + 1];
     char address[TALK_MAX_TOPIC + 1];

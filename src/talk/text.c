@@ -1,15 +1,11 @@
-/* Growing text, and the end of memory. */
-#include "internal.h"
+/* Growing text. */
+#include "talk.h"
+
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void talk_out_of_memory(void)
-{
-    fputs("clown.talk: out of memory\n", stderr);
-    abort();
-}
 
 /* Makes room for `more` bytes and the NUL. */
 static void reserve(talk_text *text, size_t more)
@@ -17,7 +13,7 @@ static void reserve(talk_text *text, size_t more)
     size_t capacity = text->capacity ? text->capacity : 128;
 
     if (more >= SIZE_MAX / 2 - text->length) {
-        talk_out_of_memory();
+        base_out_of_memory();
     }
     while (capacity - text->length <= more) {
         capacity *= 2;
@@ -25,7 +21,7 @@ static void reserve(talk_text *text, size_t more)
     if (capacity == text->capacity) {
         return;
     }
-    text->data = talk_must(realloc(text->data, capacity));
+    text->data = base_must(realloc(text->data, capacity));
     text->capacity = capacity;
 }
 

@@ -1,6 +1,8 @@
 /* Topics of requests, and the addresses in them. */
 #include "internal.h"
 
+#include "base/append.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -98,20 +100,18 @@ void talk_address_format(const talk_address *address, char *out)
     }
 }
 
-/* Finds what is asked for; false with the list of what is allowed. */
+/* Finds the form that the last levels name; false with the list of what is allowed. */
 static bool find_form(talk_topic *topic, const verb *verbs, const char *rest, char *why,
                       size_t why_size)
 {
-    char allowed[TALK_MAX_WHY];
-    size_t length = 0;
+    char allowed[TALK_MAX_WHY] = "";
 
     for (const verb *one = verbs; one->text; one++) {
         if (strcmp(rest, one->text) == 0) {
             topic->form = one->form;
             return true;
         }
-        length += (size_t)snprintf(allowed + length, sizeof allowed - length, "%s%s",
-                                   length ? ", " : "", one->text);
+        base_append_item(allowed, sizeof allowed, one->text);
     }
     talk_why(why, why_size, "%s/%s/ must be followed by one of %s", topic->type, topic->address,
              allowed);

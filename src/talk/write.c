@@ -4,6 +4,9 @@
  */
 #include "internal.h"
 
+#include "base/memory.h"
+#include "base/utf8.h"
+
 #include <json-c/json.h>
 
 #include <assert.h>
@@ -16,7 +19,7 @@ static void add(talk_text *out, const char *literal)
     talk_text_add(out, literal, strlen(literal));
 }
 
-/* Adds what stands in a string for a byte that cannot (RFC 8259 section 7): U+FFFD for no UTF-8. */
+/* Adds the escape for a byte that a string must not hold (RFC 8259 section 7), or U+FFFD. */
 static void add_escaped(talk_text *out, unsigned char c)
 {
     switch (c) {
@@ -51,7 +54,7 @@ static void add_string(talk_text *out, const char *text, size_t length)
 
     talk_text_add(out, "\"", 1);
     while (text < end) {
-        size_t bytes = talk_utf8_length(text, end);
+        size_t bytes = base_utf8_decode(text, end, NULL);
 
         if (bytes > 0 && (unsigned char)*text >= 0x20 && *text != '"' && *text != '\\') {
             text += bytes;
@@ -85,7 +88,7 @@ static void add_double(talk_text *out, struct json_object *number)
     if (json_object_get_userdata(number)) { /* it has a text: a quantity, or as it came in */
         const char *own = json_object_to_json_string(number);
         if (own == NULL) {
-            talk_out_of_memory();
+            base_out_of_memory();
         }
         add(out, own);
     } else if (isfinite(value)) {

@@ -309,7 +309,7 @@ void ws_deflate_destroy(ws_deflate *compressor)
     free(compressor);
 }
 
-/* The stream for a window, as if nothing had ever been compressed; NULL where memory lacks. */
+/* The stream for a window, in its initial state; NULL where there is no memory. */
 static z_stream *fresh_stream(ws_deflate *compressor, unsigned window)
 {
     size_t i = 0;
@@ -361,7 +361,7 @@ void ws_inflate_init(ws_inflate *inflater, const ws_deflate_params *params, uint
     memset(inflater, 0, sizeof(*inflater));
     inflater->max_message = max_message;
     inflater->window_bits = params->client_window_bits;
-    ws_utf8_init(&inflater->utf8);
+    base_utf8_init(&inflater->utf8);
     inflater->takeover = !params->client_no_context_takeover;
 }
 
@@ -487,7 +487,7 @@ static ws_inflate_status end_message(ws_inflate *inflater, ws_event *piece)
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "compressed message is cut off (RFC 7692 section 7.2.2)");
     }
-    if (piece->text && !ws_utf8_complete(&inflater->utf8)) {
+    if (piece->text && !base_utf8_complete(&inflater->utf8)) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "text ends inside a character (RFC 6455 section 8.1)");
     }
@@ -497,7 +497,10 @@ static ws_inflate_status end_message(ws_inflate *inflater, ws_event *piece)
     return WS_INFLATE_DONE;
 }
 
-/* One call of zlib into the room there is. At the bound, that is a byte which must stay empty. */
+/*
+ * One call of zlib into what is left of the output; at the bound, into a byte that must stay
+ * unused.
+ */
 static ws_inflate_status advance(ws_inflate *inflater, ws_event *piece, uint8_t *out, size_t room,
                                  size_t *written)
 {
@@ -517,7 +520,7 @@ static ws_inflate_status advance(ws_inflate *inflater, ws_event *piece, uint8_t 
         return fail(inflater, piece, WS_CLOSE_TOO_BIG,
                     "message too long when inflated (RFC 6455 section 7.4.1)");
     }
-    if (piece->text && !ws_utf8_feed(&inflater->utf8, out, produced)) {
+    if (piece->text && !base_utf8_feed(&inflater->utf8, out, produced)) {
         return fail(inflater, piece, WS_CLOSE_BAD_DATA, "text is not UTF-8 (RFC 6455 section 8.1)");
     }
     inflater->message += produced;

@@ -6,7 +6,8 @@
  *   next, since the server always agrees to server_no_context_takeover: a publication is compressed
  *   once for all sessions that ws_deflate_window() gives the same window.
  * - An inflater belongs to one session and its thread. It works piece by piece into memory that the
- *   caller gives, never producing more than the message bound: a bomb costs what a message costs.
+ *   caller gives, never producing more than the message bound: a decompression bomb costs no more
+ *   than a message.
  *
  * Memory, zlib's included (zlib 1.2.13, 64 bits):
  *   compressor  16, 54 and 262 KiB for the windows of 9, 12 and 15 bits, each allocated when first
@@ -24,14 +25,14 @@
 #include <stdint.h>
 
 #include "frame.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 /* ---- Negotiation (section 7.1) ---- */
 
-/* What the server wants; configuration. */
+/* What the server asks for. */
 typedef struct ws_deflate_policy {
-    bool client_no_context_takeover; /* have clients begin each message anew (section 7.1.1.2) */
-    uint8_t client_max_window_bits;  /* 9 to 15: asked for where a client offers it */
+    bool client_no_context_takeover; /* clients keep nothing between messages (7.1.1.2) */
+    uint8_t client_max_window_bits;  /* 9 to 15: answered where a client offers it */
     size_t threshold;                /* bytes; a shorter message is sent plain */
 } ws_deflate_policy;
 
@@ -53,7 +54,7 @@ typedef struct ws_deflate_params {
 typedef enum ws_extensions {
     WS_EXTENSIONS_NONE,      /* nothing acceptable was offered: answer without the header */
     WS_EXTENSIONS_DEFLATE,   /* answer with Sec-WebSocket-Extensions: `response` */
-    WS_EXTENSIONS_MALFORMED, /* against RFC 6455 section 9.1, which demands to refuse the client */
+    WS_EXTENSIONS_MALFORMED, /* violates RFC 6455 section 9.1: the client must be refused */
 } ws_extensions;
 
 #define WS_DEFLATE_RESPONSE 160 /* room for every response and its NUL */
@@ -78,14 +79,15 @@ typedef struct ws_deflate ws_deflate;
  */
 unsigned ws_deflate_window(const ws_deflate_params *params, size_t length);
 
-/* `level` is zlib's: 1 (fastest) to 9. NULL where memory lacks. */
+/* `level` is zlib's: 1 (fastest) to 9. NULL where there is no memory. */
 ws_deflate *ws_deflate_create(int level);
 void ws_deflate_destroy(ws_deflate *compressor); /* NULL is fine */
 
 /*
  * Compresses a whole message for a window that ws_deflate_window() gave; returns the length of what
  * is to be sent in a frame with RSV1. 0: send it plain, since the result and 5 bytes more do not
- * fit in `size` or memory lacks. With `size` the message's own length, that means: not worth it.
+ * fit in `size`, or there is no memory. With `size` the message's own length, 0 also means that
+ * compression would save nothing.
  */
 size_t ws_deflate_message(ws_deflate *compressor, unsigned window, const uint8_t *data,
                           size_t length, uint8_t *out, size_t size);
@@ -113,7 +115,7 @@ void ws_inflate_end(ws_inflate *inflater);
  *   WS_CLOSE_BAD_DATA        no DEFLATE data, cut off, or a text that is not UTF-8 (at its first
  *                            byte that cannot be right)
  *   WS_CLOSE_TOO_BIG         more than the bound
- *   WS_CLOSE_INTERNAL_ERROR  memory lacks
+ *   WS_CLOSE_INTERNAL_ERROR  there is no memory
  * A client that refers further back than its agreed window is refused where zlib notices, that is
  * where the distance leaves both the window and what this call has written.
  */
@@ -125,11 +127,11 @@ struct ws_inflate {
     struct z_stream_s *stream; /* zlib's state; NULL where nothing has to be remembered */
     uint64_t max_message;      /* bytes, 0: no bound */
     uint64_t message;          /* bytes of the current message that have come out */
-    ws_utf8 utf8;              /* of the current message, if text */
+    base_utf8 utf8;            /* of the current message, if text */
     uint8_t window_bits;
     uint8_t tail;     /* bytes of the tail that have been given to zlib */
     bool takeover;    /* the client may refer to earlier messages */
-    bool pending;     /* zlib filled all the room it had: it may hold more output */
+    bool pending;     /* zlib has filled the output: it may hold more */
     bool after_final; /* the last thing read was the end of a block with BFINAL */
 };
 

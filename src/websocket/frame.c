@@ -13,14 +13,14 @@
 #define LENGTH_64 127 /* the next 8 bytes are */
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
-/* Bytes that are unmasked, and then checked while they are in the first-level cache. */
+/* Bytes that are unmasked at a time, and checked while they are still in the first-level cache. */
 #define CHECK_BLOCK 4096
 
 enum state {
     STATE_HEADER,  /* collecting a frame's header */
     STATE_DATA,    /* inside a data frame's payload */
     STATE_CONTROL, /* inside a control frame's payload */
-    STATE_ENDED,   /* after Close or a failure: nothing counts any more */
+    STATE_ENDED,   /* after Close or a failure: all input is ignored */
 };
 
 enum progress { INCOMPLETE, COMPLETE, WRONG };
@@ -42,17 +42,12 @@ void ws_parser_init(ws_parser *parser, uint64_t max_message, bool masked, bool r
     parser->masked = masked;
     parser->rsv1 = rsv1;
     parser->state = STATE_HEADER;
-    ws_utf8_init(&parser->utf8);
-}
-
-bool ws_parser_in_message(const ws_parser *parser)
-{
-    return parser->in_message;
+    base_utf8_init(&parser->utf8);
 }
 
 /*
- * zlib adds up to an 8th and a 64th (deflateBound(): fixed codes of 9 bits, where it cannot store),
- * and a client that flushes after every fragment 5 bytes for each.
+ * zlib lengthens data by at most an 8th and a 64th (deflateBound(): fixed codes of 9 bits, where it
+ * cannot store), and a client that flushes after every fragment by 5 bytes for each.
  */
 uint64_t ws_compressed_bound(uint64_t max_message)
 {
@@ -315,15 +310,15 @@ static bool open_piece(ws_parser *parser, uint8_t *data, size_t length)
         if (parser->masked) {
             high = unmask(data + at, block, parser->mask, (size_t)((parser->position + at) & 3));
         }
-        if (check && (high != 0 || !ws_utf8_complete(&parser->utf8)) &&
-            !ws_utf8_feed(&parser->utf8, data + at, block)) {
+        if (check && (high != 0 || !base_utf8_complete(&parser->utf8)) &&
+            !base_utf8_feed(&parser->utf8, data + at, block)) {
             return false;
         }
     }
     return true;
 }
 
-/* A piece of a data frame: as much of it as is there. False where there is none to tell of. */
+/* Takes a piece of a data frame, as much of it as is there. False where it makes no event. */
 static bool next_piece(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *event)
 {
     uint8_t *data = *at;
@@ -344,7 +339,7 @@ static bool next_piece(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *
     }
 
     last = parser->remaining == 0 && parser->fin;
-    if (last && !ws_utf8_complete(&parser->utf8)) {
+    if (last && !base_utf8_complete(&parser->utf8)) {
         return fail(parser, event, WS_CLOSE_BAD_DATA,
                     "text ends inside a character (RFC 6455 section 8.1)");
     }
@@ -367,7 +362,7 @@ static bool next_piece(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *
 static bool end_with_close(ws_parser *parser, uint8_t *data, size_t length, ws_event *event)
 {
     uint16_t code = WS_CLOSE_NO_STATUS;
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
     if (length == 1) {
         return fail(parser, event, WS_CLOSE_PROTOCOL_ERROR,
@@ -379,8 +374,8 @@ static bool end_with_close(ws_parser *parser, uint8_t *data, size_t length, ws_e
             return fail(parser, event, WS_CLOSE_PROTOCOL_ERROR,
                         "Close with a code that must not be sent (RFC 6455 section 7.4)");
         }
-        ws_utf8_init(&utf8);
-        if (!ws_utf8_feed(&utf8, data + 2, length - 2) || !ws_utf8_complete(&utf8)) {
+        base_utf8_init(&utf8);
+        if (!base_utf8_feed(&utf8, data + 2, length - 2) || !base_utf8_complete(&utf8)) {
             return fail(parser, event, WS_CLOSE_BAD_DATA,
                         "Close reason is not UTF-8 (RFC 6455 section 8.1)");
         }
@@ -390,7 +385,7 @@ static bool end_with_close(ws_parser *parser, uint8_t *data, size_t length, ws_e
     return true;
 }
 
-/* A control frame, once it is all there: where it lies, or put together in `parser->control`. */
+/* A control frame, once all of it is there: in the buffer, or collected in `parser->control`. */
 static bool next_control(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *event)
 {
     uint8_t *data = *at;
@@ -450,7 +445,7 @@ bool ws_parser_next(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *eve
             if (parser->state == STATE_DATA) {
                 return false;
             }
-            break; /* an empty fragment: nothing to tell of, the next frame's header follows */
+            break; /* an empty fragment makes no event; the next frame's header follows */
         case STATE_CONTROL:
             return next_control(parser, at, end, event);
         default:
@@ -473,22 +468,16 @@ size_t ws_frame_header(uint8_t out[WS_MAX_HEADER], enum ws_opcode opcode, bool f
     return 2 + extended;
 }
 
-/* How much of a text is whole characters of UTF-8 and fits in `room` bytes. */
+/* The length of the longest beginning of a text that is whole characters and fits in `room`. */
 static size_t whole_characters(const char *text, size_t room)
 {
-    size_t whole = 0;
-    ws_utf8 utf8;
+    const char *end = text + strnlen(text, room), *at = text;
+    size_t length;
 
-    ws_utf8_init(&utf8);
-    for (size_t i = 0; i < room && text[i] != '\0'; i++) {
-        if (!ws_utf8_feed(&utf8, (const uint8_t *)text + i, 1)) {
-            break;
-        }
-        if (ws_utf8_complete(&utf8)) {
-            whole = i + 1;
-        }
+    while ((length = base_utf8_decode(at, end, NULL)) > 0) {
+        at += length;
     }
-    return whole;
+    return (size_t)(at - text);
 }
 
 size_t ws_close_payload(uint8_t out[WS_MAX_CONTROL], uint16_t code, const char *reason)

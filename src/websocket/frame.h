@@ -12,30 +12,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
-enum ws_opcode { /* section 5.2 */
-                 WS_CONTINUATION = 0x0,
-                 WS_TEXT = 0x1,
-                 WS_BINARY = 0x2,
-                 WS_CLOSE = 0x8,
-                 WS_PING = 0x9,
-                 WS_PONG = 0xA,
+/* Section 5.2. */
+enum ws_opcode {
+    WS_CONTINUATION = 0x0,
+    WS_TEXT = 0x1,
+    WS_BINARY = 0x2,
+    WS_CLOSE = 0x8,
+    WS_PING = 0x9,
+    WS_PONG = 0xA,
 };
 
-enum ws_close_code { /* section 7.4.1 and the IANA registry */
-                     WS_CLOSE_NORMAL = 1000,
-                     WS_CLOSE_GOING_AWAY = 1001,
-                     WS_CLOSE_PROTOCOL_ERROR = 1002,
-                     WS_CLOSE_UNACCEPTABLE = 1003,
-                     WS_CLOSE_NO_STATUS = 1005, /* never sent: a Close frame without a body */
-                     WS_CLOSE_ABNORMAL = 1006,  /* never sent: no Close frame came */
-                     WS_CLOSE_BAD_DATA = 1007,
-                     WS_CLOSE_POLICY = 1008,
-                     WS_CLOSE_TOO_BIG = 1009,
-                     WS_CLOSE_INTERNAL_ERROR = 1011,
-                     WS_CLOSE_SERVICE_RESTART = 1012,
-                     WS_CLOSE_TRY_LATER = 1013,
+/* Section 7.4.1 and the IANA registry: those that are used here. */
+enum ws_close_code {
+    WS_CLOSE_NORMAL = 1000,
+    WS_CLOSE_GOING_AWAY = 1001,
+    WS_CLOSE_PROTOCOL_ERROR = 1002,
+    WS_CLOSE_NO_STATUS = 1005, /* never sent: a Close frame without a body */
+    WS_CLOSE_ABNORMAL = 1006,  /* never sent: no Close frame came */
+    WS_CLOSE_BAD_DATA = 1007,
+    WS_CLOSE_POLICY = 1008,
+    WS_CLOSE_TOO_BIG = 1009,
+    WS_CLOSE_INTERNAL_ERROR = 1011,
+    WS_CLOSE_SERVICE_RESTART = 1012,
 };
 
 #define WS_MAX_CONTROL 125 /* payload of a control frame, section 5.5 */
@@ -55,8 +55,11 @@ typedef struct ws_event {
     bool compressed; /* DATA: the message's first frame had RSV1 (RFC 7692 section 6) */
     bool first;      /* DATA: the message begins with this piece */
     bool last;       /* DATA: the message ends with this piece, which may be empty */
-    uint8_t *data;   /* the payload, unmasked: valid until the buffer changes or the next call;
-                          * CLOSE: the code's two bytes and the reason, or nothing */
+    /*
+     * The payload, unmasked: valid until the buffer changes or the next call. CLOSE: the code's two
+     * bytes and the reason, or nothing.
+     */
+    uint8_t *data;
     size_t length;
     uint16_t close_code; /* CLOSE: the peer's, or WS_CLOSE_NO_STATUS; FAIL: ours */
     const char *reason;  /* FAIL: a constant sentence that names the section */
@@ -67,26 +70,22 @@ typedef struct ws_parser ws_parser;
 /*
  * `max_message` bounds the payload of a whole message as it is on the wire, in bytes (0: no bound):
  * WS_CLOSE_TOO_BIG as soon as a header announces more. A compressed message may be a little longer
- * (ws_compressed_bound()): who inflates it bounds what comes out. `masked` says which side this is:
- * true for a server, whose peer must mask (section 5.1). `rsv1` allows RSV1 on a message's first
- * frame. Text that is not compressed is checked for UTF-8 piece by piece and fails at once (section
- * 8.1).
+ * (ws_compressed_bound()): the inflater bounds its output. `masked` says which side this is: true
+ * for a server, whose peer must mask (section 5.1). `rsv1` allows RSV1 on a message's first frame.
+ * Text that is not compressed is checked for UTF-8 piece by piece and fails at once (section 8.1).
  */
 void ws_parser_init(ws_parser *parser, uint64_t max_message, bool masked, bool rsv1);
 
 /*
  * Takes the next event out of [*at, end), advancing *at. False when more bytes are needed: then all
- * that was there has been taken. Call until false; stop after CLOSE and FAIL: what comes after them
- * is taken and ignored (section 1.4).
+ * that was there has been taken. Call it until it returns false; stop after CLOSE and FAIL: what
+ * comes after them is taken and ignored (section 1.4).
  */
 bool ws_parser_next(ws_parser *parser, uint8_t **at, uint8_t *end, ws_event *event);
 
-/* True between the header of a message's first frame and its last piece. */
-bool ws_parser_in_message(const ws_parser *parser);
-
 /*
- * How long a message of up to `max_message` bytes may become by compression, since what does not
- * shrink grows: a quarter and 64 bytes more. 0 stays 0: no bound.
+ * The length that a compressed message of up to `max_message` bytes may have: a quarter and 64
+ * bytes more, since data that cannot be compressed grows. 0 stays 0: no bound.
  */
 uint64_t ws_compressed_bound(uint64_t max_message);
 
@@ -110,7 +109,7 @@ struct ws_parser {
     uint64_t message;     /* payload bytes of the current message that have been announced */
     uint64_t remaining;   /* payload bytes of the current frame that are to come */
     uint64_t position;    /* payload bytes of the current frame that came: the mask's phase */
-    ws_utf8 utf8;         /* of the current message */
+    base_utf8 utf8;       /* of the current message */
     uint8_t mask[4];
     uint8_t header[14];                       /* as much of a header as came */
     uint8_t header_length;                    /* bytes in `header` */

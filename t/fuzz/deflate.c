@@ -120,10 +120,10 @@ static outcome inflate_message(ws_inflate *inflater, bool text, uint64_t max, co
 
 static void check_text(const outcome *outcome)
 {
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
-    ws_utf8_init(&utf8);
-    CHECK(ws_utf8_feed(&utf8, outcome->data, outcome->length) && ws_utf8_complete(&utf8));
+    base_utf8_init(&utf8);
+    CHECK(base_utf8_feed(&utf8, outcome->data, outcome->length) && base_utf8_complete(&utf8));
 }
 
 /* Input: settings, seed; then messages, each with its length in a byte (255: all that follows). */

@@ -160,10 +160,10 @@ static record parse(const settings *settings, const uint8_t *data, size_t size, 
 
 static void check_text(const uint8_t *data, size_t length)
 {
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
-    ws_utf8_init(&utf8);
-    CHECK(ws_utf8_feed(&utf8, data, length) && ws_utf8_complete(&utf8));
+    base_utf8_init(&utf8);
+    CHECK(base_utf8_feed(&utf8, data, length) && base_utf8_complete(&utf8));
 }
 
 /* Writes the entries as frames, as a server would, each message in one or two. */

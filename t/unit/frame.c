@@ -437,8 +437,7 @@ static void run_row(const frame_case *row, bool masked, size_t piece, bool rando
         fail_msg("%s, pieces of %zu: '%s', expected '%s'", masked ? "masked" : "not masked", piece,
                  trace.log, row->expected);
     }
-    assert_int_equal(ws_parser_in_message(&parser) && !trace.ended,
-                     trace.in_message && !trace.ended);
+    assert_int_equal(parser.in_message && !trace.ended, trace.in_message && !trace.ended);
 }
 
 static void run_case(void **state)
@@ -501,7 +500,7 @@ static void begin_message(ws_parser *parser, bool masked)
         frame[1] = 0;
     }
     assert_false(ws_parser_next(parser, &at, frame + (masked ? 6 : 2), &event));
-    assert_true(ws_parser_in_message(parser));
+    assert_true(parser->in_message);
 }
 
 static int failures(ws_parser *parser, const uint8_t *data, size_t length)
@@ -889,7 +888,7 @@ static void s5_2_a_whole_frame_is_one_event_in_place(void **state)
     assert_int_equal(event.length, 5);
     assert_memory_equal(event.data, "Hello", 5);
     assert_ptr_equal(at, frame + sizeof(frame));
-    assert_false(ws_parser_in_message(&parser));
+    assert_false(parser.in_message);
     assert_false(ws_parser_next(&parser, &at, frame + sizeof(frame), &event));
 }
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/container.h"
 #include "loop/loop.h"
 
 #include <pthread.h>
@@ -20,8 +21,6 @@
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
-
-#define OWNER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 #define TICK_US     (WS_TICK_MS * INT64_C(1000))
 #define WHEEL_TICKS 256 /* once round the wheel */
@@ -57,7 +56,7 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int milli
     }
     n = __real_epoll_wait(epoll, events, most, 0);
     if (n == 0 && milliseconds < 0) {
-        assert_non_null(on_long_sleep); /* otherwise nobody would wake it */
+        assert_non_null(on_long_sleep); /* otherwise nothing would wake it */
         own_us += HOUR_US;
         on_long_sleep();
         return __real_epoll_wait(epoll, events, most, 0);
@@ -123,7 +122,7 @@ static void set(alarm_clock *a, int64_t milliseconds)
 
 static void ring(ws_timer *timer)
 {
-    alarm_clock *a = OWNER_OF(timer, alarm_clock, timer);
+    alarm_clock *a = container_of(timer, alarm_clock, timer);
     const int64_t passed = own_us - a->set_at;
 
     assert_true(ws_loop_now(a->loop) == own_us);
@@ -145,10 +144,10 @@ static void init_clock(alarm_clock *a, ws_loop *loop)
 
 static void quit(ws_timer *timer)
 {
-    ws_loop_quit(OWNER_OF(timer, alarm_clock, timer)->loop);
+    ws_loop_quit(container_of(timer, alarm_clock, timer)->loop);
 }
 
-/* Runs the loop for so long, with a look at every round where one is given. */
+/* Runs the loop for this time, and has it call `look` in every round unless that is NULL. */
 static void run_for(ws_loop *loop, int64_t milliseconds, void (*look)(void *), void *baton)
 {
     alarm_clock end = {.timer.expired = quit, .loop = loop};
@@ -205,7 +204,7 @@ static void wind_clocks(void *baton)
         } else if (shop->is_set[i]) {
             assert_true(own_us - a->set_at <= a->milliseconds * 1000 + 3 * TICK_US);
         }
-        if (random_number() % (shop->is_set[i] ? 512 : 8) == 0) { /* some anew */
+        if (random_number() % (shop->is_set[i] ? 512 : 8) == 0) { /* set some again */
             set(a, random_number() % 200000);
             shop->is_set[i] = true;
         } else if (random_number() % 512 == 0) {
@@ -247,7 +246,7 @@ static void a_timer_may_set_and_clear_others_and_itself(void **state)
     again->sets_to = (WHEEL_TICKS - 1) * WS_TICK_MS;
     sets->sets = is_set; /* which would have rung next */
     sets->sets_to = (WHEEL_TICKS - 1) * WS_TICK_MS;
-    later->stops = later; /* it is not set any more */
+    later->stops = later; /* it is no longer set */
     run_for(*state, 70000, NULL, NULL);
     assert_int_equal(clears->rung, 1);
     assert_int_equal(cleared->rung, 0);
@@ -356,15 +355,26 @@ static void look(void *baton)
     }
 }
 
-/*
- * Who looks at something that cannot wake the loop looks every two ticks, also where nothing
- * happens.
- */
+static void do_nothing(ws_task *task)
+{
+    (void)task;
+}
+
+/* What checks a state that cannot wake the loop is called every two ticks, whatever is queued. */
 static void a_look_is_taken_every_two_ticks(void **state)
 {
     looker l = {*state, own_us, 0};
 
     ws_loop_run(*state, look, &l); /* without any timer */
+}
+
+static void a_look_is_taken_while_a_task_is_delayed(void **state)
+{
+    looker l = {*state, own_us, 0};
+    ws_task later = {.run = do_nothing};
+
+    ws_loop_delay(*state, &later, 10 * WS_TICK_MS);
+    ws_loop_run(*state, look, &l);
 }
 
 /* ---- tasks ---- */
@@ -380,7 +390,7 @@ typedef struct job {
 
 static void work(ws_task *task)
 {
-    job *j = OWNER_OF(task, job, task);
+    job *j = container_of(task, job, task);
 
     j->diary[strlen(j->diary)] = j->name;
     if (j->cancels) {
@@ -465,7 +475,7 @@ static void cancelled_tasks_do_not_run(void **state)
     assert_true(strncmp(work_through(&o, *state, each_cancels_another), ".abc.d.", 7) == 0);
 }
 
-static void cancelled_and_deferred_anew(office *o)
+static void cancelled_and_deferred_again(office *o)
 {
     ws_loop *loop = o->jobs[0].loop;
 
@@ -485,7 +495,7 @@ static void a_list_of_tasks_may_become_empty_and_fill_again(void **state)
 {
     office o;
 
-    assert_true(strncmp(work_through(&o, *state, cancelled_and_deferred_anew), ".ac.", 4) == 0);
+    assert_true(strncmp(work_through(&o, *state, cancelled_and_deferred_again), ".ac.", 4) == 0);
 }
 
 #define CROWD 300
@@ -499,7 +509,7 @@ typedef struct crowd {
 
 static void work_late(ws_task *task)
 {
-    job *j = OWNER_OF(task, job, task);
+    job *j = container_of(task, job, task);
     crowd *c = (crowd *)j->diary;
 
     assert_ptr_equal(j, &c->jobs[c->ran % CROWD]); /* in the order in which they came */
@@ -513,7 +523,7 @@ static void work_late(ws_task *task)
 
 static void work_promptly(ws_task *task)
 {
-    ((crowd *)OWNER_OF(task, job, task)->diary)->prompt_ran++;
+    ((crowd *)container_of(task, job, task)->diary)->prompt_ran++;
 }
 
 static void look_at_crowd(void *baton)
@@ -534,10 +544,7 @@ static void look_at_crowd(void *baton)
     }
 }
 
-/*
- * So that a crowd of them holds up nobody: some in each round, and the others of the round before
- * them.
- */
+/* Thousands of late tasks delay nothing else: some run in each round, behind its prompt ones. */
 static void late_tasks_take_turns(void **state)
 {
     crowd *c = calloc(1, sizeof *c);
@@ -593,7 +600,7 @@ typedef struct errand {
 
 static void run_errand(ws_task *task)
 {
-    errand *e = OWNER_OF(task, errand, task);
+    errand *e = container_of(task, errand, task);
     const int64_t passed = own_us - e->set_at;
 
     assert_true(passed >= e->milliseconds * 1000 && passed <= e->milliseconds * 1000 + 1000);
@@ -631,12 +638,12 @@ typedef struct pipe_end {
     ws_loop *loop;
     int fds[2];
     unsigned calls;
-    struct pipe_end *other; /* is not watched any more from then on */
+    struct pipe_end *other; /* is no longer watched from then on */
 } pipe_end;
 
 static void on_readable(ws_watch *watch, uint32_t events)
 {
-    pipe_end *p = OWNER_OF(watch, pipe_end, watch);
+    pipe_end *p = container_of(watch, pipe_end, watch);
     char byte;
 
     assert_true(events & EPOLLIN);
@@ -662,7 +669,7 @@ static void close_pipe(pipe_end *p)
     close(p->fds[1]);
 }
 
-/* Two are ready at once, and the first to be told takes the other's watch away. */
+/* Two are ready at once, and the callback of the first removes the other's watch. */
 static void a_watch_that_was_removed_hears_nothing_more(void **state)
 {
     pipe_end one, two;
@@ -716,7 +723,7 @@ typedef struct letter {
 
 static void count_work(ws_task *task)
 {
-    post_office *o = (post_office *)OWNER_OF(task, job, task)->diary;
+    post_office *o = (post_office *)container_of(task, job, task)->diary;
 
     o->worked++;
 }
@@ -801,7 +808,7 @@ static void *send_letters(void *baton)
 
 static void ring_silently(ws_timer *timer)
 {
-    OWNER_OF(timer, alarm_clock, timer)->rung++;
+    container_of(timer, alarm_clock, timer)->rung++;
 }
 
 static void each_senders_mail_comes_once_and_in_order(void **state)
@@ -925,7 +932,7 @@ static void *post_one_letter(void *baton)
     return NULL;
 }
 
-/* Those who post may be on their way back yet when the loop is gone. */
+/* Threads that post may still be returning from it when the loop is gone. */
 static void a_letter_may_be_the_loops_end(void **state)
 {
     (void)state;
@@ -987,6 +994,7 @@ int main(void)
         ON_OWN_CLOCK(a_jump_of_time_rings_each_timer_once),
         ON_OWN_CLOCK(a_timer_set_after_a_long_sleep_waits_its_whole_time),
         ON_OWN_CLOCK(a_look_is_taken_every_two_ticks),
+        ON_OWN_CLOCK(a_look_is_taken_while_a_task_is_delayed),
         ON_OWN_CLOCK(tasks_run_in_order_and_again_in_the_next_round),
         ON_OWN_CLOCK(cancelled_tasks_do_not_run),
         ON_OWN_CLOCK(a_list_of_tasks_may_become_empty_and_fill_again),

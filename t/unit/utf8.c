@@ -1,4 +1,4 @@
-/* UTF-8 checking (src/websocket/utf8.h) against an oracle that decodes, and RFC 3629's rules. */
+/* UTF-8 (src/base/utf8.h) against an oracle that decodes, and RFC 3629's rules. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "websocket/utf8.h"
+#include "base/utf8.h"
 
 #define LAST_CODE_POINT 0x10FFFFu
 
@@ -68,11 +68,11 @@ static bool oracle(const uint8_t *data, size_t length)
 /* How many bytes it takes to be refused, fed one at a time; length + 1 where all are accepted. */
 static size_t fails_at(const uint8_t *data, size_t length)
 {
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
-    ws_utf8_init(&utf8);
+    base_utf8_init(&utf8);
     for (size_t i = 0; i < length; i++) {
-        if (!ws_utf8_feed(&utf8, data + i, 1)) {
+        if (!base_utf8_feed(&utf8, data + i, 1)) {
             return i + 1;
         }
     }
@@ -81,23 +81,23 @@ static size_t fails_at(const uint8_t *data, size_t length)
 
 static bool whole(const uint8_t *data, size_t length)
 {
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
-    ws_utf8_init(&utf8);
-    return ws_utf8_feed(&utf8, data, length) && ws_utf8_complete(&utf8);
+    base_utf8_init(&utf8);
+    return base_utf8_feed(&utf8, data, length) && base_utf8_complete(&utf8);
 }
 
 static bool bytewise(const uint8_t *data, size_t length)
 {
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
-    ws_utf8_init(&utf8);
+    base_utf8_init(&utf8);
     for (size_t i = 0; i < length; i++) {
-        if (!ws_utf8_feed(&utf8, data + i, 1)) {
+        if (!base_utf8_feed(&utf8, data + i, 1)) {
             return false;
         }
     }
-    return ws_utf8_complete(&utf8);
+    return base_utf8_complete(&utf8);
 }
 
 static void every_code_point_in_its_shortest_form(void **state)
@@ -223,15 +223,15 @@ static void random_texts_in_random_pieces(void **state)
     for (int round = 0; round < 300000; round++) {
         size_t length = (size_t)rand() % sizeof(text), split;
         bool accepted;
-        ws_utf8 utf8;
+        base_utf8 utf8;
 
         for (size_t i = 0; i < length; i++) {
             text[i] = alphabet[(size_t)rand() % sizeof(alphabet)];
         }
         split = length == 0 ? 0 : (size_t)rand() % length;
-        ws_utf8_init(&utf8);
-        accepted = ws_utf8_feed(&utf8, text, split) &&
-                   ws_utf8_feed(&utf8, text + split, length - split) && ws_utf8_complete(&utf8);
+        base_utf8_init(&utf8);
+        accepted = base_utf8_feed(&utf8, text, split) &&
+                   base_utf8_feed(&utf8, text + split, length - split) && base_utf8_complete(&utf8);
         if (accepted != oracle(text, length)) {
             fail_msg("round %d", round);
         }
@@ -241,17 +241,73 @@ static void random_texts_in_random_pieces(void **state)
 static void an_open_character_is_not_complete(void **state)
 {
     static const uint8_t celsius[] = {0xE2, 0x84, 0x83}; /* U+2103 */
-    ws_utf8 utf8;
+    base_utf8 utf8;
 
     (void)state;
-    ws_utf8_init(&utf8);
-    assert_true(ws_utf8_complete(&utf8));
-    assert_true(ws_utf8_feed(&utf8, celsius, 1));
-    assert_false(ws_utf8_complete(&utf8));
-    assert_true(ws_utf8_feed(&utf8, celsius + 1, 0));
-    assert_false(ws_utf8_complete(&utf8));
-    assert_true(ws_utf8_feed(&utf8, celsius + 1, 2));
-    assert_true(ws_utf8_complete(&utf8));
+    base_utf8_init(&utf8);
+    assert_true(base_utf8_complete(&utf8));
+    assert_true(base_utf8_feed(&utf8, celsius, 1));
+    assert_false(base_utf8_complete(&utf8));
+    assert_true(base_utf8_feed(&utf8, celsius + 1, 0));
+    assert_false(base_utf8_complete(&utf8));
+    assert_true(base_utf8_feed(&utf8, celsius + 1, 2));
+    assert_true(base_utf8_complete(&utf8));
+}
+
+/* ---- decoding ---- */
+
+/* Decodes as much as is well-formed, one character at a time; how many bytes that are. */
+static size_t decode_all(const char *text, size_t length)
+{
+    const char *at = text, *end = text + length;
+    size_t bytes;
+
+    while ((bytes = base_utf8_decode(at, end, NULL)) > 0) {
+        at += bytes;
+    }
+    return (size_t)(at - text);
+}
+
+static void every_code_point_is_decoded(void **state)
+{
+    uint8_t text[BASE_UTF8_MAX];
+
+    (void)state;
+    for (uint32_t point = 0; point <= LAST_CODE_POINT; point++) {
+        const size_t length = encode_as(text, point, shortest(point));
+        const size_t expected = is_surrogate(point) ? 0 : length;
+        const char *start = (const char *)text;
+        uint32_t decoded = 0xBAD;
+
+        if (base_utf8_decode(start, start + length, &decoded) != expected ||
+            decoded != (expected ? point : 0xBAD)) {
+            fail_msg("U+%04X", point);
+        }
+        for (size_t cut = 0; cut < length; cut++) {
+            if (base_utf8_decode(start, start + cut, NULL) != 0) {
+                fail_msg("U+%04X in %zu bytes", point, cut);
+            }
+        }
+    }
+}
+
+static void what_is_checked_is_decoded_and_nothing_else(void **state)
+{
+    static const char alphabet[] = "a\x80\x8f\x90\x9f\xa0\xbf\xc1\xc2\xe0\xed\xf0\xf4\xf5";
+    char text[6];
+
+    (void)state;
+    srand(3629);
+    for (int round = 0; round < 300000; round++) {
+        const size_t length = (size_t)rand() % sizeof(text);
+
+        for (size_t i = 0; i < length; i++) {
+            text[i] = alphabet[(size_t)rand() % (sizeof(alphabet) - 1)];
+        }
+        if ((decode_all(text, length) == length) != oracle((const uint8_t *)text, length)) {
+            fail_msg("round %d", round);
+        }
+    }
 }
 
 int main(void)
@@ -263,6 +319,8 @@ int main(void)
         cmocka_unit_test(ascii_runs_of_every_length),
         cmocka_unit_test(random_texts_in_random_pieces),
         cmocka_unit_test(an_open_character_is_not_complete),
+        cmocka_unit_test(every_code_point_is_decoded),
+        cmocka_unit_test(what_is_checked_is_decoded_and_nothing_else),
     };
 
     return cmocka_run_group_tests_name("UTF-8 (RFC 3629)", tests, NULL, NULL);

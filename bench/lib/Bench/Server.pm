@@ -70,7 +70,7 @@ sub path {
     return $what eq 'relay' ? '/clown-talk-server_nodes_bridge_0' : "/$what";
 }
 
-# ---- what each consists of: commands, and ports that tell that they are there ----
+# ---- what each consists of: commands, and ports that show that they are up ----
 
 sub epoll {
     my ($self) = @_;

@@ -57,8 +57,8 @@ sub thousands {
     return $text;
 }
 
-# A row that must be so many times another server's: at least where the number is positive, at most
-# where it is negative.
+# A row whose value must be a multiple of another server's: at least where the number is positive, at
+# most where it is negative.
 sub ratio_row {
     my ($results, $what, $transport, $figure, $cells, %factors) = @_;
     my (@required, @reached, $good);
@@ -103,7 +103,7 @@ sub echo_row {
         cells($results, $transport, "rate.$n", \&thousands), %factors);
 }
 
-# The server's processor time: without a bound, but steadier than what passes on a busy machine.
+# The server's processor time: without a bound, but on a busy machine it varies less than elapsed time.
 sub cpu_row {
     my ($results, $name, $transport, $n) = @_;
 
