@@ -13,7 +13,7 @@
 #include "settings.h"
 #include "session/census.h"
 #include "websocket/handshake.h"
-#include "session/reactor.h"
+#include "session/reactors.h"
 #include "session/tls.h"
 #include "session/upgrade.h"
 #include "session/wire.h"

@@ -29,14 +29,6 @@ typedef struct ws_settings {
     ws_deflate_params deflate; /* as agreed in the handshake */
 } ws_settings;
 
-/* Where a session stands. The names are in session.c, for the log. */
-typedef enum ws_state {
-    WS_STATE_OPEN = 0, /* messages go both ways */
-    WS_STATE_CLOSING,  /* our Close is on its way, the peer's has not come */
-    WS_STATE_LINGER,   /* nothing more to say: the rest is written, then the peer's FIN awaited */
-    WS_STATE_DEAD, /* the socket is closed; freed at the end of the round, or by the MPM's thread */
-} ws_state;
-
 /*
  * Makes a session for a request whose handshake has succeeded and which ws_census_enter() has
  * counted. `ssl` as ws_tls_register() has told, or NULL; `data` is released with the session. On
@@ -82,6 +74,10 @@ void ws_session_close(clowntalk_session *session, int code, const char *reason);
  */
 void ws_session_stop(clowntalk_session *session, int code);
 
+/* Whether messages go both ways: neither has said Close, nor is the connection gone. */
+bool ws_session_is_open(const clowntalk_session *session);
+/* Whether there is a connection at all, though it may be closing. */
+bool ws_session_is_alive(const clowntalk_session *session);
 server_rec *ws_session_server(clowntalk_session *session);
 const char *ws_session_client_ip(clowntalk_session *session);
 const char *ws_session_user(clowntalk_session *session);
