@@ -11,7 +11,7 @@
 #include <liburing.h>
 #endif
 
-/* Sources that are asked, written for, and told together. */
+/* Sources whose bytes go into the kernel together. */
 #define GROUP 64
 /* Pieces of one source, and of all in a group. */
 #define PIECES       16

@@ -6,10 +6,10 @@
  * of that is the way into the kernel and back.
  *
  * A batch is a list of sources that have something for their sockets. It holds no bytes: each
- * source is asked for its next bytes when the batch is sent, and told at once how many of them the
- * socket took. Between the question and the answer nothing else runs on the thread. So a source's
- * bytes leave in the order in which the source keeps them, whatever happened since it was added:
- * it may have written meanwhile, have got more bytes, or have none left.
+ * source is asked for its next bytes when the batch is sent, and learns at once how many of them
+ * the socket took. Between the question and the answer nothing else runs on the thread. So a
+ * source's bytes leave in the order in which the source keeps them, whatever happened since it was
+ * added: it may have written meanwhile, have got more bytes, or have none left.
  *
  * No socket is waited for. A batch belongs to one thread, the one that has created it.
  */
@@ -36,8 +36,8 @@ typedef struct ws_batch_operations {
      */
     int (*offer)(ws_source *source, int *fd, struct iovec *pieces, int most);
     /*
-     * How many of the `offered` bytes the socket has taken, or a negative errno (-EAGAIN: none now).
-     * It may change the source alone: no other source's bytes, and not the batch.
+     * How many of the `offered` bytes the socket has taken, or a negative errno (-EAGAIN: none
+     * now). It may change the source alone: no other source's bytes, and not the batch.
      */
     void (*taken)(ws_source *source, size_t offered, ssize_t n);
 } ws_batch_operations;

@@ -12,9 +12,7 @@
 
 /* Once per child process, before any other. */
 void ws_reactors_init(void);
-/*
- * Starts the process's own reactor on a thread. For asynchronous MPMs; APR_SUCCESS or why not.
- */
+/* Starts the process's own reactor on a thread. For asynchronous MPMs; APR_SUCCESS or why not. */
 apr_status_t ws_reactor_start(void);
 /*
  * Hands a session to the process's own reactor, and its connection: freeing that waits for the
@@ -25,8 +23,8 @@ void ws_reactor_adopt(clowntalk_session *session, conn_rec *c);
 void ws_reactors_stop(int code);
 /*
  * Ends the process's own reactor, and waits for that: for every session to say goodbye, which takes
- * seconds at most. No session may be handed over after this. Sessions that were not told why are
- * going away (1001).
+ * seconds at most. No session may be handed over after this. Sessions that have no Close yet get
+ * 1001, going away.
  */
 void ws_reactor_join(void);
 /* clowntalk_post() of mod_clowntalk.h. */

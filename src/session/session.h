@@ -31,8 +31,8 @@ typedef struct ws_settings {
 
 /*
  * Makes a session for a request whose handshake has succeeded and which ws_census_enter() has
- * counted. `ssl` as ws_tls_register() has told, or NULL; `data` is released with the session. On
- * the worker thread.
+ * counted. `ssl` as ws_tls_register() has found it, or NULL; `data` is released with the session.
+ * On the worker thread.
  */
 clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings *settings,
                                      const clowntalk_handler *handler, void *data);
@@ -41,7 +41,7 @@ void ws_session_free(clowntalk_session *session);
 /*
  * Hands the session to its reactor's thread, on which this is called. `owns_connection`: the
  * reactor closes the socket and frees the connection, and in the end the session (event MPM);
- * otherwise the loop is told to quit and the MPM does it.
+ * otherwise the loop quits and the MPM does it.
  */
 void ws_session_begin(clowntalk_session *session, ws_reactor *reactor, bool owns_connection);
 
@@ -69,8 +69,8 @@ void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clownta
 /* Begins the closing handshake. */
 void ws_session_close(clowntalk_session *session, int code, const char *reason);
 /*
- * The same where the process ends: who was given time to take an earlier Close has no more of it
- * than others.
+ * The same where the process ends: a client that was given time to take an earlier Close has no
+ * more of it than others.
  */
 void ws_session_stop(clowntalk_session *session, int code);
 

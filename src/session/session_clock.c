@@ -1,4 +1,6 @@
-/* A session's clock: pings, the patience with a client that does not answer, and its greatest age. */
+/*
+ * A session's clock: pings, the patience with a client that does not answer, and its greatest age.
+ */
 #include "session_private.h"
 
 /*

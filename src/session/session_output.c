@@ -27,9 +27,7 @@ void session_put(clowntalk_session *s, ws_outgoing *message)
     ws_queue_add(&s->queue, outgoing);
 }
 
-/*
- * What one client's message sends to others may go to thousands: answers come first.
- */
+/* What one client's message sends to others may go to thousands: answers come first. */
 void session_enqueue(clowntalk_session *s, ws_outgoing *message)
 {
     const clowntalk_session *reading = s->reactor->reading;

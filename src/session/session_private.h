@@ -80,7 +80,7 @@ struct clowntalk_session {
     char text[]; /* user, client and client_ip */
 };
 
-/* A log line about a session: who, and where it stands. */
+/* A log line about a session, with its client, its user and where it stands. */
 #define LOG_SESSION(s, level, status, number, format, ...)                                         \
     CT_LOG_CLIENT((s)->server, (s)->client, level, status, number, format " [user %s, %s]",        \
                   ##__VA_ARGS__, (s)->user ? (s)->user : "-", session_state_name(s))

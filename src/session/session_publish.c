@@ -3,9 +3,7 @@
 
 #include "options.h"
 
-/*
- * Batches are used only for audiences of at least this size; a household never reaches it.
- */
+/* Batches are used only for audiences of at least this size; a household never reaches it. */
 #define BATCH_MEMBERS 16
 
 /* ---- the batch: a session is a source ---- */

@@ -4,13 +4,13 @@
  *   socket   plain TCP, where httpd's filters would do nothing but copy: the socket itself
  *   filters  where another module has a filter on the connection, or sessions are to stay on it:
  *            through httpd's filters, with a network end of our own (wire.h), never waiting
- *   tls      mod_ssl's filters and no others, as soon as they hold nothing any more: its SSL object
+ *   tls      mod_ssl's filters and no others, as soon as they hold nothing: its SSL object
  *            itself, with the same network end (tls.h)
  *   stream   of an HTTP/2 connection: through the filters, handing mod_http2 what it takes without
  *            waiting
  *
- * Each kind is a const table of operations in a file of its own (transport_kind.h). With the socket
- * and tls kinds nothing of httpd's is needed any more, so a session can leave its connection.
+ * Each kind is a const table of operations in a file of its own (transport_kind.h). The socket and
+ * tls kinds need nothing of httpd's, so a session of theirs can leave its connection.
  *
  * No function here calls the session, but for `feed` while it reads; none ends it. The transport
  * stays usable, though broken, until its session closes it.
@@ -127,8 +127,8 @@ bool ws_transport_hang_up(ws_transport *transport);
 bool ws_transport_drain(ws_transport *transport, uint8_t *scratch);
 
 /*
- * Gives up everything: closes the socket, or leaves that to who frees the connection. For a session
- * that owns its connection.
+ * Gives up everything: closes the socket, or leaves that to the one that frees the connection. For
+ * a session that owns its connection.
  */
 void ws_transport_close(ws_transport *transport);
 /* The connection is the MPM's again, with its socket open. */

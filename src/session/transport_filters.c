@@ -4,7 +4,7 @@
 #include <http_connection.h>
 #include <util_filter.h>
 
-/* The filters hold nothing any more: where the SSL object can do without them, it does. */
+/* The filters hold nothing now: where the SSL object can do without them, it does. */
 static void on_filters_empty(ws_transport *t)
 {
     if (t->tls.ssl && t->wire.reads && t->wire.writes && !t->wire.ended &&

@@ -10,8 +10,8 @@
 
 /*
  * What one write takes of the queue at most, where the bytes are not the socket's yet: what fits
- * into one TLS record (RFC 8446 section 5.1). As long as the core filter is in use it blocks when it
- * holds more than FlushMaxThreshold (64 KiB).
+ * into one TLS record (RFC 8446 section 5.1). As long as the core filter is in use it blocks when
+ * it holds more than FlushMaxThreshold (64 KiB).
  */
 #define WS_RECORD_BYTES 16384
 /* What one session may write before others have their turn. */

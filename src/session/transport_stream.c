@@ -10,11 +10,11 @@
 #include <util_filter.h>
 
 /*
- * The least that H2StreamMaxMemSize can be, whose value is not known here. As long as mod_http2
- * holds less than this of a stream's output it takes one more bucket, of any size, without waiting.
+ * The least that H2StreamMaxMemSize can be, whose value is unknown here. As long as mod_http2 holds
+ * less than this of a stream's output it takes one more bucket, of any size, without waiting.
  */
 #define STREAM_ROOM 1024
-/* How soon mod_http2 is asked whether it has sent something, in milliseconds, at first. */
+/* Milliseconds until mod_http2 is first called again to see whether it has sent something. */
 #define FIRST_PUSH_MS 1
 
 static void on_filters_empty(ws_transport *t)
