@@ -14,7 +14,7 @@
 #include "session/api.h"
 #include "session/census.h"
 #include "session/options.h"
-#include "session/reactor.h"
+#include "session/reactors.h"
 #include "session/session.h"
 #include "session/settings.h"
 #include "session/tls.h"

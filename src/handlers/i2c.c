@@ -427,9 +427,8 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
     const char *at = bytes, *end = bytes + length, *line;
     size_t line_length;
 
-    (void)session;
     (void)kind; /* a binary message is the same text; its UTF-8 is checked by the parser, too */
-    while (c->session && talk_next_line(&at, end, &line, &line_length)) {
+    while (ws_session_is_open(session) && talk_next_line(&at, end, &line, &line_length)) {
         on_line(c, line, line_length);
     }
 }

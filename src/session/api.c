@@ -1,6 +1,6 @@
 #include "api.h"
 
-#include "reactor.h"
+#include "reactors.h"
 #include "session.h"
 
 #include <string.h>

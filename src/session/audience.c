@@ -1,5 +1,7 @@
 #include "audience.h"
 
+#include "base/container.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +36,7 @@ struct ws_audience {
     member *members; /* while nothing waits, without gaps */
     unsigned seats, capacity, size;
     /*
-     * What has not reached everybody yet, in order. While there is some the task goes round the
+     * What has not reached all members yet, in order. While there is some the task goes round the
      * members.
      */
     publication *first, **last;
@@ -218,7 +220,7 @@ static bool end_round(ws_audience *a)
     return a->first != NULL;
 }
 
-/* True where there are others who have not seen everything. */
+/* True where some members have not seen everything yet. */
 static bool go_round(ws_audience *a)
 {
     unsigned given = 0;
@@ -249,7 +251,7 @@ static bool go_round(ws_audience *a)
 
 static void on_round(ws_task *task)
 {
-    ws_audience *a = (ws_audience *)((char *)task - offsetof(ws_audience, round));
+    ws_audience *a = container_of(task, ws_audience, round);
     const bool more = go_round(a);
 
     a->pause(a->baton);

@@ -1,14 +1,14 @@
 #include "husk.h"
 
+#include "base/container.h"
+
 #include <http_core.h>
 
 #include <apr_network_io.h>
 
-#include <stddef.h>
-
 /*
- * How often the MPM must be seen to have let go of a connection before it may be freed, and how far
- * apart.
+ * A connection may be freed when the MPM was seen to have let go of it this often, at looks that
+ * are this far apart.
  */
 #define RELEASE_LOOKS    3
 #define RELEASE_APART_MS 250
@@ -18,7 +18,7 @@ typedef struct husk {
     ws_timer timer;
     ws_loop *loop;
     conn_rec *c;
-    unsigned released; /* how often the MPM was seen to have let go of c */
+    unsigned released; /* looks at which the MPM had let go of c */
 } husk;
 
 static bool abandoned;
@@ -36,7 +36,7 @@ void ws_husks_abandon(bool abandon)
  */
 static void free_when_released(ws_timer *timer)
 {
-    husk *h = (husk *)((char *)timer - offsetof(husk, timer));
+    husk *h = container_of(timer, husk, timer);
 
     if (__atomic_load_n(&abandoned, __ATOMIC_ACQUIRE)) {
         return;

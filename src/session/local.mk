@@ -9,10 +9,23 @@ mod_clowntalk_la_SOURCES += \
 	src/session/outgoing.c src/session/outgoing.h \
 	src/session/queue.c src/session/queue.h \
 	src/session/reactor.c src/session/reactor.h \
-	src/session/session.c src/session/session.h src/session/session_private.h \
+	src/session/reactors.c src/session/reactors.h \
+	src/session/session.c src/session/session.h \
+	src/session/session_private.h \
+	src/session/session_clock.c \
+	src/session/session_end.c \
+	src/session/session_input.c \
+	src/session/session_output.c \
+	src/session/session_publish.c \
 	src/session/settings.c src/session/settings.h \
 	src/session/tls.c src/session/tls.h \
 	src/session/transport.c src/session/transport.h \
+	src/session/transport_kind.h \
+	src/session/transport_filters.c \
+	src/session/transport_socket.c \
+	src/session/transport_stream.c \
+	src/session/transport_through.c \
+	src/session/transport_tls.c \
 	src/session/upgrade.c src/session/upgrade.h \
 	src/session/wire.c src/session/wire.h
 mod_clowntalk_la_LIBADD += $(LIBSSL_LIBS) $(LIBURING_LIBS)

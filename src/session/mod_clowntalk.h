@@ -49,7 +49,10 @@ typedef struct clowntalk_handler {
     /* A whole message. `bytes` may be written to, and lives until the function returns. */
     void (*message)(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
                     apr_size_t length);
-    /* The session has ended, for whatever reason; nothing can be sent any more. May be NULL. */
+    /*
+     * The session has ended, for whatever reason; nothing more can be sent. It is called at the end
+     * of the loop's round, never from within another function of the handler. May be NULL.
+     */
     void (*close)(clowntalk_session *session, void *data);
     /*
      * The last use of what accept() has made, once, on whichever thread: after close(), or where

@@ -29,18 +29,10 @@ typedef struct ws_settings {
     ws_deflate_params deflate; /* as agreed in the handshake */
 } ws_settings;
 
-/* Where a session stands. The names are in session.c, for the log. */
-typedef enum ws_state {
-    WS_STATE_OPEN = 0, /* messages go both ways */
-    WS_STATE_CLOSING,  /* our Close is on its way, the peer's has not come */
-    WS_STATE_LINGER,   /* nothing more to say: the rest is written, then the peer's FIN awaited */
-    WS_STATE_DEAD, /* the socket is closed; freed at the end of the round, or by the MPM's thread */
-} ws_state;
-
 /*
  * Makes a session for a request whose handshake has succeeded and which ws_census_enter() has
- * counted. `ssl` as ws_tls_register() has told, or NULL; `data` is released with the session. On
- * the worker thread.
+ * counted. `ssl` as ws_tls_register() has found it, or NULL; `data` is released with the session.
+ * On the worker thread.
  */
 clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings *settings,
                                      const clowntalk_handler *handler, void *data);
@@ -49,7 +41,7 @@ void ws_session_free(clowntalk_session *session);
 /*
  * Hands the session to its reactor's thread, on which this is called. `owns_connection`: the
  * reactor closes the socket and frees the connection, and in the end the session (event MPM);
- * otherwise the loop is told to quit and the MPM does it.
+ * otherwise the loop quits and the MPM does it.
  */
 void ws_session_begin(clowntalk_session *session, ws_reactor *reactor, bool owns_connection);
 
@@ -77,11 +69,15 @@ void ws_session_publish(ws_audience *audience, ws_outgoing *publication, clownta
 /* Begins the closing handshake. */
 void ws_session_close(clowntalk_session *session, int code, const char *reason);
 /*
- * The same where the process ends: who was given time to take an earlier Close has no more of it
- * than others.
+ * The same where the process ends: a client that was given time to take an earlier Close has no
+ * more of it than others.
  */
 void ws_session_stop(clowntalk_session *session, int code);
 
+/* Whether messages go both ways: neither has said Close, nor is the connection gone. */
+bool ws_session_is_open(const clowntalk_session *session);
+/* Whether there is a connection at all, though it may be closing. */
+bool ws_session_is_alive(const clowntalk_session *session);
 server_rec *ws_session_server(clowntalk_session *session);
 const char *ws_session_client_ip(clowntalk_session *session);
 const char *ws_session_user(clowntalk_session *session);

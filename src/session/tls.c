@@ -60,11 +60,11 @@ static long wire_control(BIO *bio, int command, long number, void *pointer)
     }
 }
 
-/* ---- what mod_ssl tells ---- */
+/* ---- mod_ssl's hook ---- */
 
 /*
- * Whether the OpenSSL of the one who calls is the one that this module is linked with: another
- * copy, or another version, must not be handed its objects.
+ * Whether the caller uses the same OpenSSL as this module: another copy, or another version, must
+ * not be handed its objects.
  */
 static bool is_our_openssl(const void *code)
 {

@@ -22,8 +22,8 @@ typedef struct ws_tls {
 } ws_tls;
 
 /*
- * When hooks are registered: `found` is told of each connection's SSL object before its handshake,
- * where it may be handed to ws_tls_take() later. The pool is the configuration's.
+ * When hooks are registered: `found` is called with each connection's SSL object before its
+ * handshake, where it may be handed to ws_tls_take() later. The pool is the configuration's.
  */
 void ws_tls_register(apr_pool_t *pool, void (*found)(conn_rec *c, SSL *ssl));
 

@@ -87,7 +87,7 @@ static bool write_or_keep(ws_wire *wire, const struct iovec *pieces, size_t coun
     ssize_t n = 0;
     size_t written;
 
-    if (!wire->unsent) {
+    if (!wire->unsent && !wire->corked) {
         do { /* one piece, as most are, is cheaper for the kernel than a list of them */
             n = count == 1
                     ? send(wire->fd, pieces->iov_base, pieces->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -114,39 +114,59 @@ bool ws_wire_send(ws_wire *wire, const void *data, size_t length)
 {
     const struct iovec piece = {.iov_base = (void *)data, .iov_len = length};
 
-    if (wire->batch && ws_batch_has_room(wire->batch, length)) {
-        ws_batch_add_copy(wire->batch, wire->owner, wire->fd, data, length);
-        return true;
-    }
     return write_or_keep(wire, &piece, 1);
 }
 
-void ws_wire_sent(ws_wire *wire, const ws_parcel *parcel)
+bool ws_wire_holds(const ws_wire *wire)
 {
-    const size_t sent = parcel->sent > 0 ? (size_t)parcel->sent : 0;
+    return wire->unsent != NULL;
+}
 
-    wire->written += (int64_t)sent;
-    if (sent < parcel->length) {
-        keep(wire, (const char *)parcel->data + sent, parcel->length - sent);
+void ws_wire_cork(ws_wire *wire, bool corked)
+{
+    wire->corked = corked;
+}
+
+int ws_wire_offer(const ws_wire *wire, struct iovec *piece)
+{
+    if (!wire->unsent) {
+        return 0;
+    }
+    *piece = (struct iovec){
+        .iov_base = wire->unsent + wire->unsent_at,
+        .iov_len = wire->unsent_length - wire->unsent_at,
+    };
+    return 1;
+}
+
+static void drop_unsent(ws_wire *wire)
+{
+    free(wire->unsent);
+    wire->unsent = NULL;
+    wire->unsent_length = wire->unsent_at = 0;
+}
+
+void ws_wire_taken(ws_wire *wire, size_t n)
+{
+    wire->unsent_at += n;
+    wire->written += (int64_t)n;
+    if (wire->unsent_at == wire->unsent_length) {
+        drop_unsent(wire);
     }
 }
 
 bool ws_wire_push(ws_wire *wire)
 {
-    while (wire->unsent) {
-        const ssize_t n = send(wire->fd, wire->unsent + wire->unsent_at,
-                               wire->unsent_length - wire->unsent_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    struct iovec piece;
+
+    while (ws_wire_offer(wire, &piece)) {
+        const ssize_t n =
+            send(wire->fd, piece.iov_base, piece.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0 && errno != EINTR) {
             return errno == EAGAIN;
         }
-        wire->unsent_at += n > 0 ? (size_t)n : 0;
-        wire->written += n > 0 ? n : 0;
-        if (wire->unsent_at == wire->unsent_length) {
-            free(wire->unsent);
-            wire->unsent = NULL;
-            wire->unsent_length = wire->unsent_at = 0;
-        }
+        ws_wire_taken(wire, n > 0 ? (size_t)n : 0);
     }
     return true;
 }
@@ -227,7 +247,5 @@ void ws_wire_leave(ws_wire *wire, int fd)
 void ws_wire_remove(ws_wire *wire)
 {
     remove_filters(wire);
-    free(wire->unsent);
-    wire->unsent = NULL;
-    wire->unsent_length = wire->unsent_at = 0;
+    drop_unsent(wire);
 }

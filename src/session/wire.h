@@ -5,9 +5,9 @@
  * a second time whether there is more, waits for the socket where a brigade asks for a flush or is
  * large, and keeps small writes back. A session's loop knows when there is something to read, and
  * must never wait. So a pair of filters right above the core filters takes their place as soon as
- * those hold nothing any more: what the socket has is read once, into memory of the caller's, and
- * handed up as mod_ssl asks for it; what comes down is written at once, and what the socket does
- * not take is kept until it does.
+ * those hold nothing: what the socket has is read once, into memory of the caller's, and handed up
+ * as mod_ssl asks for it; what comes down is written at once, and what the socket does not take is
+ * kept until it does.
  *
  * It belongs to a session's transport and its thread.
  */
@@ -17,8 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h> /* before APR's headers, which make their offsets of it */
 #include <stdint.h>
-
-#include "batch.h"
+#include <sys/uio.h>
 
 #include <httpd.h>
 #include <util_filter.h>
@@ -28,13 +27,12 @@ typedef struct ws_wire {
     ap_filter_t *input, *output;
     bool reads, writes; /* in this direction the core filters hold nothing: the socket is ours */
     bool ended;         /* the peer has closed its side, or the connection broke */
-    const uint8_t *received; /* what ws_wire_receive() has read and nobody has taken yet */
+    const uint8_t *received; /* what ws_wire_receive() has read and was not taken yet */
     size_t received_length;
     uint8_t *unsent; /* what the socket has not taken, on the heap; NULL: nothing */
     size_t unsent_length, unsent_at;
     int64_t written; /* bytes that the socket has taken */
-    ws_batch *batch; /* takes what is to be sent, with this owner; NULL: the socket */
-    void *owner;
+    bool corked;     /* nothing is written: what is sent is kept */
 } ws_wire;
 
 /* When hooks are registered. */
@@ -56,16 +54,20 @@ void ws_wire_remove(ws_wire *wire);
 bool ws_wire_receive(ws_wire *wire, uint8_t *room, size_t size);
 void ws_wire_forget(ws_wire *wire);
 /*
- * Writes at once what the socket takes, and keeps the rest. False where the connection broke. Only
- * where `writes` is true.
+ * Writes at once what the socket takes, and keeps the rest, behind what is kept already. False
+ * where the connection broke. Only where `writes` is true.
  */
 bool ws_wire_send(ws_wire *wire, const void *data, size_t length);
-/*
- * The socket has taken so many of the bytes that were put into a batch, or none (negative): keeps
- * the rest.
- */
-void ws_wire_sent(ws_wire *wire, const ws_parcel *parcel);
-/* Writes what is unsent. False where the connection broke. Only where `writes` is true. */
+/* Writes what is kept. False where the connection broke. Only where `writes` is true. */
 bool ws_wire_push(ws_wire *wire);
+/* Whether something is kept. */
+bool ws_wire_holds(const ws_wire *wire);
+
+/* Corked, ws_wire_send() keeps everything, for ws_wire_offer(). */
+void ws_wire_cork(ws_wire *wire, bool corked);
+/* What is kept, as one piece: 1; 0 where there is nothing. It stays where it is until taken. */
+int ws_wire_offer(const ws_wire *wire, struct iovec *piece);
+/* The socket has taken this many bytes of it. */
+void ws_wire_taken(ws_wire *wire, size_t n);
 
 #endif
