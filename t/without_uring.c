@@ -1,6 +1,6 @@
 /*
- * Runs a program on a kernel that forbids io_uring, as containers do: in it, and in all that it starts,
- * io_uring_setup() fails with EPERM. It needs no rights.
+ * Runs a program as on a kernel that forbids io_uring, as containers do: in it, and in all that it
+ * starts, io_uring_setup() fails with EPERM. It needs no rights.
  *
  *   without_uring PROGRAM [ARGUMENT ...]
  *   without_uring --is-allowed         ends with 0 where io_uring can be used here, else with 1

@@ -6,7 +6,8 @@
  *            a network end of our own (wire.h), never waiting (see docs/architecture.md)
  *   tls      mod_ssl's filters and no others, as soon as they hold nothing any more: its SSL object
  *            itself, with the same network end (tls.h)
- *   stream   of an HTTP/2 connection: through the filters, handing mod_http2 what it takes without waiting
+ *   stream   of an HTTP/2 connection: through the filters, handing mod_http2 what it takes without
+ *            waiting
  *
  * The socket and tls kinds need nothing of httpd's any more: with them a session can leave its
  * connection.

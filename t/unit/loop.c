@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/container.h"
 #include "loop/loop.h"
 
 #include <pthread.h>
@@ -20,8 +21,6 @@
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
-
-#define OWNER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 #define TICK_US     (WS_TICK_MS * INT64_C(1000))
 #define WHEEL_TICKS 256 /* once round the wheel */
@@ -123,7 +122,7 @@ static void set(alarm_clock *a, int64_t milliseconds)
 
 static void ring(ws_timer *timer)
 {
-    alarm_clock *a = OWNER_OF(timer, alarm_clock, timer);
+    alarm_clock *a = container_of(timer, alarm_clock, timer);
     const int64_t passed = own_us - a->set_at;
 
     assert_true(ws_loop_now(a->loop) == own_us);
@@ -145,7 +144,7 @@ static void init_clock(alarm_clock *a, ws_loop *loop)
 
 static void quit(ws_timer *timer)
 {
-    ws_loop_quit(OWNER_OF(timer, alarm_clock, timer)->loop);
+    ws_loop_quit(container_of(timer, alarm_clock, timer)->loop);
 }
 
 /* Runs the loop for so long, with a look at every round where one is given. */
@@ -380,7 +379,7 @@ typedef struct job {
 
 static void work(ws_task *task)
 {
-    job *j = OWNER_OF(task, job, task);
+    job *j = container_of(task, job, task);
 
     j->diary[strlen(j->diary)] = j->name;
     if (j->cancels) {
@@ -499,7 +498,7 @@ typedef struct crowd {
 
 static void work_late(ws_task *task)
 {
-    job *j = OWNER_OF(task, job, task);
+    job *j = container_of(task, job, task);
     crowd *c = (crowd *)j->diary;
 
     assert_ptr_equal(j, &c->jobs[c->ran % CROWD]); /* in the order in which they came */
@@ -513,7 +512,7 @@ static void work_late(ws_task *task)
 
 static void work_promptly(ws_task *task)
 {
-    ((crowd *)OWNER_OF(task, job, task)->diary)->prompt_ran++;
+    ((crowd *)container_of(task, job, task)->diary)->prompt_ran++;
 }
 
 static void look_at_crowd(void *baton)
@@ -593,7 +592,7 @@ typedef struct errand {
 
 static void run_errand(ws_task *task)
 {
-    errand *e = OWNER_OF(task, errand, task);
+    errand *e = container_of(task, errand, task);
     const int64_t passed = own_us - e->set_at;
 
     assert_true(passed >= e->milliseconds * 1000 && passed <= e->milliseconds * 1000 + 1000);
@@ -636,7 +635,7 @@ typedef struct pipe_end {
 
 static void on_readable(ws_watch *watch, uint32_t events)
 {
-    pipe_end *p = OWNER_OF(watch, pipe_end, watch);
+    pipe_end *p = container_of(watch, pipe_end, watch);
     char byte;
 
     assert_true(events & EPOLLIN);
@@ -716,7 +715,7 @@ typedef struct letter {
 
 static void count_work(ws_task *task)
 {
-    post_office *o = (post_office *)OWNER_OF(task, job, task)->diary;
+    post_office *o = (post_office *)container_of(task, job, task)->diary;
 
     o->worked++;
 }
@@ -801,7 +800,7 @@ static void *send_letters(void *baton)
 
 static void ring_silently(ws_timer *timer)
 {
-    OWNER_OF(timer, alarm_clock, timer)->rung++;
+    container_of(timer, alarm_clock, timer)->rung++;
 }
 
 static void each_senders_mail_comes_once_and_in_order(void **state)
