@@ -44,7 +44,7 @@ while (($message = $bridge->message)->[0] ne '-/-/config/ok') {
 }
 is($message->[2]{id}, 2, 'the next request is answered after it');
 is_deeply($values{'led/-'}, {state => 'off'}, 'the LED is among the last values');
-is_deeply($values{'relay/i2c0-3b'}, {state => undef}, 'so is a relay whose state nobody knows');
+is_deeply($values{'relay/i2c0-3b'}, {state => undef}, 'so is a relay whose state is not known');
 is_deeply($message->[1]{notifications}, ['boot'], 'the list');
 is_deeply([sort keys %values], [sort grep { $values{$_} } @{$message->[1]{sensors}}, @{$message->[1]{actuators}}],
     'every value belongs to a device of the list');

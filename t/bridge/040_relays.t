@@ -23,7 +23,7 @@ while (my $message = $bridge->message) {
 is_deeply(
     \@said,
     [map { ['relay/i2c0-3b', {state => JSON::PP::true}, {id => $_}] } 1, 2],
-    'who sets a relay hears of it once, with the id'
+    'a client that sets a relay gets one answer, with the id'
 );
 is($bridge->finish, 0, 'the end');
 

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# How it ends: with its input, with its reader, with a signal; and a reader who pauses.
+# How it ends: with its input, with its reader, with a signal; and a reader that pauses.
 use strict;
 use warnings;
 
@@ -28,12 +28,12 @@ for my $signal (qw(TERM INT HUP)) {
     is($bridge->status, 0, "SIG$signal ends it cleanly");
 }
 
-# Nobody reads any more.
+# The reader has gone.
 $bridge = Bridge->opened('--bus', '0=sim', '--interval', 'thermometer=0.1');
 close $bridge->{out};
 is($bridge->status, 0, 'the end of its reader ends it');
 
-# A reader who pauses is not forgotten: nothing is read before all is asked, and that is more than
+# A reader that pauses misses nothing: nothing is read before all is asked, and that is more than
 # a pipe holds.
 $bridge = Bridge->opened('--bus', '0=sim', '--interval', 'thermometer=0.1', '--led', 'sim');
 my $n = 3000;
