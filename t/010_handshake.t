@@ -152,7 +152,7 @@ refused 400, qr/must not have a body/, 'Content-Length: 5', headers => {'Content
 refused 400, qr/must not have a body/, 'Transfer-Encoding', headers => {'Transfer-Encoding' => 'chunked'},
     more => "0\r\n\r\n";
 
-# ---- a node that does not exist is not found, whoever asks and how ----
+# ---- a node that does not exist is not found, with and without a user, however the request is made ----
 
 for my $path (
     '/auth/clown-talk-server_nodes_bridge_1', '/auth/clown-talk-server_nodes_bridge',

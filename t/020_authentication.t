@@ -53,7 +53,7 @@ is_status(401, "/auth/$node", 'with an Authorization that is none',
     headers => {Authorization => 'Basic !!!'});
 is_status(401, "/auth/$node", 'with another scheme', headers => {Authorization => 'Bearer bigclown'});
 is_status(101, "/auth/$node", 'with a right password', user => 'reader:readonly');
-is_status(401, '/auth/clown-talk-server_x', 'an unknown node, to who may not know');
+is_status(401, '/auth/clown-talk-server_x', 'an unknown node, for a client that has not authenticated');
 
 # ---- Digest, RFC 7616 ----
 
@@ -152,7 +152,7 @@ for my $case (
     ['/both',   'guest',  '',          101],
     ['/user',   undef,    '',          401],
     ['/user',   'clown',  '',          101],
-    ['/user',   'reader', '',          401],    # somebody else might be allowed
+    ['/user',   'reader', '',          401],    # another user might be allowed
     ['/not',    'clown',  '',          101],
     ['/not',    'reader', '',          401],
     ['/any',    undef,    '',          401],

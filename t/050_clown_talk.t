@@ -1,4 +1,4 @@
-# Clown.Talk over WebSocket: opening, list, get, set, config, errors, ids, and who gets what.
+# Clown.Talk over WebSocket: opening, list, get, set, config, errors, ids, and which client gets what.
 use strict;
 use warnings;
 use utf8;
@@ -118,7 +118,7 @@ my $client = opened();
     my $relay = 'relay/i2c0-3b';
     my $answer = $client->request("$relay/set", {state => $true});
     is_deeply [@$answer{qw(topic payload)}], [$relay, {state => $true}], 'set is answered by the publication';
-    is_deeply $client->request("$relay/get")->{payload}, {state => $true}, 'get tells the state';
+    is_deeply $client->request("$relay/get")->{payload}, {state => $true}, 'get answers with the state';
     is_deeply $client->request("$relay/set", {state => $false})->{payload}, {state => $false}, 'off again';
     is_deeply $client->request("$relay/get")->{payload}, {state => $false}, 'as get says';
     is_deeply answer_to($client, qq(["relay/i2c0-3B/set", {"state": true}]), $relay)->{payload},
@@ -128,7 +128,7 @@ my $client = opened();
         qr/^\["thermometer\/i2c0-48", \{"temperature": \[-?\d+\.\d\d, /, 'get measures';
     is_deeply $client->request('led/-/set', {state => $_})->{payload}, {state => $_}, "the LED: $_"
         for qw(on 1-dot 2-dot 3-dot off);
-    is_deeply $client->request('led/-/get')->{payload}, {state => 'off'}, 'get tells it';
+    is_deeply $client->request('led/-/get')->{payload}, {state => 'off'}, 'get answers with it';
 }
 
 # ---- two clients, and a third without a password ----
@@ -328,7 +328,7 @@ END
     $garden->request('relay/i2c5-3b/set', {state => $true});
     is_deeply $house->request('relay/i2c0-3b/get')->{payload}, {state => undef}, 'what one switches leaves the other';
     $house->wait_topic('thermometer/i2c0-48');
-    is scalar(grep { $_->{topic} =~ /i2c5/ } @{$house->{inbox}}), 0, 'whose clients hear nothing of it';
+    is scalar(grep { $_->{topic} =~ /i2c5/ } @{$house->{inbox}}), 0, 'whose clients get none of it';
 }
 
 done_testing;

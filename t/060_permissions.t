@@ -1,4 +1,4 @@
-# Who may do what: to switch is for users who have authenticated, raw I2C for nobody, unless
+# Who may do what: authenticated users may switch, and no user may use raw I2C, unless
 # ClownTalkControl and ClownTalkRawI2C say otherwise. What is not allowed is answered with "forbidden".
 use strict;
 use warnings;
@@ -115,7 +115,7 @@ for my $case (
     is_deeply $client->request('i2c/0/get', {address => '49', write => '01', 'read-length' => 2})->{payload},
         {address => '49', write => '01', read => '60,A0'}, "the chip's register after power-up";
     is $client->request('i2c/0/get', {address => '10', 'read-length' => 1})->{payload}{error}, 'io-error',
-        'an address where nobody answers: io-error';
+        'an address where no chip answers: io-error';
     is $client->request('i2c/0/get', {address => $_, 'read-length' => 1})->{payload}{error}, 'bad-payload',
         "an address that is none, $_: bad-payload" for '80', 'x', '';
     is $client->request('i2c/7/get', {address => '49', 'read-length' => 1})->{payload}{error}, 'unknown-device',

@@ -124,7 +124,7 @@ for my $scheme (qw(ws wss)) {
     $watcher->request('thermometer/i2c0-48/config/set', {'publish-interval' => 1});
 }
 
-# ---- ClownTalkPing: who does not answer is taken for dead ----
+# ---- ClownTalkPing: a client that does not answer is taken for dead ----
 
 {
     my ($dead, $answers, $talks) = map { connect_to('ws', '/ping', auto_pong => 0) } 1 .. 3;

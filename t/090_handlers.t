@@ -130,7 +130,7 @@ is $two->send_frame(fin => 0, payload => '/us')->send_frame(opcode => 0, payload
     my $text = 'so much of the same ' x 20;
 
     is ask($speaker, '/enter hall'), 'entered', 'clowntalk_join()';
-    is ask($speaker, '/all hello'), 'hello', 'clowntalk_publish() reaches who has joined';
+    is ask($speaker, '/all hello'), 'hello', 'clowntalk_publish() reaches the sessions that have joined';
     is $speaker->read_message->{payload}, 'said', 'and what is sent behind it comes behind it';
     is ask($speaker, '/others hello'), 'said', 'but not the one that it leaves out';
     is ask($squeezed[0], '/intrude cellar'), 'there is none', 'an audience is what its maker makes it';
@@ -143,9 +143,9 @@ is $two->send_frame(fin => 0, payload => '/us')->send_frame(opcode => 0, payload
         $squeezed[1]->drop;    # leaves, too
         $squeezed[0]->send_text('/enter attic');
         is $squeezed[0]->read_message->{payload}, 'entered', 'and another clowntalk_join()';
-        is ask($speaker, '/all again'), 'again', 'clowntalk_publish() reaches who is left';
+        is ask($speaker, '/all again'), 'again', 'clowntalk_publish() reaches the sessions that are left';
         is $speaker->read_message->{payload}, 'said', 'only';
-        is ask($squeezed[0], '/id') =~ /^\d+$/, 1, 'and nobody else';
+        is ask($squeezed[0], '/id') =~ /^\d+$/, 1, 'and no other';
         is ask($speaker, '/intrude attic'), 'joined', 'clowntalk_join() to any audience of the thread';
     } elsif (!$alone) {
         is ask($squeezed[0], '/intrude hall'), "another thread's", "clowntalk_join() to another thread's audience: APR_EINVAL";

@@ -44,7 +44,7 @@ like $policy, qr/\bdefault-src 'self'/, 'its policy: nothing from elsewhere';
 like $policy, qr/\bframe-ancestors 'none'/, 'no frame around it';
 unlike $policy, qr/unsafe|\*|https?:/, 'no exceptions';
 is $page->header('X-Content-Type-Options'), 'nosniff', 'types are what they are said to be';
-is $page->header('Referrer-Policy'), 'no-referrer', 'nobody learns its address';
+is $page->header('Referrer-Policy'), 'no-referrer', 'no other server learns its address';
 is $page->header('Cache-Control'), 'no-cache', 'and browsers ask whether it has changed';
 
 # ---- the node ----

@@ -1,5 +1,5 @@
-# The hub, the one process that owns the hardware: it may die, its guardian may die, and nobody is
-# thrown out; it is never there twice; it ends with the server; and nobody else touches the hardware.
+# The hub, the one process that owns the hardware: it may die, its guardian may die, and no client loses
+# its connection; there are never two; it ends with the server; and no other process touches the hardware.
 use strict;
 use warnings;
 
@@ -45,7 +45,7 @@ sub works {
     for my $n (1 .. @clients) {
         my $state = $n % 2 ? $true : $false;
         my $answer;
-        # Who asks while it starts may be told to try again.
+        # A client that asks while it starts may get the answer to try again.
         $server->wait_until('an answer from the new hub', sub {
             $answer = $clients[$n - 1]->request('relay/i2c0-3b/set', {state => $state});
             return ($answer->{payload}{error} // '') ne 'unavailable';
@@ -93,7 +93,7 @@ works('at first', @clients);
 $clients[0]->request('led/-/set', {state => 'on'});
 is ClownTalk::Httpd::read_file("$led/brightness"), "255\n", 'the hub drives the LED';
 
-# ---- nobody else has the hardware in hand ----
+# ---- no other process has the hardware open ----
 
 ok grep({ $_ eq "$led/brightness" } descriptors($hub)), 'the hub has the LED open';
 for my $pid ($server->pid, $guardian, $server->workers) {
@@ -109,10 +109,10 @@ my $socket = $server->dir . '/logs/clowntalk-hub.sock';
     is sprintf('%04o', $stat[2] & 07777), '0600', "the hub's socket: mode 0600";
     is scalar getpwuid $stat[4], (ClownTalk::Httpd::run_as())[0], "it is the server's User's";
     my $link = IO::Socket::UNIX->new(Peer => $socket) or die "$socket: $!";
-    like scalar <$link>, qr/^! \S+ power-on$/, 'who may connect is greeted';
+    like scalar <$link>, qr/^! \S+ power-on$/, 'a process that may connect is greeted';
 }
 SKIP: {
-    skip 'only root can become somebody else', 3 if $>;
+    skip 'only root can become another user', 3 if $>;
     my $log = $server->log;
     # Says in a foreign user's name what came of connecting.
     my $as_nobody = sub {
@@ -135,7 +135,7 @@ SKIP: {
     is $as_nobody->(), 'no connection', 'a foreign user cannot connect';
     chmod 0666, $socket;
     is $as_nobody->(), 'sent away', 'where he can, he is sent away';
-    like $log->wait_line(qr/CT1903/), qr/may not link to the hub/, 'and the log says who it was';
+    like $log->wait_line(qr/CT1903/), qr/may not link to the hub/, 'and the log says which process it was';
     chmod 0600, $socket;
 }
 
@@ -171,16 +171,16 @@ for my $round (1 .. 2) {
     like $log->wait_line(qr/CT0054/), qr/\(process $hub\) was ended by signal 9/, 'and said so in the log';
     $hub = $new;
 }
-is_deeply $clients[1]->request('relay/i2c0-3f/get')->{payload}, {state => $false}, 'the relay is where it was told to be';
+is_deeply $clients[1]->request('relay/i2c0-3f/get')->{payload}, {state => $false}, 'the relay is as it was commanded';
 # Until this is on disk, a hub that dies does not know where the contact is, and its successor says so.
 my $moving = $server->dir . '/state/clowntalk/nodes_bridge_0.moving';
 $server->wait_until('the state to be recorded', sub { !-e $moving });
 kill KILL => $hub;
 $hub = new_hub($hub);
 is_deeply $clients[1]->forget->wait_topic('relay/i2c0-3f')->{payload}, {state => $false},
-    'and a new hub, which remembers that, tells it to everybody';
+    'and a new hub, which remembers that, publishes it to every client';
 
-# A hub that hangs: who comes meanwhile waits for the next one.
+# A hub that hangs: a client that comes meanwhile waits for the next one.
 {
     kill STOP => $hub;
     my $waiting = client();

@@ -51,7 +51,7 @@ ClownTalkBus 0 "sim:@serverroot@/scenario.json"
 <Location "/talk">
     SetHandler       clowntalk
     ClownTalkControl On
-    # Who does not read answers no pings either.
+    # A client that does not read answers no pings either.
     ClownTalkPing    0
 </Location>
 <Location "/server-status">
@@ -95,7 +95,7 @@ sub those_before_failure {
     return @good;
 }
 
-# Opens so many at once; returns those whose handshake and opening were answered.
+# Opens as many as asked for at once; returns those whose handshake and opening were answered.
 sub open_sessions {
     my ($count) = @_;
 
@@ -127,7 +127,7 @@ while (@sessions < SESSIONS) {
     push @sessions, @more;
     last if @more < BATCH;
 }
-is scalar @sessions, SESSIONS, 'so many sessions begin';
+is scalar @sessions, SESSIONS, 'all sessions begin';
 
 is status('ClownTalkSessions'), SESSIONS, 'mod_status knows how many';
 ok eval { $server->wait_until('the MPM to forget them', sub { status('ConnsTotal') < 10 }, PATIENCE) },
@@ -164,7 +164,7 @@ ok eval {
 is status('ClownTalkSessions'), 0, 'and none is counted';
 like page('/server-status')->decoded_content, qr/<p>0 WebSocket sessions/, 'nor on the page for people';
 
-# A child that is to end does so when the MPM counts no connection of it any more.
+# A child that is to end does so when the MPM no longer counts a connection of it.
 $server->graceful;
 ok eval {
     $server->wait_until('the children to end', sub { !grep { $before->{$_} } $server->children }, PATIENCE);

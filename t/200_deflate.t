@@ -164,7 +164,7 @@ sub test_messages {
         my $narrow = open_with("permessage-deflate; server_max_window_bits=$bits; client_max_window_bits=$bits",
             '/echo/large');
         for my $text (plain_text(200), plain_text(3_000), plain_text(100_000)) {
-            # zlib cannot compress with a window of 8 bits, and nobody has to.
+            # zlib cannot compress with a window of 8 bits, and no server has to.
             $narrow->send_frame($bits > 8
                 ? (payload => ClownTalk::Deflate::compress($text, $bits), rsv => RSV1)
                 : (payload => $text));
@@ -227,7 +227,7 @@ sub test_examples {
     }
 }
 
-# ---- section 7.1.1.2: the client was told to begin each message anew ----
+# ---- section 7.1.1.2: the client was asked to begin each message anew ----
 
 sub test_context {
     my $client = client();

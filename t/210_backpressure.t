@@ -28,7 +28,7 @@ use constant {
 };
 use constant {DISPLAY => 'display-oled/i2c0-3c', RELAY => 'relay/i2c0-3b'};
 
-# Of publications: with the event MPM they are of one audience, and so many that it is sent to in batches.
+# Of publications. With the event MPM these clients are one audience, large enough to be sent to in batches (16 or more).
 my $MANY_SLOW = ClownTalk::Suite->mpm eq 'event' ? 14 : SLOW;
 
 # One child process, in which a slow client could disturb the others; small buffers, which are soon full.
@@ -205,7 +205,7 @@ sub test_echo {
             substr $bytes, 0, $taken, '';
             last unless $taken || $patience->can_write(0.5);
         }
-        ok length $bytes, 'a client that does not read is not read from any more';
+        ok length $bytes, 'a client that does not read is no longer read from';
         push @rest, $bytes;
     }
     my $grown = $memory->() - $before;

@@ -1,6 +1,6 @@
-# Who is alive stays, whoever thinks that its time is up: httpd's Timeout, mod_reqtimeout, or pings that wait behind
-# what a slow client has not read yet. Who is dead goes, within two intervals of ClownTalkPing, in whatever way it died.
-# And who has reached ClownTalkMaxAge, or comes beyond ClownTalkMaxConnections, is told so.
+# A client that is alive stays, whatever httpd's Timeout and mod_reqtimeout are, and whatever pings wait behind what it has
+# not read yet. One that is dead goes, within two intervals of ClownTalkPing, in whatever way it died. And one that has
+# reached ClownTalkMaxAge, or comes beyond ClownTalkMaxConnections, gets the reason.
 #
 # All this takes time, so all clients live at once, in one loop.
 use strict;
@@ -23,14 +23,14 @@ use constant {
     PATIENCE => 60,       # seconds, for everything; on an idle machine it takes about 12
     USER     => 'clown:bigclown',
     AGE      => 2,        # ClownTalkMaxAge below
-    PINGS    => 4,        # of two seconds each, that those who live see
+    PINGS    => 4,        # of two seconds each, that the living clients see
     WHOLE    => 16_000,   # bytes of a message of which many fill a socket
-    MANY     => 400,      # so many: more than a socket holds
+    MANY     => 400,      # messages: more than a socket holds
     FEW      => 16,       # fewer: what it holds, and takes twelve seconds to read at the
     RATE     => 20_000,   # of bytes that a slow client reads in a second
 };
 
-# Limits of one second wherever httpd has some. Who has to die is pinged every second, who has to live every other, so
+# Limits of one second wherever httpd has some. A client that has to die is pinged every second, one that has to live every other, so
 # that a busy machine does not take too long over an answer.
 my $server = ClownTalk::Server->new(config => <<'END')->start;
 Timeout           1
@@ -119,7 +119,7 @@ sub wait_for_place {
         is $client->header($_), undef, "and no $_" for qw(Upgrade Sec-WebSocket-Accept Sec-WebSocket-Protocol);
         $client->body;
     }
-    is try_limited('ws', '/unpinged')->status, 401, 'who has no password is not told';
+    is try_limited('ws', '/unpinged')->status, 401, 'a client without a password does not learn it';
     $_->close(1000) for @held;
     # Those that were refused have taken no place.
     @held = map { my $scheme = $_; wait_for_place($scheme, '/unpinged') } qw(ws wss);
@@ -127,7 +127,7 @@ sub wait_for_place {
         for @held;
     $_->close(1000) for @held;
 }
-# Nobody says goodbye for the dead: their places are free when they have been found.
+# Dead clients send no Close: their places are free when they have been found.
 my @vanished = map {
     my $client = wait_for_place($_, '/');
     $client->connection->vanish;
@@ -219,7 +219,7 @@ sub answer_close {
     send_frame($c, opcode => CLOSE, payload => substr $frame->{payload}, 0, 2) if $frame->{opcode} == CLOSE;
 }
 
-# Whether so many seconds have passed since this client was last told so.
+# Whether this number of seconds has passed since the last time that this was true for the client.
 sub has_passed {
     my ($c, $seconds) = @_;
 
@@ -237,7 +237,7 @@ sub look_at_log {
     }
 }
 
-# What has come, and what each does now; waits so many seconds for something to come.
+# What has come, and what each does now; waits up to this number of seconds for something to come.
 sub go_round {
     my ($seconds) = @_;
     my @readers = grep { !$_->{mute} && !$_->{connection}{eof} } @all;
@@ -267,7 +267,7 @@ my $is_ended = sub { return $_[0]{ended} };
 
 # ---- those that die ----
 
-# Sends messages that come back, and reads none of them, until the server can neither write nor read any more.
+# Sends messages that come back, and reads none of them, until the server can no longer write nor read.
 sub stuff {
     my ($c) = @_;
 
@@ -366,7 +366,7 @@ add 'too old: talks all the time', '/age', frame => \&answer_close, over => $is_
     my ($c) = @_;
     send_frame($c, payload => 'and another') if has_passed($c, 0.2) && !grep { $_->{opcode} == CLOSE } @{$c->{frames}};
 };
-# Its message has begun when the Close comes; the rest of it is not answered any more (section 1.4), but a Ping is, until its
+# Its message has begun when the Close comes; the rest of it is no longer answered (section 1.4), but a Ping is, until its
 # own Close (section 5.5.2).
 add 'too old: within a message', '/age', over => $is_ended, begin => sub {
     my ($c) = @_;
@@ -461,7 +461,7 @@ is opcodes($_), '1 ' x 100 . '8', "$_->{name}: all of its answers are there befo
 like opcodes($_), qr/\A(?:9 )+8\z/, "$_->{name}: which does not depend on its answers to pings" for clients('too old: pinged');
 ok $closed_for_age{$_->{port}}, "$_->{name}: ends as well" for clients('too old: vanishes');
 is scalar(grep { $taken_for_dead{$_->{port}} && $_->{name} !~ /answers no ping|: vanishes|stops reading/ } @all), 0,
-    'nobody else was taken for dead';
+    'no other client was taken for dead';
 
 my @next = map { try_limited($_, '/', USER) } qw(ws wss);
 is_deeply [map { $_->status } @next], [101, 101], 'two that vanished have left their places under ClownTalkMaxConnections';

@@ -182,7 +182,7 @@ sub vanish {
     $connection->close;
 }
 
-# Brings so many connections to stages of all sorts: [connection, how it will vanish, stage, number]. A few of those
+# Brings this number of connections to stages of all sorts: [connection, how it will vanish, stage, number]. A few of those
 # with half a handshake are there yet, the others have vanished.
 sub arrive {
     my ($wanted) = @_;
@@ -236,7 +236,7 @@ sub child { return join ' ', sort { $a <=> $b } ClownTalk::Process::serving($ser
 
 sub descriptors { return {map { $_ => ClownTalk::Process::descriptors($_) } $server->hub, ClownTalk::Process::serving($server)} }
 
-# Talks to the server as one who stays: what was asked before it has been heard by then.
+# Talks to the server as a client that stays: the server has read by then what was sent before.
 sub witness { return ClownTalk::Client->connect($server->url($_[0], '/talk/' . ClownTalk::Suite::NODE)) }
 
 my $shown = 0;
@@ -344,13 +344,13 @@ for my $time (1 .. 2) {
     $server->configure(config => "$config\nClownTalkMaxConnections ${\LIMIT}") if $event;
     $server->graceful;
     vanish(@$_[0, 1]) for splice @all, 0, @all / 3;
-    is +($witness->wait_close(PATIENCE))[0], 1012, 'a graceful restart: one that stays is told';
+    is +($witness->wait_close(PATIENCE))[0], 1012, 'a graceful restart: one that stays gets the Close code';
     vanish(@$_[0, 1]) for splice @all, 0, @all / 2;
     # Of those that stay, half a handshake is the MPM's business: it waits for the rest until its Timeout.
     vanish(@$_[0, 1]) for grep { $_->[2]{half} } @all;
     ok eval {
         $server->wait_until('the old processes to end', sub { !grep { kill 0 => $_ } @old }, PATIENCE);
-    }, 'the old processes end, whoever is there yet' or diag $@;
+    }, 'the old processes end, whatever clients are left' or diag $@;
     vanish(@$_[0, 1]) for grep { !$_->[2]{half} } @all;
     is_served("after restart $time");
 }
@@ -366,7 +366,7 @@ for my $time (1 .. 2) {
 
         kill KILL => $hub;
         vanish(@$_[0, 1]) for splice @all, 0, @all / 2;
-        push @all, arrive($AT_ONCE / 4);    # who wait for the next hub
+        push @all, arrive($AT_ONCE / 4);    # which wait for the next hub
         vanish(@$_[0, 1]) for @all;
         is_served("after hub $time");
         ok !kill(0 => $hub), 'by another hub';

@@ -63,7 +63,7 @@ if ($sanitized =~ /\bthread\b/) {
     like $maps, qr/\Q$_\E/, "the child has $_ loaded" for 'tsan', 'apr_atomics.so', 'mod_ctchat.so';
 }
 
-# ---- who is there ----
+# ---- the sessions ----
 
 my $names = 0;
 
@@ -86,11 +86,11 @@ sub talker {
     return $client;
 }
 
-# Each says something, which all are told by a thread of its own; meanwhile something else is done. Those that were
-# told everything, in each speaker's order, are counted.
+# Each says something, which a thread of the module passes on to all; meanwhile something else is done. Those that got
+# everything, in each speaker's order, are counted.
 sub chat {
     my ($round, $meanwhile, @guests) = @_;
-    my $told = 0;
+    my $complete = 0;
 
     for my $part (1 .. 3) {
         $_->send_text("$_->{name} $round $part") for @guests;
@@ -106,9 +106,9 @@ sub chat {
             last if $next{$name}++ != $part;
             $wanted--;
         }
-        $told++ if !$wanted;
+        $complete++ if !$wanted;
     }
-    return $told;
+    return $complete;
 }
 
 # They ask for what is published to all others.
@@ -138,7 +138,7 @@ for my $generation (1 .. 2) {
     for my $round (1 .. ROUNDS) {
         my $hub = $server->wait_for_hub;
         show($round, @talkers);
-        # Posts to some who have left, and to some who were never there.
+        # Posts to some that have left, and to some that were never there.
         my $id = $guests[1]->send_text('/id')->read_message(PATIENCE)->{payload};
         $guests[2]->send_text("/tell $_ hello") for $id + 1 .. $id + 10;
         kill KILL => $hub if $round % 3 == 0;
@@ -149,7 +149,7 @@ for my $generation (1 .. 2) {
             change(\@talkers, \&talker);
         };
         is chat($round, $meanwhile, @guests), @guests,
-            "generation $generation, round $round: everybody is told everything";
+            "generation $generation, round $round: every session gets everything";
     }
     my $answer = eval { (my $client = talker())->request('relay/i2c0-3b/get', {}, PATIENCE) };
     is $answer && $answer->{topic}, 'relay/i2c0-3b', 'the hub answers' or diag $@;
@@ -162,7 +162,7 @@ for my $generation (1 .. 2) {
         eval { show($round, $talkers[0]) };
     }
     my @codes = map { (eval { $_->wait_close(PATIENCE) })[0] // 'none' } @guests;
-    is_deeply [grep { $_ ne '1012' } @codes], [], 'a graceful restart: everybody is told';
+    is_deeply [grep { $_ ne '1012' } @codes], [], 'a graceful restart: every session gets the Close code';
     $_->drop for @guests, @talkers;
     ok eval {
         $server->wait_until('the old process to end', sub { !grep { kill 0 => $_ } @old }, PATIENCE);

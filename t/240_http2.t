@@ -115,10 +115,10 @@ my $in_order = {reset => NO_ERROR, ended => $true};
 if (ClownTalk::Suite->mpm eq 'prefork') {
     my $client = ClownTalk::Client->connect($server->url('wss', "/auth/$node", $clown),
         tls_options => {SSL_alpn_protocols => ['h2', 'http/1.1']});
-    is $client->connection->socket->alpn_selected, 'http/1.1', 'prefork: who could speak HTTP/2 is told to speak HTTP/1.1';
+    is $client->connection->socket->alpn_selected, 'http/1.1', 'prefork: a client that could speak HTTP/2 is offered HTTP/1.1';
     $client->open_talk;
     is_deeply [$client->close(1000)], [1000, ''], 'and has its WebSocket by that';
-    ok !eval { http2('https'); 1 }, 'who insists on HTTP/2 gets nothing';
+    ok !eval { http2('https'); 1 }, 'one that insists on HTTP/2 gets nothing';
     # Where nothing is negotiated mod_http2 speaks it all the same, though it says that it is not meant to.
     my $http2 = http2('http');
     is_deeply [talker($http2)->close(1000)], [1000, ''], 'without TLS there is HTTP/2, and a session';
@@ -177,7 +177,7 @@ for my $scheme (qw(https http)) {
     my $frame = $client->read_frame;
     is $frame->{rsv}, ClownTalk::Deflate::RSV1, 'a message comes compressed';
     cmp_ok length $frame->{payload}, '<', length($text) / 10, 'and is small';
-    is $http2->websocket('/echo')->header('Sec-WebSocket-Extensions'), undef, 'who does not offer it gets none';
+    is $http2->websocket('/echo')->header('Sec-WebSocket-Extensions'), undef, 'a client that does not offer it gets none';
 }
 
 # ---- what is refused, each with a line in the log ----
@@ -417,7 +417,7 @@ ClownTalkMaxConnections 3
 </Location>
 END
 
-# The next so many sessions, as soon as there is a place for each.
+# The next sessions, as many as asked for, as soon as there is a place for each.
 sub places {
     my ($http2, $count, $path) = @_;
     my @clients;
@@ -446,7 +446,7 @@ for my $how (qw(close reset end lose stall), 'stall and reset', 'stall and lose'
         $client->pause;
         my $bytes = ClownTalk::Client::frame(payload => 'x' x 10_000) x 100;
         substr $bytes, 0, $client->connection->write_some($bytes), '' while length $bytes && $client->connection->writable(0.3);
-        ok length $bytes, "$how: a client that does not read is not read from any more";
+        ok length $bytes, "$how: a client that does not read is no longer read from";
     }
     if ($how eq 'stall') {
         ok $log->wait_line(qr/CT0035/), "$how: one that does not answer either is taken for dead";

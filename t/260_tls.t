@@ -108,7 +108,7 @@ subtest 'TLS 1.3: keys are changed in the middle (RFC 8446 section 4.6.3)' => su
     $client->end;
 };
 
-subtest 'TLS 1.2: a client that renegotiates is refused, and harms nobody' => sub {
+subtest 'TLS 1.2: a client that renegotiates is refused, and harms no other' => sub {
     my $client = ClownTalk::SClient->new($server->{tls_port}, '-tls1_2');
     my $other = ClownTalk::Client->connect($server->url('wss', '/'));
 
@@ -116,7 +116,7 @@ subtest 'TLS 1.2: a client that renegotiates is refused, and harms nobody' => su
     $client->wait_for(qr/before/, 'a message comes back');
     $client->tell("R\n");
     $client->wait_for(qr/RENEGOTIATING/, 'the client wants to negotiate anew');
-    $client->wait_for(qr/no renegotiation/i, 'and is told that there is none');
+    $client->wait_for(qr/no renegotiation/i, 'and gets the alert that there is none');
     $other->send_text('here');
     echoes($other, 'another session', 'here');
     $other->close(1000);

@@ -16,6 +16,10 @@ list-unit-tests:
 	@echo $(UNIT_TESTS)
 .PHONY: check-programs list-unit-tests
 
+# For t/run's part no-uring, and t/130_batches.t.
+check_PROGRAMS += t/without_uring
+t_without_uring_SOURCES = t/without_uring.c
+
 # For httpd under ThreadSanitizer: t/lib/ClownTalk/Httpd.pm loads it.
 t/modules/apr_atomics.so: $(srcdir)/t/modules/apr_atomics.c
 	@$(MKDIR_P) t/modules

@@ -86,11 +86,16 @@ static const relay_ops pca9554_relay = {
 };
 
 #define PCA9554(NAME)                                                                              \
-    {                                                                                              \
-        .name = NAME, .type = "relay", .addresses = (const uint8_t[]){0},                          \
-        .state_size = sizeof(expander_relay_state), .probe = pca9554_probe,                        \
-        .option = pca9554_option, .start = pca9554_start, .relay = &pca9554_relay,                 \
-    }
+    ((device_driver){                                                                              \
+        .name = NAME,                                                                              \
+        .type = "relay",                                                                           \
+        .addresses = (const uint8_t[]){0},                                                         \
+        .state_size = sizeof(expander_relay_state),                                                \
+        .probe = pca9554_probe,                                                                    \
+        .option = pca9554_option,                                                                  \
+        .start = pca9554_start,                                                                    \
+        .relay = &pca9554_relay,                                                                   \
+    })
 
 const device_driver pca9554_driver = PCA9554("pca9554");
 const device_driver tca9534_driver = PCA9554("tca9534");

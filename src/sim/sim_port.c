@@ -19,7 +19,9 @@ typedef struct sim_port {
 static uint16_t driven(const sim_port *port)
 {
     if (port->chip.ops == &sim_mcp23017_ops) {
-        return (uint16_t) ~(port->iodir[0] | port->iodir[1] << 8);
+        const unsigned inputs = port->iodir[0] | port->iodir[1] << 8;
+
+        return (uint16_t)~inputs;
     }
     if (port->chip.ops == &sim_pca9554_ops) {
         return (uint8_t)~port->expander.config;

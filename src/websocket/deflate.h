@@ -38,9 +38,11 @@ typedef struct ws_deflate_policy {
 
 /* Nothing is kept between messages, and Clown.Talk's short ones are not worth compressing. */
 #define WS_DEFLATE_POLICY                                                                          \
-    {                                                                                              \
-        .client_no_context_takeover = true, .client_max_window_bits = 15, .threshold = 128         \
-    }
+    ((ws_deflate_policy){                                                                          \
+        .client_no_context_takeover = true,                                                        \
+        .client_max_window_bits = 15,                                                              \
+        .threshold = 128,                                                                          \
+    })
 
 /* What was agreed for a session. */
 typedef struct ws_deflate_params {

@@ -136,7 +136,7 @@ test('a handshake that hangs is given up', async () => {
   assert.equal(socket.state, 'waiting');
 });
 
-test('close() is for good, leaves no timer, and is told once', async () => {
+test('close() is for good, leaves no timer, and is one event', async () => {
   socket = new ReconnectingSocket(peer.url, options());
   await event(socket, 'onopen');
   const connection = await peer.connection();
@@ -180,7 +180,7 @@ test('an address that no WebSocket can have is an error at once', () => {
   assert.equal(clock.size, 0);
 });
 
-test('a listener that throws disturbs nobody', async () => {
+test('a listener that throws disturbs no other', async () => {
   const reported = within(new Promise((done) => { globalThis.reportError = done; }), 'report');
   try {
     socket = new ReconnectingSocket(peer.url, options());

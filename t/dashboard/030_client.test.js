@@ -171,7 +171,7 @@ test('set() resolves with what was published, by its id', async () => {
   const done = talk.set(relay, { state: true });
   const { payload, id } = await connection.expect(`${relay}/set`);
   assert.deepEqual(payload, { state: true });
-  connection.send(relay, { state: false }); // somebody else's
+  connection.send(relay, { state: false }); // another client's
   connection.send(relay, { state: true }, id);
   assert.deepEqual(await within(done, 'reply'), { state: true });
 });
@@ -216,7 +216,7 @@ test('answers out of order find their requests', async () => {
   assert.deepEqual((await within(Promise.all(both), 'both')).map((p) => p.temperature[0]), [1, 2]);
 });
 
-test('send() is answered by nobody; its error is an event', async () => {
+test('send() gets no answer; its error is an event', async () => {
   const connection = await ready();
   assert.equal(talk.send(`${relay}/set`, { state: 1 }), true);
   assert.equal((await connection.expect(`${relay}/set`)).parameters, undefined);
@@ -225,7 +225,7 @@ test('send() is answered by nobody; its error is an event', async () => {
   assert.equal((await error).code, 'bad-payload');
 });
 
-test('a request without an answer fails in its time, and a late answer hurts nobody', async () => {
+test('a request without an answer fails in its time, and a late answer does no harm', async () => {
   const connection = await ready();
   const failed = talk.request(`${relay}/set`, { state: true }, { timeout: 1000 });
   const { id } = await connection.expect(`${relay}/set`);
@@ -280,7 +280,7 @@ test('a lost connection fails what was sent, and is not followed by a second try
   assert.equal(talk.state, 'ready');
 });
 
-test('the state is told at every change', async () => {
+test('every change of the state is an event', async () => {
   connect();
   const states = [];
   talk.on('state', (state) => states.push(state));

@@ -63,7 +63,7 @@ test('devices are ordered by type, then by address; unknown types come last', ()
   assert.deepEqual(sorted.slice().reverse().sort(compareTopics), sorted);
 });
 
-test('quantities are told from other members', () => {
+test('quantities are distinguished from other members', () => {
   const payload = { pressure: [101.3, 'kPa'], altitude: [null, 'm'], state: true, list: [1, 2], one: [1] };
   assert.deepEqual(quantitiesIn(payload), [['pressure', [101.3, 'kPa']], ['altitude', [null, 'm']]]);
 });

@@ -1,4 +1,4 @@
-/* What goes wrong, and is told: lost connections, restarts, other origins. */
+/* What goes wrong, and is said on the page: lost connections, restarts, other origins. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {

@@ -1,4 +1,4 @@
-/* Situations that only a server which does as it is told can bring about: mock.js. */
+/* Situations that only a server under the test's control can bring about: mock.js. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -91,7 +91,7 @@ test('a connection that is lost in between leaves the outcome open', () =>
     visitor.errors.length = 0;
   }));
 
-test('an older server tells who may only look at the first try', () =>
+test('with an older server a user who may only look learns it at the first try', () =>
   on({ announceRights: false }, async (page) => {
     await button(page, relay, 'On').click();
     await text(page.locator('.notice'), /^You may look, but not switch/);
@@ -323,7 +323,7 @@ test('a nodes.json that is wrong is named as the cause', async () => {
 
 /* ---- refusals ---- */
 
-test('a full server is told from one that is gone', () =>
+test('a full server is distinguished from one that is gone', () =>
   on({ full: true }, async (page, mock, visitor) => {
     // The mock refuses the handshake with 503, and answers a plain request with 426.
     await text(page.locator('.panel h2'), 'The server refuses the connection');

@@ -52,7 +52,7 @@ export async function newPage({ context: more = {}, origin } = {}) {
   return { context, page, errors, close: () => context.close() };
 }
 
-/** An empty page at `url`, which nobody needs to serve. */
+/** An empty page at `url`, which no server needs to have. */
 export async function blankPage(url) {
   const visitor = await newPage();
   await visitor.page.route(url, (route) => route.fulfill({ contentType: 'text/html', body: '<p>' }));

@@ -1,6 +1,6 @@
 /*
  * What the tests of the client library talk to: a bare WebSocket server that a test leads by the
- * hand, and a clock that moves when it is told to. Every wait ends within DEADLINE.
+ * hand, and a clock that moves when the test says so. Every wait ends within DEADLINE.
  */
 import { require } from './modules.js';
 
@@ -19,7 +19,7 @@ export function within(promise, what, ms = DEADLINE) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/* What was pushed, in order, for whoever takes it. */
+/* What was pushed, in order, until it is taken. */
 class Queue {
   #items = [];
   #takers = [];

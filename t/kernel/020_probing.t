@@ -1,4 +1,4 @@
-# Looking for devices disturbs nobody: nothing is written to a chip that was not identified, and an
+# Looking for devices disturbs no chip: nothing is written to a chip that was not identified, and an
 # address that a kernel driver holds is left alone. The kernel's trace events are the witness.
 use strict;
 use warnings;
@@ -76,7 +76,7 @@ is $client->wait_topic('thermometer/i2c0-48')->{payload}{temperature}[0], 25,
 $stub->bind_driver('tmp112', $held);
 ok $client->wait_topic(
     'thermometer/i2c0-48', sub { !defined $_[0]{payload}{temperature}[0] }
-), 'taken: what cannot be read any more is null';
+), 'taken: what can no longer be read is null';
 ok $client->wait_topic('-/-/config/ok', sub { !@{$_[0]{payload}{sensors}} }),
     'taken: and it leaves the list';
 $trace->forget;

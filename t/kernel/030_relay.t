@@ -1,5 +1,5 @@
 # The relay module's coil, as the kernel saw it: neutral before direction, pulses of 20 ms, and
-# whoever finds it energised ends that before anything else.
+# a hub that finds it energised ends that before anything else.
 use strict;
 use warnings;
 

@@ -69,7 +69,7 @@ for my $topic (sort keys %input) {
 my @sht20 = $trace->hub(0x40);
 my %commands;
 $commands{sprintf '%02x', $_->{data}[0]}++ for grep { $_->{name} eq 'i2c_write' } @sht20;
-ok $commands{f5}, 'SHT20: told to measure without holding the clock';
+ok $commands{f5}, 'SHT20: commanded to measure without holding the clock';
 ok !$commands{e5}, 'SHT20: and never otherwise';
 ok scalar(grep { $_->{name} eq 'i2c_read' && $_->{length} == 3 } @sht20),
     'SHT20: its answer is read without a register';
@@ -112,7 +112,7 @@ ok $server->wait_log(qr/CT1005: i2c0 \(\Q$device\E\): the bus is gone/),
     'the adapter is pulled: the log says so';
 wait_for('the adapter to be gone', sub { !-e $device });
 
-# By now the hub is not root any more.
+# By now the hub is no longer root.
 $adapter = ClownTalk::UsbAdapter->new;
 is $adapter->device, $device, 'another adapter is plugged in';
 ok $server->wait_log(qr/CT1002: [^\n]*Permission denied; its owner is root/),

@@ -150,7 +150,7 @@ function readLine(peer) {
 }
 
 async function serve(peer) {
-  peer.on('error', () => {}); // whoever has gone does not want to know
+  peer.on('error', () => {}); // a peer that has gone needs no error
   try {
     const order = JSON.parse(await readLine(peer));
     const answer = await actions[order.do](order, peer);

@@ -2,7 +2,7 @@
  * mod_ctchat: a handler for mod_clowntalk as another module's author would write one, for the
  * tests.
  *
- * What one client says, all clients of the process are told, by a thread of the module's own: so
+ * What one client says, all clients of the process get, by a thread of the module's own: so
  * every function of mod_clowntalk.h is called from where it may be. Commands begin with a slash;
  * see commands[].
  */
@@ -30,7 +30,7 @@
 #define FLOOD_BYTES    8000
 #define MAX_LINE       256
 
-/* A thread's audience with a name. On the heap, as long as somebody is in it. */
+/* A thread's audience with a name. On the heap, as long as a session is in it. */
 typedef struct room {
     struct room *next;
     apr_os_thread_t thread;
@@ -51,7 +51,7 @@ typedef struct guest {
 /* What the thread is to tell. On the heap. */
 typedef struct news {
     apr_uint64_t to;   /* a session, or 0: all of them */
-    apr_uint64_t from; /* who is told whether the other one was there */
+    apr_uint64_t from; /* gets the answer whether the other one was there */
     char text[];
 } news;
 
@@ -117,7 +117,7 @@ static void tell(apr_uint64_t id, apr_uint64_t from, const char *text)
     news *n = news_create(id, from, text);
 
     if (ct_post(id, deliver, n) != APR_SUCCESS) {
-        free(n); /* and its whole thread has ended: nobody will call deliver() */
+        free(n); /* and its whole thread has ended: deliver() is not called again */
         if (from) {
             tell(from, 0, "its thread has ended");
         }
@@ -357,7 +357,7 @@ static const struct {
 
 /* ---- the handler ---- */
 
-/* "?name=NAME" is asked for; who has none is refused. */
+/* "?name=NAME" is asked for; a client without one is refused. */
 static int chat_accept(request_rec *r, void **data, const char **why)
 {
     guest *g;

@@ -139,10 +139,8 @@ typedef struct frame_case {
     bool rsv1;
 } frame_case;
 
-#define F(header, payload)                                                                         \
-    {                                                                                              \
-        header, payload, sizeof(payload) - 1                                                       \
-    }
+#define F(header, payload) ((frame_spec){header, payload, sizeof(payload) - 1})
+
 #define A5   "aaaaa"
 #define A25  A5 A5 A5 A5 A5
 #define A70  A25 A25 A5 A5 A5 A5
@@ -705,13 +703,14 @@ static void s5_2_sixteen_mebibytes_however_they_arrive(void **state)
         {16 * MIB, MIB}, {16 * MIB, 16 * MIB + 14}, {16 * MIB, 1}, {MIB, MIB}, {MIB, 16 * MIB},
         {64, MIB},       {0x8000, 999983},
     };
+    static const char pattern[] = "\xF0\x9F\x98\x80\xC3\xA4!";
     const size_t length = 16 * MIB;
     uint8_t *text = malloc(length);
     size_t out;
 
     (void)state;
     for (size_t i = 0; i < length; i++) {
-        text[i] = i < length - length % 7 ? (uint8_t) "\xF0\x9F\x98\x80\xC3\xA4!"[i % 7] : '.';
+        text[i] = i < length - length % 7 ? (uint8_t)pattern[i % 7] : '.';
     }
     for (size_t i = 0; i < COUNT(ways); i++) {
         for (int is_text = 0; is_text <= 1; is_text++) {

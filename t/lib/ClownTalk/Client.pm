@@ -354,7 +354,7 @@ sub wait_close {
 
     while (my $message = $self->read_message($timeout)) {
         next unless $message->{opcode} == CLOSE;
-        # It may have closed already; then there is nobody to answer.
+        # It may have closed already; then there is no peer to answer.
         eval { $self->send_frame(opcode => CLOSE, payload => substr $message->{payload}, 0, 2) };
         my $rest = $self->{connection}->read_to_end($timeout);
         croak 'bytes after the Close: ' . unpack 'H*', $rest if length $rest;

@@ -46,7 +46,7 @@ sub new {
     $self->{socket}->socket(PF_INET, SOCK_STREAM, IPPROTO_TCP) or croak "socket: $!";
     # What the handshake tells the server: how large segments may be, and how many bytes may be on their way. A buffer
     # that is made smaller later has no room for what is on its way: the kernel drops it, and when it comes again the longer
-    # after the first try the longer nobody has read (RFC 6298 section 5.5).
+    # after the first try the longer the receiver has not read (RFC 6298 section 5.5).
     setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{receive_buffer} if $arg{receive_buffer};
     setsockopt $self->{socket}, IPPROTO_TCP, TCP_MAXSEG, $arg{max_segment} if $arg{max_segment};
     my $address = inet_aton($host eq 'localhost' ? '127.0.0.1' : $host) or croak "no such host: $host";
@@ -218,7 +218,7 @@ sub writable {
     return IO::Select->new($self->{socket})->can_write($seconds || 0) ? 1 : 0;
 }
 
-# How many bytes have come that nobody has read yet, as the kernel sees it.
+# How many bytes have come and were not read yet, as the kernel sees it.
 sub unread {
     my ($self) = @_;
 
@@ -238,7 +238,7 @@ sub close {
     my ($self) = @_;
 
     my $socket = delete $self->{socket} or return;
-    local $SIG{PIPE} = 'IGNORE';    # TLS says goodbye, maybe to nobody
+    local $SIG{PIPE} = 'IGNORE';    # TLS sends close_notify, maybe to a peer that has gone
     $self->{eof} = 1;
     $self->{tls} ? $socket->close(SSL_fast_shutdown => 1) : CORE::close $socket;
 }
@@ -254,7 +254,7 @@ sub reset {
 }
 
 # Vanishes as a machine does that lost its network: from now on nothing that the server sends comes through, not even
-# for the kernel to acknowledge. A packet filter on the socket does it, for which nobody needs to be root.
+# for the kernel to acknowledge. A packet filter on the socket does it, which needs no root.
 sub vanish {
     my ($self) = @_;
 

@@ -86,7 +86,7 @@ sub program {
         die "$atomics cannot be built:\n$output" if $?;
         push @runtime, $atomics;
     }
-    # httpd itself frees little when it ends, so what leaks cannot be told. ThreadSanitizer's shadow memory does
+    # httpd itself frees little when it ends, so leaks cannot be recognized. ThreadSanitizer's shadow memory does
     # not fit every randomised address space.
     write_file("$dir/httpd", <<"END");
 #!/bin/sh

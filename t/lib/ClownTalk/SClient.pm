@@ -1,6 +1,6 @@
 # openssl's own client with a WebSocket open: a line K has it change its keys, a line R negotiate anew (openssl-s_client(1)).
 #
-# It talks through a relay, which passes on what comes, or keeps what the client sends until that is told to go, all at once.
+# It talks through a relay, which passes on what comes, or keeps what the client sends until it is released, all at once.
 package ClownTalk::SClient;
 
 use strict;

@@ -218,7 +218,7 @@ sub wait_exit {
 
 # ---- processes and logs ----
 
-# All processes of the server, whoever's children they are.
+# All processes of the server, whichever process started them.
 sub processes { return ClownTalk::Httpd::marked_processes($_[0]{mark}) }
 
 # Those whose parent is httpd's.

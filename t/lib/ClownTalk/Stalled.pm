@@ -1,7 +1,7 @@
 # A client that asks and does not read: what is sent to it fills the socket, then the server's queue.
 #
 # First it gives commands to a relay that are carried out one by one, a tenth of a second apart; then it
-# asks for lists until the server cannot write any more, and so does not read either. The answers to
+# asks for lists until the server can no longer write, and so does not read either. The answers to
 # the commands come one after the other, and have to wait: 450 bytes each.
 package ClownTalk::Stalled;
 
@@ -30,7 +30,7 @@ ClownTalkRate     1000000/s 1000000
 END
 
 # new($server, $scheme, $path): a ClownTalk::Client at $path's node that has sent all that. {stalled} of it
-# is true where the server does not read any more. It stops earlier when $enough->() is true.
+# is true where the server no longer reads. It stops earlier when $enough->() is true.
 sub new {
     my ($class, $server, $scheme, $path, $enough) = @_;
 
@@ -53,7 +53,7 @@ sub new {
         $deadline = time + PATIENCE;
         select undef, undef, undef, 0.005 until $connection->unread > $there || time > $deadline;
     } while $connection->unread > $there;
-    # Then until it does not read any more.
+    # Then until it no longer reads.
     my $rest = $list x REST;
     while (length $rest && !$enough->()) {
         my $taken = $connection->write_some($rest);

@@ -158,7 +158,7 @@ sub certificate_vars {
     return (certificate => $certificate, certificate_key => $key, realm => ClownTalk::Httpd::REALM);
 }
 
-# Root may run the suite: the children run as somebody else then.
+# Root may run the suite: the children run as another user then.
 sub check_runtime_user { return 1 }
 
 # Tests are files of the source tree, while the suite runs in the server's directory.
@@ -206,7 +206,7 @@ sub stop {
     $self->check_aftermath;
 }
 
-# After its end a server has left no process behind, and its log tells of no crash.
+# After its end a server has left no process behind, and its log has no crash.
 sub check_aftermath {
     my ($self) = @_;
     my $log = "$self->{dir}/logs/error_log";
