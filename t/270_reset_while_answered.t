@@ -6,18 +6,17 @@ use warnings;
 
 use File::Copy qw(copy);
 use File::Path qw(remove_tree);
-use IO::Socket::UNIX;
 use Test::More;
 
 use ClownTalk::Apxs;
 use ClownTalk::Client;
+use ClownTalk::HubLink;
 use ClownTalk::Process;
 use ClownTalk::Server;
 use ClownTalk::Settings;
 use ClownTalk::Suite;
 
 use constant {
-    NODE     => 'nodes/bridge/0',
     CROWD    => 20,    # members of an audience: it is sent to in batches from 16 on
     PATIENCE => 15,    # seconds
 };
@@ -128,37 +127,13 @@ sub talker {
 
 sub crowd { my ($scheme) = @_; return map { talker($scheme) } 1 .. CROWD }
 
-# ---- a link to the hub, as a child process has one ----
+my ($hub, $switched);
 
-my ($link, $requests) = (undef, 0);
-
-sub link_to_hub {
-    my $socket = $server->dir . '/logs/clowntalk-hub.sock';
-
-    $server->wait_for_hub;
-    $link = IO::Socket::UNIX->new(Peer => $socket) or die "$socket: $!";
-    like scalar <$link>, qr/^! /, 'the hub takes another link';
-    $link->autoflush(1);
-}
-
-# Returns when it is answered.
-sub ask_hub {
-    my ($message) = @_;
-    my $number = ++$requests;
-
-    print $link "$number c ${\NODE} $message\n";
-    while (my $line = <$link>) {
-        return if $line =~ /^\. $number /;
-    }
-    die 'the hub has closed the link';
-}
-
-# The hub publishes to all its links. When it answers the second request, what the first one has caused is written.
+# The hub publishes.
 sub publish {
-    my $state = $requests % 4 ? 'true' : 'false';
+    my $state = $switched++ % 2 ? 'false' : 'true';
 
-    ask_hub(qq(["relay/i2c0-3b/set", {"state": $state}]));
-    ask_hub('["-/-/config/list", {}]');
+    $hub->ask(qq(["relay/i2c0-3b/set", {"state": $state}]));
 }
 
 # ---- what is tried ----
@@ -249,7 +224,7 @@ sub test_case {
 sub test_all {
     my ($how) = @_;
 
-    link_to_hub();
+    $hub = ClownTalk::HubLink->new($server);
     for my $scheme (qw(ws wss)) {
         for my $case (@cases) {
             my ($name, %case) = @$case;
