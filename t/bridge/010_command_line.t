@@ -35,7 +35,7 @@ my @wrong = (
     [['--bus', '0=sim', '--rescan', '-1'], qr/--rescan: must be 0 to 86400/],
     [['--bus', '0=sim', '--node', ''], qr/--node: must not be empty/],
     [['--bus', '0=sim', '--state-dir', '/nonexistent/dir'], qr/--state-dir: .*No such file/],
-    [['--bus', '0=sim', 'what'], qr/'what' is no option/],
+    [['--bus', '0=sim', 'what'], qr/'what' is not an option/],
     [['--what'], qr/unrecognized option.*Try clowntalk-bridge --help/s],
 );
 for my $case (@wrong) {
