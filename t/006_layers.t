@@ -235,12 +235,14 @@ subtest 'no folder needs itself' => sub {
 # Which files use symbols of which: {"hub/request" => {"hub/devices" => 1}}, by nm; empty where there are no objects.
 sub symbol_needs {
     my ($builddir) = grep { -e "$_/config.status" } $ENV{CLOWNTALK_BUILDDIR} || (), '.', 'build' or return;
-    my @objects = glob "$builddir/src/*/.libs/*.o" or return;
+    # An object that an earlier build has left under another name is older.
+    my @objects = sort { -M $b <=> -M $a } glob "$builddir/src/*/.libs/*.o" or return;
     my (%defines, %wants);
 
     for my $object (@objects) {
         my ($dir, $name) = $object =~ m{src/([^/]+)/\.libs/(?:\w+_la-)?(\w+)\.o$} or next;
         next unless $exists{"$dir/$name.c"};    # of a file that has been removed
+        $wants{"$dir/$name"} = {};
         open my $nm, '-|', 'nm', '-P', '-g', $object or return;
         while (<$nm>) {
             my ($symbol, $type) = split ' ';

@@ -105,9 +105,9 @@ struct device_driver {
     /* The 16-bit command that `probe` sends, 0: none. See "What a probe may send". */
     uint16_t probe_command;
     /*
-     * Identifies the chip. Steps, as above; nothing is kept between them but what the chip keeps. 0:
-     * it is this one. -ENODEV: a different chip answers, and `why` says what was found and what was
-     * expected. Else the bus's error (-ENXIO: no chip acknowledges).
+     * Identifies the chip. Steps, as above; nothing is kept between them but what the chip keeps.
+     * 0: it is this one. -ENODEV: a different chip answers, and `why` says what was found and what
+     * was expected. Else the bus's error (-ENXIO: no chip acknowledges).
      */
     device_step (*probe)(i2c_bus *bus, uint8_t address, unsigned step, char *why, size_t why_size);
     /*

@@ -28,7 +28,7 @@ typedef struct ct_house {
     int max_connections;       /* 0: no limit */
     int detach;                /* flag: sessions may leave httpd's connections */
     int io_uring;              /* flag: publications may be sent by io_uring */
-    const struct i2c_bus_kind *const *bus_kinds; /* what a ClownTalkBus may be of, NULL-terminated */
+    const struct i2c_bus_kind *const *bus_kinds; /* of ClownTalkBus, NULL-terminated */
 } ct_house;
 
 /* The house of the configuration that is being read; made at the first call for this pool. */

@@ -87,3 +87,22 @@ void ws_queue_clear(ws_queue *queue)
     queue->offset = 0;
     ws_queue_drop_rest(queue);
 }
+
+const void *ws_queue_next_bytes(const ws_queue *queue, char *room, size_t size, size_t *length)
+{
+    size_t offset = queue->offset, left = queue->first->outgoing->length - offset;
+
+    *length = 0;
+    if (!queue->first->next || left >= size) {
+        *length = left < size ? left : size;
+        return queue->first->outgoing->frame + offset;
+    }
+    for (ws_waiting *at = queue->first; at && *length < size; at = at->next, offset = 0) {
+        const size_t rest = at->outgoing->length - offset;
+        const size_t part = rest < size - *length ? rest : size - *length;
+
+        memcpy(room + *length, at->outgoing->frame + offset, part);
+        *length += part;
+    }
+    return room;
+}

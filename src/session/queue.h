@@ -29,5 +29,10 @@ void ws_queue_drop_rest(ws_queue *queue);
 /* So many bytes are on their way. */
 void ws_queue_advance(ws_queue *queue, size_t bytes);
 void ws_queue_clear(ws_queue *queue);
+/*
+ * The next bytes of a queue that is not empty, at most `size`: of the first message where that is
+ * all, otherwise a copy of several in `room`, which has that size.
+ */
+const void *ws_queue_next_bytes(const ws_queue *queue, char *room, size_t size, size_t *length);
 
 #endif

@@ -195,27 +195,6 @@ bool ws_transport_catches_up(ws_transport *t)
     return was_behind && t->acknowledged > before;
 }
 
-const void *ws_next_bytes(const ws_queue *queue, char *room, size_t *length)
-{
-    size_t offset = queue->offset, left = queue->first->outgoing->length - offset;
-
-    *length = 0;
-    if (!queue->first->next || left >= WS_RECORD_BYTES) {
-        *length = left < WS_RECORD_BYTES ? left : WS_RECORD_BYTES;
-        return queue->first->outgoing->frame + offset;
-    }
-    for (ws_waiting *at = queue->first; at && *length < WS_RECORD_BYTES;
-         at = at->next, offset = 0) {
-        const size_t rest = at->outgoing->length - offset;
-        const size_t room_left = WS_RECORD_BYTES - *length;
-        const size_t part = rest < room_left ? rest : room_left;
-
-        memcpy(room + *length, at->outgoing->frame + offset, part);
-        *length += part;
-    }
-    return room;
-}
-
 /* ---- leaving the connection ---- */
 
 bool ws_transport_can_leave(const ws_transport *t)

@@ -79,7 +79,7 @@ static ssize_t filters_write(ws_transport *t, ws_queue *queue)
 {
     char room[WS_RECORD_BYTES];
     size_t length;
-    const void *bytes = ws_next_bytes(queue, room, &length);
+    const void *bytes = ws_queue_next_bytes(queue, room, sizeof room, &length);
     apr_bucket_alloc_t *list = t->c->bucket_alloc;
     apr_status_t status;
 

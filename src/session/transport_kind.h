@@ -56,13 +56,4 @@ ws_read ws_filters_read(ws_transport *t, uint8_t *scratch, ws_feed *feed, void *
 ws_read ws_filters_read_rest(ws_transport *t, uint8_t *scratch, ws_feed *feed, void *baton,
                              void (*empty)(ws_transport *t));
 
-/* ---- transport.c ---- */
-
-/*
- * The queue's next bytes, up to WS_RECORD_BYTES: of the first message where that is all, otherwise
- * a copy of several in `room` (WS_RECORD_BYTES). mod_ssl would put them together, too, but in a
- * buffer that the connection keeps.
- */
-const void *ws_next_bytes(const ws_queue *queue, char *room, size_t *length);
-
 #endif

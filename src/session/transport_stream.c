@@ -73,7 +73,7 @@ static ssize_t stream_write(ws_transport *t, ws_queue *queue)
 {
     char room[WS_RECORD_BYTES];
     size_t length;
-    const void *bytes = ws_next_bytes(queue, room, &length);
+    const void *bytes = ws_queue_next_bytes(queue, room, sizeof room, &length);
     apr_status_t status;
 
     APR_BRIGADE_INSERT_TAIL(t->out, held_bucket(t, bytes, length));

@@ -86,7 +86,7 @@ ws_read ws_filters_read(ws_transport *t, uint8_t *scratch, ws_feed *feed, void *
 ws_read ws_filters_read_rest(ws_transport *t, uint8_t *scratch, ws_feed *feed, void *baton,
                              void (*empty)(ws_transport *t))
 {
-    const bool below_filters = t->kind == &ws_transport_filters;
+    const bool has_wire = t->wire.input != NULL; /* which sees when the core filter is empty */
     ws_read result;
     size_t got = 0;
     int empties = 0;
@@ -95,9 +95,9 @@ ws_read ws_filters_read_rest(ws_transport *t, uint8_t *scratch, ws_feed *feed, v
         result = ws_filters_read(t, scratch, feed, baton);
         got += t->got;
         empties += result == WS_READ_ALL;
-    } while (result == WS_READ_MORE ? got < REST_BYTES
-                                    : result == WS_READ_ALL && empties <= ASK_AGAIN &&
-                                          below_filters && !t->wire.reads);
+    } while (result == WS_READ_MORE
+                 ? got < REST_BYTES
+                 : result == WS_READ_ALL && empties <= ASK_AGAIN && has_wire && !t->wire.reads);
     if (result == WS_READ_ALL) {
         empty(t);
     }

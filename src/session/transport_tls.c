@@ -37,7 +37,7 @@ static ssize_t encrypt_some(ws_transport *t, ws_queue *queue)
 {
     char room[WS_RECORD_BYTES];
     size_t length;
-    const void *bytes = ws_next_bytes(queue, room, &length);
+    const void *bytes = ws_queue_next_bytes(queue, room, sizeof room, &length);
 
     if (!ws_tls_write(&t->tls, bytes, (int)length)) {
         return -1;
