@@ -80,7 +80,7 @@ sub place_of {
 
 # ---- the files: [FILE, LINE, INCLUDED FILE or HEADER] ----
 
-my @files = sort('mod_clowntalk.c', map { s{^src/}{}r } glob 'src/{,*/,*/*/}*.[ch]');
+my @files = sort('mod_clowntalk.c', map { s{^src/}{}r } glob 'src/{,*/,*/*/}*.{c,h,def}');
 my (@inner, @system);
 my %exists = map { $_ => 1 } @files;
 for my $file (@files) {

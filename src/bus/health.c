@@ -9,8 +9,8 @@
 
 /*
  * A stuck bus (SDA or SCL held low) lets every transfer time out, each after up to a second. After
- * so many in a row it is left alone, first for a second, then for twice as long each time: nine
- * clocks would free it, but only the adapter's driver can give them.
+ * STUCK_TIMEOUTS in a row it is left alone, first for a second, then for twice as long each time:
+ * nine clocks would free it, but only the adapter's driver can give them.
  */
 #define STUCK_TIMEOUTS      3
 #define STUCK_FIRST_PAUSE   INT64_C(1000000)

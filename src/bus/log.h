@@ -11,11 +11,11 @@ typedef enum log_code {
     CT_BUS_OPENED = 1001,         /* a bus was opened */
     CT_BUS_NOT_OPENED = 1002,     /* it could not be; tried again */
     CT_BUS_STUCK = 1003,          /* transfers time out one after the other */
-    CT_BUS_FREE = 1004,           /* and now they do not any more */
+    CT_BUS_FREE = 1004,           /* transfers on the bus succeed again */
     CT_BUS_GONE = 1005,           /* the adapter itself has vanished */
     CT_SCENARIO_WRONG = 1006,     /* a scenario of simulated chips was changed and is wrong */
     CT_DEVICE_FOUND = 1010,       /* a device has appeared */
-    CT_DEVICE_MISMATCH = 1011,    /* somebody answers who is not what was expected there */
+    CT_DEVICE_MISMATCH = 1011,    /* a different chip answers than was expected there */
     CT_DEVICE_HELD = 1012,        /* a kernel driver holds the address */
     CT_DEVICE_NOT_STARTED = 1013, /* identified, but it could not be configured */
     CT_DEVICE_FAILED = 1014,      /* it has stopped answering */

@@ -36,9 +36,9 @@ typedef enum message_type {
     MESSAGE_FOUND,     /* a device has appeared and is configured */
     MESSAGE_LOST,      /* it has stayed away too long */
     MESSAGE_SAMPLE,    /* a periodic measurement, for publication */
-    MESSAGE_FAILED,    /* it has stopped answering: what it said last is not true any more */
+    MESSAGE_FAILED,    /* it has stopped answering: its last values are out of date */
     MESSAGE_RECOVERED, /* it answers again (relays and displays; a sensor sends a sample) */
-    MESSAGE_STATE,  /* a relay has moved without a request: a pulse ended, somebody else moved it */
+    MESSAGE_STATE,  /* a relay has moved without a request: its pulse ended, or another moved it */
     MESSAGE_RESULT, /* of the request `serial` */
     MESSAGE_LOG,    /* a line for the log, in `data` */
 } message_type;
@@ -52,7 +52,7 @@ struct message {
     uint32_t unit;    /* which device of the bus, numbered by its thread; 0: the bus itself */
     uint64_t serial;  /* of the request, chosen by the owner */
     int64_t time;     /* microseconds: when it was taken up, which orders it among other work */
-    int64_t deadline; /* microseconds: not begun any more after this; HUB_NEVER */
+    int64_t deadline; /* microseconds: not begun after this; HUB_NEVER */
     int error;        /* of a result: 0 or a negative errno */
     union {
         int64_t interval; /* microseconds, 0: none */
@@ -82,8 +82,6 @@ struct message {
     };
     /* FOUND: what it is. */
     const device_driver *driver;
-    uint8_t address;
-    int channel;
     size_t length; /* of data */
     uint8_t data[];
 };
@@ -107,7 +105,7 @@ void queue_push(queue *queue, message *message);
 /* The oldest message, or NULL. */
 message *queue_take(queue *queue);
 size_t queue_length(queue *queue);
-/* Waits until something is in the queue, at most so many microseconds (HUB_NEVER: without end). */
+/* Waits until something is in the queue, at most `microseconds` (HUB_NEVER: without end). */
 void queue_wait(queue *queue, int64_t microseconds);
 
 #endif

@@ -209,7 +209,7 @@ static void give_up(worker *worker, unit *unit, int error)
         return;
     }
     unit->given_up = true;
-    worker_log(worker, HUB_WARNING, CT_DEVICE_FAILED, "%s does not answer any more: %s", unit->name,
+    worker_log(worker, HUB_WARNING, CT_DEVICE_FAILED, "%s has stopped answering: %s", unit->name,
                strerrordesc_np(-error));
     unit_tell(worker, unit, MESSAGE_FAILED);
 }

@@ -1,6 +1,4 @@
-/*
- * What is special about each kind of device: sensors, relays, displays. Bus's thread only.
- */
+/* What is special about each kind of device: sensors, relays, displays. Bus's thread only. */
 #ifndef BUS_UNIT_KINDS_H
 #define BUS_UNIT_KINDS_H
 

@@ -82,8 +82,6 @@ static void started(worker *worker, unit *unit)
     memcpy(found->data, unit->name, strlen(unit->name));
     found->unit = unit->id;
     found->driver = unit->device.driver;
-    found->address = unit->device.address;
-    found->channel = unit->device.channel;
     found->relay.known = unit->state_known;
     found->relay.on = unit->state;
     worker_send(worker, found);

@@ -10,8 +10,8 @@
 #include <sys/prctl.h>
 
 /*
- * Looks at addresses where nobody was fall into gaps: none is begun when a device is due within
- * this time, unless the look has waited for so long that the bus has no gaps at all.
+ * Looks at addresses where no chip was fall into gaps: none is begun when a device is due within
+ * this time, unless the look has waited for LOOK_PATIENCE: then the bus has no gaps at all.
  */
 #define LOOK_GAP      INT64_C(5000)
 #define LOOK_PATIENCE INT64_C(5000000)
@@ -146,7 +146,8 @@ static void receive(worker *worker, message *message)
 }
 
 /*
- * The devices' next due time, and whose it is. Requests count from when they came: nobody starves.
+ * The devices' next due time, and whose it is. Requests count from when they came, so that none
+ * starves.
  */
 static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 {
@@ -239,7 +240,7 @@ static bool do_next(worker *worker, int64_t *until)
     return true;
 }
 
-/* Ends running pulses, if it shall, and gives back the requests that were not begun. */
+/* Ends running pulses, if that is asked for, and gives back the requests that were not begun. */
 static void finish(worker *worker)
 {
     for (unit *unit = worker->units; unit; unit = unit->next) {

@@ -10,7 +10,7 @@ import { announce, h, icon, setText } from './dom.js';
 import { formatTime } from './format.js';
 import { never, soon } from './frames.js';
 
-const RENDER_EVERY = 100; // ms: nobody reads faster than that
+const RENDER_EVERY = 100; // ms: no person reads faster than that
 const HISTORY_AT_ONCE = 3; // requests under way
 const NEWS_STAYS = 20_000; // ms
 const PATIENCE = 400; // ms before a page without values says that it is connecting
@@ -207,7 +207,7 @@ export class NodeView {
     this.#changed();
   }
 
-  /* A new connection may have other rights: the configuration was changed, or somebody else signed in. */
+  /* A new connection may have other rights: the configuration was changed, or another user signed in. */
   #permit() {
     if (this.#readOnly !== null) {
       this.#readOnly = null;

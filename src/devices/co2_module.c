@@ -457,7 +457,7 @@ static device_step co2_module_probe(i2c_bus *bus, uint8_t address, unsigned step
         return 0; /* we were stopped while we held the UART in reset */
     }
     if (result == -ENXIO) {
-        snprintf(why, why_size, "no CO2 Module: nobody answers at %02x, where its UART would be",
+        snprintf(why, why_size, "no CO2 Module: no chip answers at %02x, where its UART would be",
                  UART_ADDRESS);
         return -ENODEV;
     }

@@ -58,9 +58,9 @@ static int make_output(const device *device, const expander_port *port, place pl
 }
 
 /*
- * A pin that is an output already holds its relay as somebody left it: that stays. A chip that was
- * just switched on has inputs, which hold nothing: there the level that releases the relay is
- * written before the pin becomes an output, so that no contact moves.
+ * A pin that is an output already holds its relay in the state that it was left in: that stays. A
+ * chip that was just switched on has inputs, which hold nothing: there the level that releases the
+ * relay is written before the pin becomes an output, so that no contact moves.
  */
 int expander_relay_recover(device *device, const expander_port *port)
 {

@@ -46,7 +46,7 @@ static int neutralise(device *device)
 
 /*
  * The output register first: at power-up it holds FFh, and after a crash it may hold a pulse that
- * nobody ended. Only then may the pins be outputs.
+ * did not end. Only then may the pins be outputs.
  */
 static int relay_module_recover(device *device)
 {

@@ -29,7 +29,7 @@
  * Bits that always read 0 in the temperature and, section "High- and Low-Limit Registers", limits.
  */
 #define ZERO_12_BIT 0x000f
-#define ZERO_13_BIT 0x0007 /* extended mode: somebody before us may have set it */
+#define ZERO_13_BIT 0x0007 /* extended mode: another program may have set it */
 
 #define CONFIG_OURS (CONFIG_R | CONFIG_SD | CONFIG_CR_4HZ)
 

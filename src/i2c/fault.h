@@ -24,8 +24,8 @@ typedef struct fault_rule {
     uint8_t address;     /* 0: any */
     unsigned directions; /* FAULT_READS, FAULT_WRITES, or 0: both */
     int reg;             /* only where this is the first byte written; negative: any */
-    unsigned skip;       /* so many matching transfers pass first */
-    unsigned count;      /* then so many are hit; 0: all */
+    unsigned skip;       /* this number of matching transfers passes first */
+    unsigned count;      /* then this number is hit; 0: all */
     int error;           /* a negative errno */
     int64_t delay;       /* microseconds */
     uint8_t garbage;

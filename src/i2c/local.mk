@@ -6,6 +6,10 @@ libi2cbus_la_SOURCES = \
 	src/i2c/linux.c src/i2c/linux.h
 libi2cbus_la_LIBADD = $(I2C_LIBS)
 
+EXTRA_DIST += src/i2c/chips.def src/i2c/chips.sh
+# A chip more, or less, changes the lists of the build.
+CONFIGURE_DEPENDENCIES = $(top_srcdir)/src/i2c/chips.def
+
 UNIT_TESTS += t/unit/bus t/unit/linux_bus
 t_unit_bus_LDADD = $(DRIVER_TEST_LIBS)
 t_unit_linux_bus_LDADD = $(DRIVER_TEST_LIBS)

@@ -14,16 +14,8 @@ libsim_la_SOURCES = \
 	src/sim/sim_scenario.c src/sim/sim_scenario.h \
 	src/sim/sim_signal.c src/sim/sim_signal.h \
 	src/sim/sim_tca9534a.c src/sim/sim_tca9534a.h \
-	src/sim/sim_co2_module.c \
-	src/sim/sim_hdc2080.c \
-	src/sim/sim_hts221.c \
-	src/sim/sim_mpl3115a2.c \
-	src/sim/sim_opt3001.c \
 	src/sim/sim_port.c \
-	src/sim/sim_relay_module.c \
-	src/sim/sim_sht20.c \
-	src/sim/sim_ssd1306.c \
-	src/sim/sim_tmp112.c
+	$(CHIP_SIMULATIONS)
 libsim_la_LIBADD = $(JSONC_LIBS) -lm
 EXTRA_DIST += conf/scenario.json docs/simulation.md
 

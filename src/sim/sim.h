@@ -21,9 +21,7 @@ typedef struct sim_clock {
     void *baton;
 } sim_clock;
 
-/*
- * A clock that stands still but for sleeps (and for who writes to *time): tests take no real time.
- */
+/* A clock that stands still but for sleeps (and for writes to *time): tests take no real time. */
 sim_clock sim_fake_clock(_Atomic int64_t *time);
 
 /*

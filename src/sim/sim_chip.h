@@ -1,6 +1,6 @@
 /*
  * What a simulated chip is made of, for the authors of chips: one file per chip, a const table of
- * operations at its end, listed in sim_chips.c.
+ * operations at its end, named in i2c/chips.def.
  *
  * A chip belongs to its bus, which calls it with its lock held; a chip calls nothing of the bus but
  * the functions below.
@@ -77,9 +77,12 @@ extern const sim_chip_ops *const sim_chips[];
 /* NULL where there is none of that name. */
 const sim_chip_ops *sim_chip_by_name(const char *name);
 
-extern const sim_chip_ops sim_co2_module_ops, sim_hdc2080_ops, sim_hts221_ops, sim_mcp23017_ops,
-    sim_mpl3115a2_ops, sim_opt3001_ops, sim_pca9554_ops, sim_pcf8574_ops, sim_relay_module_ops,
-    sim_sht20_ops, sim_ssd1306_ops, sim_tmp112_ops;
+/* Ports, of which relay boards are made. */
+extern const sim_chip_ops sim_mcp23017_ops, sim_pca9554_ops, sim_pcf8574_ops;
+
+#define CHIP(name) extern const sim_chip_ops sim_##name##_ops;
+#include "i2c/chips.def"
+#undef CHIP
 
 /* Behind the functions of sim.h. False where the chip is none of this kind. */
 bool sim_co2_record_of(sim_chip *chip, sim_co2_record *record);

@@ -148,7 +148,7 @@ static void put_line(const sim_bus *bus, uint8_t address, const char *text)
     }
     line[n++] = '\n';
     if (write(bus->trace_fd, line, (size_t)n) != n) {
-        return; /* a full disk: the bus goes on, and there is nobody to tell */
+        return; /* a full disk: the bus goes on; a simulated one has no log */
     }
 }
 

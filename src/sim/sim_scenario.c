@@ -109,7 +109,9 @@ static bool check_members(const reader *r, json_object *object, const char *cons
 
 /* ---- signals ---- */
 
-/* The least time between the steps of a random walk: it makes up for the steps that nobody saw. */
+/*
+ * The least time between the steps of a random walk: it makes up for the steps that were not seen.
+ */
 #define MIN_STEP_INTERVAL 0.01
 
 static bool read_sine(const reader *r, json_object *o, const sim_input *input, sim_signal *signal)

@@ -57,7 +57,7 @@ static void advance(sim_tmp112 *tmp)
         return;
     }
     int64_t cycle = period(tmp->config);
-    if (now - tmp->done >= cycle) { /* cycles passed that nobody looked at */
+    if (now - tmp->done >= cycle) { /* cycles passed in which the result was not read */
         tmp->captured = sim_chip_input(&tmp->chip, 0);
         tmp->temperature = encode(tmp->captured, tmp->config & CONFIG_EM);
         tmp->done += (now - tmp->done) / cycle * cycle;

@@ -33,7 +33,7 @@ static void is_never_one_reading_behind(void **state)
     double values[DEVICE_MAX_QUANTITIES] = {0};
     sim_set(b->sim, 0x40, "relative-humidity", 20);
     assert_int_equal(bench_start(b), 0);
-    /* somebody's abandoned measurement leaves a "ready" behind */
+    /* another program's abandoned measurement leaves a "ready" behind */
     assert_true(b->device.driver->sensor->measure(&b->device, 0, values) > 0);
     bench_wait(b, 5000000);
     sim_set(b->sim, 0x40, "relative-humidity", 80);

@@ -1,4 +1,4 @@
-/* All drivers together: their order, their names, and that probing harms and mistakes nobody. */
+/* All drivers together: their order, their names, and that probing harms and mistakes no chip. */
 #include "driver.h"
 
 #include "sim/sim_chip.h"

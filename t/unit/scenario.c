@@ -106,7 +106,7 @@ static const struct {
     {"{\"chips\": [], \"memory\": \"\"}", "memory: must be the name of a file"},
     {"{\"chips\": [{}]}", "chips[0].chip: is missing"},
     {"{\"chips\": [{\"chip\": \"tmp113\"}]}",
-     "chips[0].chip: must be one of co2-module, hdc2080, "},
+     "chips[0].chip: must be one of relay-module, tmp112, "},
     {"{\"chips\": [{\"chip\": \"tmp112\"}]}", "chips[0].address: is missing"},
     {"{\"chips\": [{\"chip\": \"tmp112\", \"address\": 48}]}",
      "chips[0].address: must be a string"},

@@ -62,7 +62,7 @@ static void a_temperature_is_no_humidity(void **state)
     bench_wait(b, 20000);
     assert_int_equal(bench_start(b), 0);
     device_step wait = b->device.driver->sensor->measure(&b->device, 0, values);
-    i2c_transfer(b->sim, 0x40, (const uint8_t[]){0xf3}, 1, NULL, 0); /* somebody else's */
+    i2c_transfer(b->sim, 0x40, (const uint8_t[]){0xf3}, 1, NULL, 0); /* of another program */
     bench_wait(b, wait + 60000);
     assert_int_equal(b->device.driver->sensor->measure(&b->device, 1, values), -EIO);
     bench_close(b);

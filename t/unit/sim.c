@@ -84,7 +84,7 @@ static void power_takes_registers_away(void **state)
     sim_plug(bus, 0x48);
     assert_int_equal(i2c_read16be(bus, 0x48, 1, &config), 0);
     assert_int_equal(config & 0x7fff, 0x60a0);
-    sim_unplug(bus, 0x11); /* nobody there: nothing happens */
+    sim_unplug(bus, 0x11); /* no chip there: nothing happens */
     i2c_bus_close(bus);
 }
 
