@@ -31,7 +31,7 @@ struct state_store {
     /* Shared with the writer's thread, under its mutex. */
     char *pending;    /* what is to be written, or NULL */
     uint64_t moves;   /* that were ever begun, and 1 for those of an earlier hub */
-    uint64_t settles; /* how many of them `pending` records: all, and the file of moves may go */
+    uint64_t settles; /* how many `pending` records; if all, the file may go */
 };
 
 struct state_writer {
