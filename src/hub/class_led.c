@@ -106,7 +106,7 @@ static void close_led(led *led)
 /* Whether it is lit now, and in `next` when that changes. */
 static bool pattern(const led *led, int64_t now, int64_t *next)
 {
-    int64_t within = (now - led->since) % PERIOD, begin = now - within,
+    int64_t within = (now - led->since) % PERIOD, start = now - within,
             flash = within / FLASH_PERIOD;
 
     *next = HUB_NEVER;
@@ -114,14 +114,14 @@ static bool pattern(const led *led, int64_t now, int64_t *next)
         return led->state == STATE_ON;
     }
     if (flash >= (int64_t)led->state) {
-        *next = begin + PERIOD;
+        *next = start + PERIOD;
         return false;
     }
     if (within % FLASH_PERIOD < FLASH) {
-        *next = begin + flash * FLASH_PERIOD + FLASH;
+        *next = start + flash * FLASH_PERIOD + FLASH;
         return true;
     }
-    *next = begin + (flash + 1 < (int64_t)led->state ? (flash + 1) * FLASH_PERIOD : PERIOD);
+    *next = start + (flash + 1 < (int64_t)led->state ? (flash + 1) * FLASH_PERIOD : PERIOD);
     return false;
 }
 

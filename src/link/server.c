@@ -227,18 +227,18 @@ static void close_peer(peer *p)
 
 static bool is_one_of_us(hub_server *server, int fd)
 {
-    struct ucred who;
-    socklen_t length = sizeof who;
+    struct ucred process;
+    socklen_t length = sizeof process;
     char text[96];
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) {
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &length) != 0) {
         return false;
     }
-    if (who.uid == geteuid() || who.uid == 0) {
+    if (process.uid == geteuid() || process.uid == 0) {
         return true;
     }
-    snprintf(text, sizeof text, "process %ld of user %ld may not link to the hub", (long)who.pid,
-             (long)who.uid);
+    snprintf(text, sizeof text, "process %ld of user %ld may not link to the hub",
+             (long)process.pid, (long)process.uid);
     server->log(HUB_WARNING, CT_LINK_STRANGER, text);
     return false;
 }

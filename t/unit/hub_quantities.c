@@ -146,7 +146,7 @@ static void settings_go_by_the_quantities(void **state)
     assert_int_equal(bench_published(b, "[\"" DEVICE), 1);
 }
 
-static void a_wrong_offset_is_told_all_names(void **state)
+static void a_wrong_offset_is_answered_with_all_names(void **state)
 {
     bench *b = with_meter(state);
     const char *answer = ask(b, "[\"" DEVICE "/config/set\", {\"offset\": {\"none\": 1}}]");
@@ -172,8 +172,10 @@ static void every_quantity_has_a_history(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(every_quantity_is_published),   BENCH_TEST(a_failure_takes_back_every_quantity),
-        BENCH_TEST(settings_go_by_the_quantities), BENCH_TEST(a_wrong_offset_is_told_all_names),
+        BENCH_TEST(every_quantity_is_published),
+        BENCH_TEST(a_failure_takes_back_every_quantity),
+        BENCH_TEST(settings_go_by_the_quantities),
+        BENCH_TEST(a_wrong_offset_is_answered_with_all_names),
         BENCH_TEST(every_quantity_has_a_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void the_opening_is_answered_with_the_last_values(void **state)
     assert_false(b->lines[b->n_lines - 3].last);
 }
 
-static void the_opening_says_who_may_only_look(void **state)
+static void the_opening_says_that_a_client_may_only_look(void **state)
 {
     bench *b = ready(state);
     uint64_t asker = bench_request(b, HUB_MAY_RAW_I2C, OPENING);
@@ -405,7 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(the_boot_is_notified),
         BENCH_TEST(the_opening_is_answered_with_the_last_values),
-        BENCH_TEST(the_opening_says_who_may_only_look),
+        BENCH_TEST(the_opening_says_that_a_client_may_only_look),
         BENCH_TEST(an_opening_without_devices_is_answered_alone),
         BENCH_TEST(the_list_names_every_device),
         BENCH_TEST(a_get_measures_now_for_the_asker_alone),
