@@ -31,7 +31,7 @@ mod_clowntalk_la_SOURCES += \
 mod_clowntalk_la_LIBADD += $(LIBSSL_LIBS) $(LIBURING_LIBS)
 clowntalkinclude_HEADERS += src/session/mod_clowntalk.h
 
-UNIT_TESTS += t/unit/audience t/unit/batch t/unit/outgoing
+UNIT_TESTS += t/unit/audience t/unit/batch t/unit/outgoing t/unit/session
 
 # The test is the loop itself.
 t_unit_audience_SOURCES = t/unit/audience.c src/session/audience.c src/session/audience.h \
@@ -51,3 +51,15 @@ t_unit_outgoing_SOURCES = t/unit/outgoing.c src/session/outgoing.c src/session/o
 t_unit_outgoing_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
 t_unit_outgoing_LDFLAGS = -Wl,--wrap=ws_deflate_message
 t_unit_outgoing_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+
+# The session on a transport, a clock and an httpd of the test's own.
+t_unit_session_SOURCES = t/unit/session.c t/unit/fake_session.c t/unit/fake_session.h \
+	src/loop/loop.c src/session/audience.c src/session/batch.c src/session/options.c \
+	src/session/outgoing.c src/session/queue.c src/session/reactor.c src/session/session.c \
+	src/session/session_clock.c src/session/session_end.c src/session/session_input.c \
+	src/session/session_output.c src/session/session_publish.c
+t_unit_session_CPPFLAGS = $(HTTPD_CPPFLAGS) $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS) \
+	$(OPENSSL_CFLAGS) -D_GNU_SOURCE
+t_unit_session_LDFLAGS = -Wl,--wrap=base_monotonic_us -Wl,--wrap=epoll_wait
+t_unit_session_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(LIBURING_LIBS) $(ZLIB_LIBS) \
+	$(CMOCKA_LIBS)
