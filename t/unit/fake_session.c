@@ -44,14 +44,7 @@ static unsigned census;
 
 /* ---- httpd ---- */
 
-module AP_MODULE_DECLARE_DATA clowntalk_module;
 static server_rec server = {.log = {.level = APLOG_DEBUG}};
-
-void ap_log_error_(const char *file, int line, int index, int level, apr_status_t status,
-                   const server_rec *s, const char *format, ...)
-{
-    (void)file, (void)line, (void)index, (void)level, (void)status, (void)s, (void)format;
-}
 
 void ws_census_leave(void)
 {
