@@ -166,10 +166,8 @@ static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 
 static void tell_looked(worker *worker)
 {
-    int64_t step_at;
-
-    if (worker->looked || (worker->bus && (worker->first_look < worker->n_sites ||
-                                           sites_next(worker, SITE_PROBING, &step_at)))) {
+    if (worker->looked ||
+        (worker->bus && (worker->first_look < worker->n_sites || sites_are_undecided(worker)))) {
         return;
     }
     for (unit *unit = worker->units; unit; unit = unit->next) {
@@ -184,6 +182,18 @@ static void tell_looked(worker *worker)
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* The first look at every address, one after the other. */
+static void look_first(worker *worker)
+{
+    site *site = &worker->sites[worker->first_look];
+
+    site_look(worker, site);
+    /* A probe that waits is gone on with at its time; more drivers are tried at once. */
+    if (site->state == SITE_PROBING || !site_is_undecided(site)) {
+        worker->first_look++;
+    }
 }
 
 /* Whether a look that is due may begin now: in a gap, or because it has waited for too long. */
@@ -213,7 +223,7 @@ static bool do_next(worker *worker, int64_t *until)
     struct site *probed = sites_next(worker, SITE_PROBING, &step_at);
 
     if (looking && unit_at > now) {
-        site_look(worker, &worker->sites[worker->first_look++]);
+        look_first(worker);
     } else if (probed && !quiet && step_at <= earlier(now, earlier(unit_at, raw_at))) {
         site_look(worker, probed);
     } else if (site && !quiet && may_look(now, look_at, unit_at, raw_at)) {
