@@ -40,10 +40,12 @@ void sites_reset(worker *worker);
 site *sites_next(worker *worker, site_state state, int64_t *due);
 /* Whether a probe is under way at an address. */
 bool site_is_probed(const worker *worker, uint8_t address);
-/* Whether a look has begun and is not over: a probe is under way, or more drivers are to be tried. */
+/*
+ * Whether a look has begun and is not over: a probe is under way, or more drivers are to be tried.
+ */
 bool site_is_undecided(const site *site);
 bool sites_are_undecided(const worker *worker);
-/* Nothing that we know is there: when to look next. */
+/* The look is over, and no driver knows a chip there: sets when to look next. */
 void site_put_off(worker *worker, site *site);
 /* A device left: soon looked for again. */
 void site_left(worker *worker, site *site);

@@ -146,8 +146,8 @@ static void receive(worker *worker, message *message)
 }
 
 /*
- * The devices' next due time, and whose it is. Requests count from when they came, so that none
- * starves.
+ * The devices' next due time, and which device it is. Requests count from when they came, so that
+ * none starves.
  */
 static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 {
@@ -190,7 +190,7 @@ static void look_first(worker *worker)
     site *site = &worker->sites[worker->first_look];
 
     site_look(worker, site);
-    /* A probe that waits is gone on with at its time; more drivers are tried at once. */
+    /* A probe that waits goes on at its time. Further drivers of this address are tried now. */
     if (site->state == SITE_PROBING || !site_is_undecided(site)) {
         worker->first_look++;
     }
@@ -209,8 +209,8 @@ static bool may_look(int64_t now, int64_t look_at, int64_t unit_at, int64_t raw_
 /*
  * Does the one thing that is most due. False, and `until`, when nothing is.
  *
- * A probe that is under way goes on in its turn, as a device's work does; a look at another address
- * counts only when it has lost its patience.
+ * A probe that is under way goes on in its turn, as a device's work does. A look at another address
+ * competes with that work only after LOOK_PATIENCE.
  */
 static bool do_next(worker *worker, int64_t *until)
 {

@@ -33,7 +33,7 @@ static struct {
     uint8_t address; /* of I2C_SLAVE */
     int error;       /* that the next transfers fail with */
     int lock_error;
-    int64_t locked_until; /* a predecessor holds the lock as long, µs */
+    int64_t locked_until; /* µs; a predecessor holds the lock until then */
     unsigned rdwr, smbus, forced;
 } adapter = {.fd = -1};
 

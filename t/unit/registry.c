@@ -81,8 +81,8 @@ static void every_device_of_the_default_scenario_is_found(void **state)
 }
 
 /*
- * Bytes that one look at a chip may write beyond the first of a transfer: the second one of a 16-bit
- * command, where the driver declares that it sends one.
+ * Bytes that one look at a chip may write beyond the first of a transfer: the second byte of a
+ * 16-bit command, where the driver declares that it sends one.
  */
 static unsigned may_write(const device_driver *driver)
 {
