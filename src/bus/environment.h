@@ -13,7 +13,7 @@ typedef struct bus_environment {
     int (*open_bus)(void *baton, i2c_bus **bus, int label, const char *device, char *why,
                     size_t why_size);
     int64_t (*now)(void *baton); /* microseconds, monotonic; any thread */
-    /* No threads: whoever created the workers calls worker_run(). For tests. */
+    /* No threads: the creator of the workers calls worker_run(). For tests. */
     bool manual;
     void *baton;
 } bus_environment;

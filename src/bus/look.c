@@ -55,14 +55,13 @@ static void log_refusal(worker *worker, site *site, int error)
 }
 
 /*
- * The next step of the present driver's probe. 0: it is this chip; more: microseconds until the
- * next step; -EAGAIN: the next driver may try; else why no driver may.
+ * The next step of a driver's probe. 0: it is this chip; more: microseconds until the next step;
+ * -EAGAIN: the next driver may try; else why no driver may.
  */
-static device_step probe(worker *worker, site *site)
+static device_step probe(worker *worker, site *site, const device_driver *driver)
 {
     char why[sizeof(site->mismatch)] = "";
-    device_step result = site->drivers[site->trying]->probe(worker->bus, site->address, site->step,
-                                                            why, sizeof(why));
+    device_step result = driver->probe(worker->bus, site->address, site->step, why, sizeof(why));
 
     if (result == -ENODEV && why[0]) {
         worker_outcome(worker, 0);
@@ -80,26 +79,28 @@ static device_step probe(worker *worker, site *site)
 
 void site_look(worker *worker, site *site)
 {
-    device_step result = -EAGAIN;
+    const device_driver *driver = site->drivers[site->trying];
+    device_step result;
 
     if (unit_by_address(worker, site->address)) {
         site_put_off(worker, site); /* the companion of a chip at another address */
         return;
     }
-    if (site->state != SITE_PROBING) {
-        site->state = SITE_PROBING;
-        site->trying = site->step = 0;
+    if (site->trying == 0 && site->step == 0) {
         site->mismatch[0] = 0;
     }
-    while (site->trying < site->n_drivers && (result = probe(worker, site)) == -EAGAIN) {
-        site->trying++;
-        site->step = 0;
-    }
-    if (result == 0) {
-        create_units(worker, site, site->drivers[site->trying]);
-    } else if (result > 0) {
+    result = probe(worker, site, driver);
+    if (result > 0) {
+        site->state = SITE_PROBING;
         site->step++;
         site->look_at = worker_now(worker) + result;
+    } else if (result == 0) {
+        site->trying = site->step = 0;
+        create_units(worker, site, driver);
+    } else if (result == -EAGAIN && site->trying + 1 < site->n_drivers) {
+        site->state = SITE_ABSENT;
+        site->trying++;
+        site->step = 0;
     } else {
         log_refusal(worker, site, (int)result);
         site_put_off(worker, site);

@@ -5,8 +5,9 @@
 #include "site.h"
 
 /*
- * Tries the site's drivers, one after the other; the first that knows the chip has it. A probe that
- * has to wait leaves the site SITE_PROBING, to be looked at again at its time.
+ * Takes the next step of a look at an address: a step of one driver's probe, so that no look takes
+ * longer than that, however many drivers an address has. The drivers are tried one after the other;
+ * the first that knows the chip has it. site_is_undecided(): the look is not over yet.
  */
 void site_look(worker *worker, site *site);
 

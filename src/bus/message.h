@@ -1,8 +1,9 @@
 /*
  * What the owner and a bus's thread say to each other, and the queues that carry it.
  *
- * A message belongs to whoever holds it: pushing gives it away, taking receives it, message_free()
- * ends it. These two queues are all that the threads share; everything else belongs to one of them.
+ * A message belongs to the thread that holds it: pushing gives it away, taking receives it,
+ * message_free() ends it. These two queues are all that the threads share; everything else belongs
+ * to one of them.
  */
 #ifndef BUS_MESSAGE_H
 #define BUS_MESSAGE_H
@@ -19,7 +20,7 @@
 
 typedef enum message_type {
     /* From the owner to a bus. All but the first and last three are for one device (`unit`). */
-    MESSAGE_STOP,         /* the thread ends; `pulse`: running pulses are ended first */
+    MESSAGE_STOP,         /* the thread ends; `end_pulses`: running pulses are ended first */
     MESSAGE_ADOPT,        /* answers FOUND: the device may work now, at this interval */
     MESSAGE_INTERVAL,     /* measure at this interval from now on */
     MESSAGE_MEASURE,      /* a sensor's `get` */

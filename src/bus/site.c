@@ -105,6 +105,7 @@ void sites_reset(worker *worker)
     worker->first_look = 0;
     for (size_t i = 0; i < worker->n_sites; i++) {
         worker->sites[i].state = SITE_ABSENT;
+        worker->sites[i].trying = worker->sites[i].step = 0;
         worker->sites[i].fresh = true;
         worker->sites[i].look_at = HUB_NEVER;
     }
@@ -134,11 +135,27 @@ bool site_is_probed(const worker *worker, uint8_t address)
     return false;
 }
 
+bool site_is_undecided(const site *site)
+{
+    return site->state == SITE_PROBING || site->trying > 0;
+}
+
+bool sites_are_undecided(const worker *worker)
+{
+    for (size_t i = 0; i < worker->n_sites; i++) {
+        if (site_is_undecided(&worker->sites[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void site_put_off(worker *worker, site *site)
 {
     int64_t after = worker->config.rescan;
 
     site->state = SITE_ABSENT;
+    site->trying = site->step = 0;
     if (site->fresh) {
         site->fresh = false;
         after = SECOND_LOOK;

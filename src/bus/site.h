@@ -21,8 +21,8 @@ struct site {
     site_state state;
     const device_driver *drivers[SITE_MAX_DRIVERS]; /* in the order in which they are tried */
     size_t n_drivers;
-    size_t trying;      /* SITE_PROBING: which of them */
-    unsigned step;      /* of its probe */
+    size_t trying;      /* which of them is next */
+    unsigned step;      /* SITE_PROBING: of its probe */
     char mismatch[192]; /* what the first of them said that found a different chip, or "" */
     bool mismatch_logged;
     bool held_logged;
@@ -40,7 +40,12 @@ void sites_reset(worker *worker);
 site *sites_next(worker *worker, site_state state, int64_t *due);
 /* Whether a probe is under way at an address. */
 bool site_is_probed(const worker *worker, uint8_t address);
-/* Nothing that we know is there: when to look next. */
+/*
+ * Whether a look has begun and is not over: a probe is under way, or more drivers are to be tried.
+ */
+bool site_is_undecided(const site *site);
+bool sites_are_undecided(const worker *worker);
+/* The look is over, and no driver knows a chip there: sets when to look next. */
 void site_put_off(worker *worker, site *site);
 /* A device left: soon looked for again. */
 void site_left(worker *worker, site *site);

@@ -66,16 +66,16 @@ size_t unit_frame_size(const unit *unit);
  */
 int unit_present(unit *unit, char *why, size_t why_size);
 
-/* Sends a message of this type, which says all. */
+/* Sends the owner a message of this type that carries nothing else. */
 void unit_tell(worker *worker, unit *unit, message_type type);
 /* Answers a request with an error that shows that nothing was attempted. Takes it over. */
 void unit_refuse(worker *worker, message *request, int error);
 /* Answers the request in front: 0, or a negative errno. */
 void unit_answer(worker *worker, unit *unit, int error);
-/* Gives back its requests. */
+/* Answers all its requests with -ECANCELED. */
 void unit_cancel(worker *worker, unit *unit);
 
-/* It was identified, but could not be configured: it goes, and the address is looked at again. */
+/* It was identified, but could not be configured. Frees it; its address is looked at again. */
 void unit_not_started(worker *worker, unit *unit, int error);
 /*
  * An operation has failed, and so have the requests: identified again soon, null at the third time,

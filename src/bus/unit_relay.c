@@ -1,4 +1,4 @@
-/* Relays on their bus: clicks, the ends of pulses, and what the chip can tell of its contact. */
+/* Relays on their bus: clicks, the ends of pulses, and what the chip can tell about its contact. */
 #include "unit_kinds.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* A device that has nothing to do is asked this often whether it is still there. */
+/* How often a device that has nothing to do is looked at, to see that it is still there. */
 #define PRESENCE_INTERVAL INT64_C(2000000)
 
 void unit_add(worker *worker, site *site, const device_driver *driver, int channel,
@@ -52,7 +52,7 @@ static void identify(worker *worker, unit *unit)
 static void restarted(worker *worker, unit *unit)
 {
     unit_compare_state(worker, unit);
-    /* A display is blank now, be it noticed or not. */
+    /* A display is blank now, even where the owner was not told that it had failed. */
     if (unit->device.driver->display && !unit->given_up) {
         unit_tell(worker, unit, MESSAGE_RECOVERED);
     }

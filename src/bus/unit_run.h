@@ -4,7 +4,7 @@
 
 #include "unit.h"
 
-/* A chip was identified: its device begins to live. */
+/* A chip was identified: creates its device, which is configured next. */
 void unit_add(worker *worker, site *site, const device_driver *driver, int channel,
               const char *const *options);
 /* Takes over a message from the owner: a request, or a new interval. */

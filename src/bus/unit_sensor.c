@@ -4,7 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-/* When the owner has so much before it, samples are left out: it would only publish old ones. */
+/*
+ * While at least this number of messages waits for the owner, samples are left out: it would only
+ * publish old ones.
+ */
 #define OUTBOX_LIMIT 4096
 
 static void measured(worker *worker, unit *unit)

@@ -146,8 +146,8 @@ static void receive(worker *worker, message *message)
 }
 
 /*
- * The devices' next due time, and whose it is. Requests count from when they came, so that none
- * starves.
+ * The devices' next due time, and which device it is. Requests count from when they came, so that
+ * none starves.
  */
 static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 {
@@ -166,10 +166,8 @@ static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 
 static void tell_looked(worker *worker)
 {
-    int64_t step_at;
-
-    if (worker->looked || (worker->bus && (worker->first_look < worker->n_sites ||
-                                           sites_next(worker, SITE_PROBING, &step_at)))) {
+    if (worker->looked ||
+        (worker->bus && (worker->first_look < worker->n_sites || sites_are_undecided(worker)))) {
         return;
     }
     for (unit *unit = worker->units; unit; unit = unit->next) {
@@ -186,6 +184,18 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* The first look at every address, one after the other. */
+static void look_first(worker *worker)
+{
+    site *site = &worker->sites[worker->first_look];
+
+    site_look(worker, site);
+    /* A probe that waits goes on at its time. Further drivers of this address are tried now. */
+    if (site->state == SITE_PROBING || !site_is_undecided(site)) {
+        worker->first_look++;
+    }
+}
+
 /* Whether a look that is due may begin now: in a gap, or because it has waited for too long. */
 static bool may_look(int64_t now, int64_t look_at, int64_t unit_at, int64_t raw_at)
 {
@@ -199,8 +209,8 @@ static bool may_look(int64_t now, int64_t look_at, int64_t unit_at, int64_t raw_
 /*
  * Does the one thing that is most due. False, and `until`, when nothing is.
  *
- * A probe that is under way goes on in its turn, as a device's work does; a look at another address
- * counts only when it has lost its patience.
+ * A probe that is under way goes on in its turn, as a device's work does. A look at another address
+ * competes with that work only after LOOK_PATIENCE.
  */
 static bool do_next(worker *worker, int64_t *until)
 {
@@ -213,7 +223,7 @@ static bool do_next(worker *worker, int64_t *until)
     struct site *probed = sites_next(worker, SITE_PROBING, &step_at);
 
     if (looking && unit_at > now) {
-        site_look(worker, &worker->sites[worker->first_look++]);
+        look_first(worker);
     } else if (probed && !quiet && step_at <= earlier(now, earlier(unit_at, raw_at))) {
         site_look(worker, probed);
     } else if (site && !quiet && may_look(now, look_at, unit_at, raw_at)) {

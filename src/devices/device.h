@@ -1,6 +1,5 @@
 /*
- * What a chip driver is: a const table of operations. One file per chip; the tables are listed in
- * registry.c, where a comment says how to add one.
+ * What a chip driver is: a const table of operations. One file per chip, named in i2c/chips.def.
  *
  * Drivers run on their bus's thread. They never sleep through a conversion: an operation that has
  * to wait returns the time until it wants to be called again, and the bus serves other chips
@@ -11,10 +10,9 @@
  *
  * 1. A plain read, or one byte followed by a repeated start and a read. To a chip with registers
  *    the byte is the address of a register that is read, to others it is a command; it must not be
- *    one that resets, writes or erases. To a chip without registers (PCF8574) even this byte is a
- *    value that is written: at 20 to 27 and 38 to 3f only chips are asked that may be there on
- *    their own (the BigClown modules at 38, 3b, 3c and 3f), and all others where ClownTalkDevice
- *    names them.
+ *    one that resets, writes or erases. To a chip without registers (PCF8574, at 20 to 27 and 38
+ *    to 3f) even this byte is a value that is written. At these addresses only BigClown's modules
+ *    are looked for (38, 3b, 3c, 3d, 3f); other chips are used where ClownTalkDevice names them.
  * 2. A chip with 16-bit commands (SHT3x, SCD4x) cannot be identified like this: its second byte is
  *    written into a register of any other chip. Its driver sets `probe_command` to the one command
  *    that its probe sends. That command
@@ -26,11 +24,12 @@
  *      ClownTalkDevice names it. (Example: F32Dh, the SHT3x's status, is harmless at 44 and 45.
  *      SCD4x's 3682h at 62 is not: an MCP4725 would take any two bytes as a value to put out.)
  *    - is sent only when every other driver of the address has been tried: such drivers stand
- *      behind all others that share an address (registry.c; t/unit/registry.c checks it).
- *    Its answer counts only if every checksum in it is right. Anything else, a missing acknowledge
- *    of the second byte included, is a mismatch.
+ *      behind all others that share an address (in i2c/chips.def; t/unit/registry.c checks it).
+ *    Its answer counts only if every checksum in it is right; anything else is a mismatch. (A byte
+ *    that is not acknowledged is -ENXIO, as if no chip were there.)
  * 3. A mismatch is -ENODEV with a sentence in `why` that says what was found and what was expected.
- *    The first driver's sentence is logged (CT1011), once per address until the process ends.
+ *    The first driver's sentence is logged (CT1011), once per address until the process ends. Where
+ *    the adapter cannot do a transfer that the chip needs: -EOPNOTSUPP, with a sentence as well.
  */
 #ifndef DEVICE_H
 #define DEVICE_H

@@ -44,7 +44,7 @@ static device_step pca9554_probe(i2c_bus *bus, uint8_t address, unsigned step, c
                                  size_t why_size)
 {
     (void)step;
-    (void)why; /* it has no identity: whoever has a register 3 is it */
+    (void)why; /* it has no identity: a chip that has a register 3 is taken for it */
     (void)why_size;
     uint8_t config;
     int result = i2c_read8(bus, address, REG_CONFIG, &config);

@@ -113,7 +113,7 @@ static device_step relay_module_probe(i2c_bus *bus, uint8_t address, unsigned st
                                       size_t why_size)
 {
     (void)step;
-    (void)why; /* the chip has no identity: whoever has a register 3 at this address is it */
+    (void)why; /* the chip has no identity: a chip with a register 3 here is taken for it */
     (void)why_size;
     uint8_t config;
     int result = i2c_read8(bus, address, REG_CONFIG, &config);

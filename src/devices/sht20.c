@@ -91,7 +91,7 @@ static int begin_probe(i2c_bus *bus, uint8_t address, char *why, size_t why_size
     if (result < 0 && result != -EBADMSG) {
         return result == -ENXIO ? 0 : result;
     }
-    snprintf(why, why_size, "no SHT20: it answers while it ought to be measuring");
+    snprintf(why, why_size, "no SHT20: it answers during its measurement");
     return -ENODEV;
 }
 

@@ -75,7 +75,7 @@ static device_step ssd1306_probe(i2c_bus *bus, uint8_t address, unsigned step, c
                                  size_t why_size)
 {
     (void)step;
-    (void)why; /* it has no identity: whoever acknowledges the address is it */
+    (void)why; /* it has no identity: a chip that acknowledges is taken for it */
     (void)why_size;
     return i2c_probe(bus, address);
 }

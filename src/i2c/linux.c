@@ -22,8 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_PATIENCE 3000000 /* µs: a predecessor that is ending lets go within this time */
-#define LOCK_RETRY    20000   /* µs between tries */
+#define LOCK_PATIENCE                                                                              \
+    3000000              /* µs: a predecessor that is ending releases the lock within this time */
+#define LOCK_RETRY 20000 /* µs between tries */
 
 typedef struct linux_bus {
     i2c_bus bus;
@@ -240,7 +241,7 @@ static int linux_transfer(i2c_bus *base, uint8_t address, const uint8_t *write, 
 static void linux_close(i2c_bus *base)
 {
     linux_bus *bus = (linux_bus *)base;
-    close(bus->fd); /* lets go of the lock as well */
+    close(bus->fd); /* releases the lock as well */
     free(bus);
 }
 

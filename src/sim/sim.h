@@ -63,7 +63,7 @@ bool sim_set(i2c_bus *bus, uint8_t address, const char *input, double value);
 /* What can be wrong with a chip or, with SIM_STUCK, with the whole bus. */
 typedef enum sim_fault {
     SIM_NO_ACKNOWLEDGE, /* the chip does not answer */
-    SIM_STUCK,          /* the bus is held down by it: every transfer to anyone times out */
+    SIM_STUCK,          /* the bus is held down by it: every transfer to any chip times out */
     SIM_SLOW,           /* every transfer takes `amount` seconds longer */
     SIM_WRONG_CRC,      /* checksums are wrong, where the chip has any */
     SIM_GARBAGE,        /* bytes read are random */

@@ -58,17 +58,17 @@ typedef struct sim_bus {
 } sim_bus;
 
 /* sim_board.c */
-/* Takes the lock and sets the time that the chips see; lets the lock go. */
+/* Takes the lock and sets the time that the chips see; releases the lock. */
 void sim_bus_enter(sim_bus *bus);
 void sim_bus_leave(sim_bus *bus);
 
-/* A sentence for people, to whoever listens. */
+/* Reports a sentence for people (on_report of the bus). */
 void sim_bus_report(sim_bus *bus, const char *text);
 /* Adds a powered-up chip. NULL: an address is taken, or memory is short. */
 sim_chip *sim_bus_add(sim_bus *bus, const sim_chip_ops *ops, uint8_t address);
 /* Cuts a chip's power and takes it off the bus for good. */
 void sim_bus_remove(sim_bus *bus, sim_chip *chip);
-/* The same without a word to the chip: at the end of the bus. */
+/* Only takes it off the bus, at the end of that: the chip does not see its power go. */
 void sim_bus_discard(sim_bus *bus, sim_chip *chip);
 void sim_bus_power(sim_chip *chip, bool on);
 bool sim_bus_set_signal(sim_chip *chip, const char *input, const sim_signal *signal);

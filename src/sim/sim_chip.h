@@ -62,7 +62,6 @@ struct sim_chip { /* the first member of each chip's own struct */
     i2c_bus *bus;
     uint8_t address;
     bool plugged;
-    bool listed; /* by the present scenario */
     sim_signal inputs[SIM_MAX_INPUTS];
     double faults[SIM_N_FAULTS];
 

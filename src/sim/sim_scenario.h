@@ -38,7 +38,7 @@ typedef struct sim_scenario {
 
 /* Reads a scenario. NULL with a sentence in `why` that names the line, or the member. */
 sim_scenario *sim_scenario_parse(const char *text, size_t length, char *why, size_t why_size);
-/* The same from a file, whose name stands before the sentence. */
+/* The same from a file; the sentence begins with its name. */
 sim_scenario *sim_scenario_load(const char *file, char *why, size_t why_size);
 void sim_scenario_free(sim_scenario *scenario);
 

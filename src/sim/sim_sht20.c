@@ -51,7 +51,7 @@ static bool start(sim_chip *chip, bool reading)
 {
     sim_sht20 *sht = (sim_sht20 *)chip;
     bool busy = sim_chip_now(chip) < sht->busy_until;
-    if (!reading) { /* resetting, it hears nothing; a new command ends a conversion */
+    if (!reading) { /* resetting, it acknowledges nothing; a new command ends a conversion */
         return !(busy && sht->command == CMD_RESET);
     }
     return !busy && (sht->command == CMD_HUMIDITY || sht->command == CMD_TEMPERATURE ||

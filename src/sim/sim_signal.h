@@ -1,7 +1,7 @@
 /*
- * A quantity that moves with time: what a simulated chip measures. Plain data, owned by whoever
- * holds it; a random walk keeps its position in itself. No thread of its own, no clock: time is
- * passed in.
+ * A quantity that moves with time: what a simulated chip measures. Plain data, which belongs to the
+ * structure that it is part of; a random walk keeps its position in itself. No thread of its own,
+ * no clock: time is passed in.
  */
 #ifndef SIM_SIGNAL_H
 #define SIM_SIGNAL_H

@@ -125,8 +125,8 @@ static void zero_means_never(void **state)
 /* Looking at what is absent must not disturb what is there. */
 static void a_look_waits_for_a_gap(void **state)
 {
-    static const uint8_t absent[] = {0x38, 0x3b, 0x3c, 0x3d, 0x3f, 0x41,
-                                     0x44, 0x45, 0x49, 0x5f, 0x60};
+    static const uint8_t absent[] = {0x38, 0x3b, 0x3c, 0x3d, 0x3f, 0x40,
+                                     0x41, 0x44, 0x45, 0x49, 0x5f, 0x60};
     bench *b = *state;
     int64_t last = 0;
 

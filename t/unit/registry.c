@@ -80,6 +80,15 @@ static void every_device_of_the_default_scenario_is_found(void **state)
     i2c_bus_close(bus);
 }
 
+/*
+ * Bytes that one look at a chip may write beyond the first of a transfer: the second byte of a
+ * 16-bit command, where the driver declares that it sends one.
+ */
+static unsigned may_write(const device_driver *driver)
+{
+    return driver->probe_command ? 1 : 0;
+}
+
 static bool has_identity(const device_driver *driver)
 {
     return driver->sensor != NULL;
@@ -96,7 +105,8 @@ static void no_driver_takes_another_chip_for_its_own(void **state)
                 continue;
             }
             char why[256] = "";
-            uint8_t address = driver->addresses[0];
+            uint8_t address =
+                driver->addresses[0] ? driver->addresses[0] : sim_chips[j]->addresses[0];
             bench *b = bench_open(driver->name, sim_chips[j]->name, address);
             bench_wait(b, 1000000);
             int result = bench_probe(b, why, sizeof why);
@@ -106,7 +116,7 @@ static void no_driver_takes_another_chip_for_its_own(void **state)
             if (result == -ENODEV) { /* otherwise it did not even acknowledge */
                 assert_true(strlen(why) > 10);
             }
-            assert_int_equal(sim_written(b->sim, address), 0);
+            assert_in_range(sim_written(b->sim, address), 0, may_write(driver));
             bench_close(b);
         }
     }
@@ -150,7 +160,7 @@ static void no_probe_writes_but_with_a_16_bit_command(void **state)
             bench *b = bench_open(driver->name, sim_chips[j]->name, address);
             bench_wait(b, 1000000);
             bench_probe(b, why, sizeof why);
-            assert_int_equal(sim_written(b->sim, address) > 0 && !driver->probe_command, 0);
+            assert_in_range(sim_written(b->sim, address), 0, may_write(driver));
             bench_close(b);
         }
     }
@@ -181,7 +191,7 @@ static void presence_is_cheap(void **state)
                              : driver->probe(b->bus, b->device.address, 0, why, sizeof why),
                          0);
         assert_int_equal(b->time, begin);
-        assert_int_equal(sim_written(b->sim, b->device.address), written);
+        assert_in_range(sim_written(b->sim, b->device.address) - written, 0, may_write(driver));
         assert_in_range(fault_bus_transfers(b->bus) - transfers, 1, 4);
         bench_close(b);
     }

@@ -46,7 +46,7 @@ static void a_random_walk_repeats_itself_and_keeps_its_bounds(void **state)
         differs = differs || sim_signal_at(&other, i * 0.5) != value;
     }
     assert_true(moves && differs);
-    /* whoever looks rarely sees the same */
+    /* fewer looks give the same values */
     assert_true(sim_signal_at(&b, 499.5) == sim_signal_at(&a, 499.5));
 }
 
@@ -152,7 +152,7 @@ static void faults_do_what_they_are_called(void **state)
     assert_int_equal(i2c_probe(bus, 0x40), -ETIMEDOUT);
     assert_int_equal(i2c_probe(bus, 0x48), -ETIMEDOUT); /* everyone */
     assert_int_equal(i2c_probe(bus, 0x11), -ETIMEDOUT);
-    sim_unplug(bus, 0x40); /* who is unplugged holds nothing down */
+    sim_unplug(bus, 0x40); /* an unplugged chip holds nothing down */
     assert_int_equal(i2c_probe(bus, 0x48), 0);
     sim_plug(bus, 0x40);
     sim_set_fault(bus, 0x40, SIM_STUCK, 0);

@@ -201,7 +201,7 @@ static void a_failed_sht20_is_identified_without_a_sleep(void **state)
     sim_set_fault(s->sim, 0x40, SIM_NO_ACKNOWLEDGE, 0);
     run(s, 2500000);
     assert_int_equal(s->lost, 0);
-    sim_set_fault(s->sim, 0x40, SIM_NO_ACKNOWLEDGE, 1); /* fails, and is a different one then */
+    sim_set_fault(s->sim, 0x40, SIM_NO_ACKNOWLEDGE, 1); /* it fails, and is a different chip then */
     run(s, 2050000);
     sim_set_fault(s->sim, 0x40, SIM_NO_ACKNOWLEDGE, 0);
     sim_set_fault(s->sim, 0x40, SIM_WRONG_CRC, 1);
@@ -212,8 +212,8 @@ static void a_failed_sht20_is_identified_without_a_sleep(void **state)
     close_stage(s);
 }
 
-/* The first look is over when the last probe is. */
-static void the_owner_hears_of_the_first_look_when_every_probe_has_ended(void **state)
+/* The owner is told that the first look is finished when no probe is under way. */
+static void the_first_look_ends_with_the_last_probe(void **state)
 {
     (void)state;
     stage *s = open_stage(0);
@@ -263,7 +263,7 @@ int main(void)
         cmocka_unit_test(the_presence_of_an_sht20_is_one_short_read),
         cmocka_unit_test(the_probe_of_an_sht20_delays_no_other_device),
         cmocka_unit_test(a_failed_sht20_is_identified_without_a_sleep),
-        cmocka_unit_test(the_owner_hears_of_the_first_look_when_every_probe_has_ended),
+        cmocka_unit_test(the_first_look_ends_with_the_last_probe),
         cmocka_unit_test(a_chip_is_left_alone_while_it_is_probed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
