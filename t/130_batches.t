@@ -14,7 +14,8 @@ use ClownTalk::Settings;
 use ClownTalk::Suite;
 
 use constant {
-    CLIENTS => 80,    # more than a batch holds
+    # More than a batch's group; or, where each session takes a thread, what one child has threads for.
+    CLIENTS => ClownTalk::Suite->mpm eq 'event' ? 80 : 10,
     CHANGES => 10,
     RELAY   => 'relay/i2c0-3b',
 };

@@ -1,4 +1,6 @@
-/* What sessions need of httpd's core, for tests without it: a module, and a log that says nothing. */
+/*
+ * What sessions need of httpd's core, for tests without it: a module, and a log that says nothing.
+ */
 #include <httpd.h>
 #include <http_config.h>
 #include <http_log.h>
