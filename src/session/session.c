@@ -135,7 +135,7 @@ void ws_session_begin(clowntalk_session *s, ws_reactor *reactor, bool owns_conne
     }
     if (owns_connection && ws_transport_stays(&s->transport)) {
         LOG_SESSION(s, APLOG_DEBUG, 0, "CT0037",
-                    "session stays on its connection, whose filters are in use");
+                    "session stays on its connection: it needs its filters, or may not leave");
     }
     session_start_clock(s);
     s->handler_open = true;

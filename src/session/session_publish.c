@@ -31,10 +31,12 @@ static void taken(ws_source *source, size_t offered, ssize_t n)
 
 static const ws_batch_operations batch_operations = {.offer = offer, .taken = taken};
 
-/* The reactor's batch; NULL where an audience of this size does not need one. */
-static ws_batch *batch_for(ws_reactor *reactor, unsigned members)
+/* The batch that a session's bytes go out with; NULL where they go out alone. */
+static ws_batch *batch_for(clowntalk_session *s)
 {
-    if (members < BATCH_MEMBERS) {
+    ws_reactor *reactor = s->reactor;
+
+    if (!ws_transport_offers(&s->transport) || ws_audience_size(s->seat.audience) < BATCH_MEMBERS) {
         return NULL;
     }
     if (!reactor->batch) {
@@ -57,8 +59,8 @@ static void on_publication(ws_seat *seat, ws_outgoing *publication, bool last)
     if (!last || !session_is_patient(s) || session_is_blocked(s)) {
         return;
     }
-    batch = batch_for(s->reactor, ws_audience_size(seat->audience));
-    if (batch && ws_transport_offers(&s->transport)) {
+    batch = batch_for(s);
+    if (batch) {
         ws_batch_add(batch, &s->source);
     } else {
         session_flush(s);
