@@ -26,7 +26,7 @@ void ws_queue_add(ws_queue *queue, ws_outgoing *outgoing);
 void ws_queue_drop_topic(ws_queue *queue, const char *topic);
 /* Takes everything out but the rest of a message that is on its way. */
 void ws_queue_drop_rest(ws_queue *queue);
-/* So many bytes are on their way. */
+/* The socket has taken this number of bytes: they leave the queue. */
 void ws_queue_advance(ws_queue *queue, size_t bytes);
 void ws_queue_clear(ws_queue *queue);
 /*
