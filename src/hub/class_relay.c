@@ -97,6 +97,7 @@ static void switched(hub_device *device, request *request, const message *result
 
     relay_remember_state(device, state);
     relay_remember_pulse(device, result->relay.on ? result->relay.pulse : 0);
+    relay_forget_power_on(device->node, device->topic);
     relay->failed = false;
     relay_end_move(device);
     device_publish(device, payload_of(state), request ? request->asker : 0);
@@ -206,7 +207,7 @@ static void apply_power_on(hub_device *device)
     bool on;
 
     if (!device->pin || device->pin->power_on == POWER_ON_KEEP ||
-        (!device->node->hub->powered_on && !device->was_lost)) {
+        (!relay_power_on_is_due(device) && !device->was_lost)) {
         return;
     }
     on = device->pin->power_on == POWER_ON_ON;

@@ -1,6 +1,6 @@
 /*
- * A hub with buses and clocks that the caller chooses, and without threads: for tests on a clock of
- * their own. hub_create() is the same with the real ones.
+ * A hub with buses, clocks and a machine that the caller chooses, and without threads: for tests on
+ * a clock of their own. hub_create() is the same with the real ones.
  */
 #ifndef HUB_ENVIRONMENT_H
 #define HUB_ENVIRONMENT_H
@@ -12,6 +12,10 @@ typedef struct hub_environment {
     bus_environment bus;
     /* Microseconds since 1970, UTC; any thread. Called with the bus's baton. */
     int64_t (*wall)(void *baton);
+    /* Microseconds since the machine's start, suspended time included; any thread. */
+    int64_t (*boottime)(void *baton);
+    /* Which start of the machine this is, "" where that is not known. Read in hub_create_in(). */
+    const char *boot_id;
 } hub_environment;
 
 hub *hub_create_in(const hub_config *config, const hub_output *output,

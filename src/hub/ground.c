@@ -12,6 +12,11 @@ int64_t hub_now(const hub *hub)
     return hub->environment.bus.now(hub->environment.bus.baton);
 }
 
+int64_t hub_boottime(const hub *hub)
+{
+    return hub->environment.boottime(hub->environment.bus.baton);
+}
+
 int64_t hub_wall(const hub *hub)
 {
     return hub->environment.wall(hub->environment.bus.baton);

@@ -8,8 +8,11 @@
 #include "bus/log.h"
 #include "hub.h"
 
-int64_t hub_now(const hub *hub);  /* microseconds, monotonic */
-int64_t hub_wall(const hub *hub); /* microseconds since 1970, UTC */
+int64_t hub_now(const hub *hub); /* microseconds, monotonic: for durations within this process */
+/* Microseconds since the machine's start: for durations that outlast the process. */
+int64_t hub_boottime(const hub *hub);
+/* Microseconds since 1970, UTC: it jumps, so only for what people read. */
+int64_t hub_wall(const hub *hub);
 /* One line for the log, at most 511 bytes. */
 void hub_log(hub *hub, hub_level level, log_code code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -12,6 +12,10 @@
  * The oldest step comes first; steps without a measurement are null. `step` is a whole number of
  * slots, at least what gives no more than `points` of them; `end` is the end of the newest step, in
  * seconds since 1970.
+ *
+ * Slots are counted on the machine's own clock, which goes on while it is suspended and never
+ * jumps. Only `end` is the time of day, as the clock shows it when the answer is made: the order of
+ * what was measured, and the time between, stay right when the clock is set.
  */
 #include "history.h"
 
@@ -38,13 +42,14 @@ typedef struct slot {
 _Static_assert(sizeof(slot) * SLOTS == 28800, "bytes per quantity, which docs/protocol.md states");
 
 struct history {
-    int64_t newest; /* number of the slot that is being filled, in slots of the monotonic clock */
+    int64_t
+        newest; /* number of the slot that is being filled, in slots since the machine's start */
     slot slots[SLOTS];
 };
 
 static int64_t slot_now(const hub *hub)
 {
-    return hub_now(hub) / (SLOT_SECONDS * INT64_C(1000000));
+    return hub_boottime(hub) / (SLOT_SECONDS * INT64_C(1000000));
 }
 
 static slot *slot_at(history *history, int64_t number)
@@ -186,7 +191,7 @@ void history_answer(hub_device *device, request *request, history *const *histor
     json_object_object_add(payload, "step", json_object_new_int(slots * SLOT_SECONDS));
     json_object_object_add(
         payload, "end",
-        json_object_new_int64((hub_wall(hub) + end * slot_time - hub_now(hub)) / 1000000));
+        json_object_new_int64((hub_wall(hub) + end * slot_time - hub_boottime(hub)) / 1000000));
     for (size_t i = 0; i < sensor->n_quantities; i++) {
         json_object_object_add(
             payload, sensor->quantities[i].name,

@@ -94,11 +94,14 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
     hub->release = hub_copy(config->release);
     hub->datetime = hub_copy(config->datetime);
     hub->reason = hub_copy(config->reason_for_reset);
-    hub->powered_on = strcmp(hub->reason, "power-on") == 0;
     hub->started = hub_now(hub);
-    if (!create_descriptors(hub) ||
-        !(hub->writer =
-              state_writer_create(config->state_dir, &hub->inbox, !environment->bus.manual))) {
+    if (!create_descriptors(hub) || !(hub->writer = state_writer_create(&(state_config){
+                                          .dir = config->state_dir,
+                                          .boot_id = environment->boot_id,
+                                          .first_start = strcmp(hub->reason, "power-on") == 0,
+                                          .outbox = &hub->inbox,
+                                          .threaded = !environment->bus.manual,
+                                      }))) {
         hub_destroy(hub);
         return NULL;
     }
@@ -123,10 +126,20 @@ static int64_t real_wall(void *baton)
     return base_wall_us();
 }
 
+static int64_t real_boottime(void *baton)
+{
+    (void)baton;
+    return base_boottime_us();
+}
+
 hub *hub_create(const hub_config *config, const hub_output *output)
 {
+    char boot_id[BASE_BOOT_ID];
+
+    base_boot_id(boot_id);
     return hub_create_in(config, output,
-                         &(hub_environment){bus_real_environment(config->bus_kinds), real_wall});
+                         &(hub_environment){bus_real_environment(config->bus_kinds), real_wall,
+                                            real_boottime, boot_id});
 }
 
 /* ---- running ---- */

@@ -66,7 +66,6 @@ struct hub {
     char *release;
     char *datetime;
     char *reason;
-    bool powered_on; /* this start is the machine's, not a restart */
     bool stopping;
     int epoll;
     int timer;

@@ -19,23 +19,31 @@ void relay_remember_state(hub_device *device, relay_state state)
               state == RELAY_UNKNOWN ? NULL : json_object_new_boolean(state == RELAY_ON));
 }
 
+/*
+ * The end is kept on the machine's own clock, which the store knows to be void after another boot.
+ */
 void relay_remember_pulse(hub_device *device, int64_t pulse)
 {
-    state_store *states = device->node->states;
+    const double end = (double)(hub_boottime(device->node->hub) + pulse) / 1e6;
 
-    state_set(states, device->topic, "pulse-until",
-              pulse ? json_object_new_double((double)(hub_wall(device->node->hub) + pulse) / 1e6)
-                    : NULL);
-    state_set(states, device->topic, "pulse-duration",
-              pulse ? json_object_new_double((double)pulse / 1e6) : NULL);
+    state_set(device->node->states, device->topic, STATE_PULSE_END,
+              pulse ? json_object_new_double(end) : NULL);
 }
 
+static struct json_object *remembered(const hub_device *device, const char *member)
+{
+    struct json_object *known = state_device(device->node->states, device->topic), *value = NULL;
+
+    json_object_object_get_ex(known, member, &value);
+    return value;
+}
+
+/* While a pulse that is over has not been ended, the contact may be on or, just now, off. */
 relay_state relay_remembered_state(const hub_device *device)
 {
-    struct json_object *known = state_device(device->node->states, device->topic), *state;
+    struct json_object *state = remembered(device, "state");
 
-    if (!known || !json_object_object_get_ex(known, "state", &state) ||
-        !json_object_is_type(state, json_type_boolean)) {
+    if (!json_object_is_type(state, json_type_boolean) || relay_remembered_pulse(device) == 0) {
         return RELAY_UNKNOWN;
     }
     return json_object_get_boolean(state) ? RELAY_ON : RELAY_OFF;
@@ -43,23 +51,32 @@ relay_state relay_remembered_state(const hub_device *device)
 
 int64_t relay_remembered_pulse(const hub_device *device)
 {
-    struct json_object *known = state_device(device->node->states, device->topic), *until,
-                       *duration;
-    double left, longest;
+    struct json_object *end = remembered(device, STATE_PULSE_END);
+    double left;
 
-    if (!known || !json_object_object_get_ex(known, "pulse-until", &until) ||
-        !json_object_object_get_ex(known, "pulse-duration", &duration)) {
+    if (!end) {
         return HUB_NEVER;
     }
-    left = json_object_get_double(until) - (double)hub_wall(device->node->hub) / 1e6;
-    longest = json_object_get_double(duration);
-    if (!(longest >= 0 && longest <= RELAY_MAX_PULSE)) {
-        longest = RELAY_MAX_PULSE;
-    }
+    left = json_object_get_double(end) - (double)hub_boottime(device->node->hub) / 1e6;
     if (!(left > 0)) {
-        left = 0;
+        return 0;
     }
-    return (int64_t)((left < longest ? left : longest) * 1e6);
+    return (int64_t)((left < RELAY_MAX_PULSE ? left : RELAY_MAX_PULSE) * 1e6);
+}
+
+void relay_expect_power_on(hub_node *node, const char *topic)
+{
+    state_set(node->states, topic, "power-on", json_object_new_string("due"));
+}
+
+bool relay_power_on_is_due(const hub_device *device)
+{
+    return remembered(device, "power-on") != NULL;
+}
+
+void relay_forget_power_on(hub_node *node, const char *topic)
+{
+    state_set(node->states, topic, "power-on", NULL);
 }
 
 /* ---- commands ---- */

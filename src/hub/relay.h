@@ -14,6 +14,7 @@
 #define RELAY_MAX_PULSE 86400.0
 
 typedef struct interlock interlock;
+typedef struct hub_node hub_node;
 
 typedef enum relay_state { RELAY_UNKNOWN, RELAY_OFF, RELAY_ON } relay_state;
 
@@ -33,11 +34,16 @@ typedef struct relay {
 void relay_remember_state(hub_device *device, relay_state state);
 void relay_remember_pulse(hub_device *device, int64_t pulse);
 relay_state relay_remembered_state(const hub_device *device);
-/*
- * Microseconds until a remembered pulse ends, HUB_NEVER: there is none. A clock that was set back
- * makes it no longer than it was.
- */
+/* Microseconds until a remembered pulse ends, 0: it is over. HUB_NEVER: there is none. */
 int64_t relay_remembered_pulse(const hub_device *device);
+/*
+ * The machine was started, and since then the relay was not yet put into its power-on state. This
+ * is remembered, so that each start of the machine counts once, however often the hub starts.
+ */
+void relay_expect_power_on(hub_node *node, const char *topic);
+bool relay_power_on_is_due(const hub_device *device);
+/* It was switched, or its power-on state is not to be applied. state_save() is to follow. */
+void relay_forget_power_on(hub_node *node, const char *topic);
 
 /* ---- commands ---- */
 

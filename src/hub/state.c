@@ -1,5 +1,7 @@
 #include "state.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -26,6 +28,7 @@ struct state_store {
     char *file;   /* "nodes_bridge_0.json" */
     char *moving; /* "nodes_bridge_0.moving" */
     struct json_object *devices;
+    bool new_boot;
     unsigned in_motion; /* relays whose move has not been recorded */
 
     /* Shared with the writer's thread, under its mutex. */
@@ -37,6 +40,8 @@ struct state_store {
 struct state_writer {
     int dir; /* descriptor, or -1: nothing is remembered */
     char *path;
+    char *boot_id;
+    bool first_start;
     queue *outbox;
     bool threaded;
     pthread_t thread;
@@ -123,7 +128,7 @@ static int replace(state_writer *writer, const char *file, const char *text)
     return error;
 }
 
-static void write_store(state_writer *writer, const char *file, const char *text)
+static bool write_store(state_writer *writer, const char *file, const char *text)
 {
     int error = replace(writer, file, text);
 
@@ -137,6 +142,7 @@ static void write_store(state_writer *writer, const char *file, const char *text
             file);
     }
     writer->last_error = error;
+    return !error;
 }
 
 /* Every move that was begun has been recorded: the file that names them may go. Under the mutex. */
@@ -209,14 +215,17 @@ static void *writer_main(void *data)
 
 /* ---- life ---- */
 
-state_writer *state_writer_create(const char *dir, queue *outbox, bool threaded)
+state_writer *state_writer_create(const state_config *config)
 {
+    const char *dir = config->dir;
     state_writer *writer = calloc(1, sizeof(*writer));
 
     if (!writer) {
         return NULL;
     }
-    writer->outbox = outbox;
+    writer->outbox = config->outbox;
+    writer->boot_id = own(config->boot_id);
+    writer->first_start = config->first_start;
     writer->dir = -1;
     pthread_mutex_init(&writer->mutex, NULL);
     pthread_cond_init(&writer->cond, NULL);
@@ -228,7 +237,7 @@ state_writer *state_writer_create(const char *dir, queue *outbox, bool threaded)
     if (writer->dir < 0) {
         say(writer, HUB_WARNING, CT_STATE_NOT_READ,
             "%s: relay states and settings cannot be remembered: %s", dir, strerrordesc_np(errno));
-    } else if (threaded) {
+    } else if (config->threaded) {
         writer->threaded = pthread_create(&writer->thread, NULL, writer_main, writer) == 0;
     }
     return writer;
@@ -263,6 +272,7 @@ void state_writer_destroy(state_writer *writer)
     pthread_cond_destroy(&writer->cond);
     pthread_mutex_destroy(&writer->mutex);
     free(writer->path);
+    free(writer->boot_id);
     free(writer);
 }
 
@@ -334,11 +344,21 @@ static char *read_file(state_writer *writer, const char *file)
     return text;
 }
 
-/* The "devices" of a state file's text; NULL where it is not one. */
-static struct json_object *parse(const char *text)
+/*
+ * The "devices" of a state file's text, NULL where it is not one; and in `boot` the start of the
+ * machine in which it was written, "" where it does not say.
+ */
+static struct json_object *parse(const char *text, char boot[BASE_BOOT_ID])
 {
-    struct json_object *root = json_tokener_parse(text), *version, *devices;
+    struct json_object *root = json_tokener_parse(text), *version, *devices, *named;
     struct json_object *result = NULL;
+
+    boot[0] = 0;
+    if (json_object_is_type(root, json_type_object) &&
+        json_object_object_get_ex(root, "boot", &named) &&
+        json_object_is_type(named, json_type_string)) {
+        snprintf(boot, BASE_BOOT_ID, "%s", json_object_get_string(named));
+    }
 
     if (json_object_is_type(root, json_type_object) &&
         json_object_object_get_ex(root, "version", &version) &&
@@ -377,6 +397,48 @@ static void forget_moving(state_store *store, char *topics)
     store->moves = 1;
 }
 
+/* Another start of the machine, or an unknown one: what pulsed then has to go off. */
+static void end_pulses(struct json_object *devices)
+{
+    json_object_object_foreach(devices, topic, device)
+    {
+        (void)topic;
+        /* The second is the time of day, which was remembered by earlier versions. */
+        if (json_object_object_get_ex(device, STATE_PULSE_END, NULL) ||
+            json_object_object_get_ex(device, "pulse-until", NULL)) {
+            json_object_object_add(device, STATE_PULSE_END, json_object_new_int(0));
+        }
+        json_object_object_del(device, "pulse-until");
+        json_object_object_del(device, "pulse-duration");
+    }
+}
+
+/* Reads the node's file into an empty store. */
+static void read_store(state_store *store)
+{
+    state_writer *writer = store->writer;
+    char boot[BASE_BOOT_ID];
+    char *text = read_file(writer, store->file);
+
+    if (!text && errno == ENOENT) {
+        store->new_boot = writer->first_start && writer->boot_id[0];
+    } else if (!text) {
+        say(writer, HUB_WARNING, CT_STATE_NOT_READ,
+            "%s/%s cannot be read, so no relay's state is known: %s", writer->path, store->file,
+            strerrordesc_np(errno));
+    } else if (!(store->devices = parse(text, boot))) {
+        say(writer, HUB_WARNING, CT_STATE_CORRUPT,
+            "%s/%s is damaged and will be replaced; no relay's state is known", writer->path,
+            store->file);
+    } else {
+        store->new_boot = boot[0] && writer->boot_id[0] && strcmp(boot, writer->boot_id) != 0;
+        if (!boot[0] || strcmp(boot, writer->boot_id) != 0) {
+            end_pulses(store->devices);
+        }
+    }
+    free(text);
+}
+
 state_store *state_open(state_writer *writer, const char *node)
 {
     state_store *store = calloc(1, sizeof(*store));
@@ -389,17 +451,7 @@ state_store *state_open(state_writer *writer, const char *node)
     store->file = file_name(node, ".json");
     store->moving = file_name(node, ".moving");
     if (writer->dir >= 0) {
-        text = read_file(writer, store->file);
-        if (!text && errno != ENOENT) {
-            say(writer, HUB_WARNING, CT_STATE_NOT_READ,
-                "%s/%s cannot be read, so no relay's state is known: %s", writer->path, store->file,
-                strerrordesc_np(errno));
-        } else if (text && !(store->devices = parse(text))) {
-            say(writer, HUB_WARNING, CT_STATE_CORRUPT,
-                "%s/%s is damaged and will be replaced; no relay's state is known", writer->path,
-                store->file);
-        }
-        free(text);
+        read_store(store);
     }
     if (!store->devices) {
         store->devices = json_object_new_object();
@@ -413,6 +465,11 @@ state_store *state_open(state_writer *writer, const char *node)
     writer->stores = store;
     pthread_mutex_unlock(&writer->mutex);
     return store;
+}
+
+bool state_is_new_boot(const state_store *store)
+{
+    return store->new_boot;
 }
 
 /* ---- memory ---- */
@@ -476,21 +533,29 @@ void state_moved(state_store *store)
     }
 }
 
+/* What the file is to say. */
+static char *to_text(const state_store *store)
+{
+    struct json_object *root = json_object_new_object();
+    char *text;
+
+    json_object_object_add(root, "version", json_object_new_int(STATE_VERSION));
+    json_object_object_add(root, "boot", json_object_new_string(store->writer->boot_id));
+    json_object_object_add(root, "devices", json_object_get(store->devices));
+    text = own(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
+    json_object_put(root);
+    return text;
+}
+
 void state_save(state_store *store)
 {
     state_writer *writer = store->writer;
-    struct json_object *root;
     char *text;
 
     if (writer->dir < 0) {
         return;
     }
-    root = json_object_new_object();
-    json_object_object_add(root, "version", json_object_new_int(STATE_VERSION));
-    json_object_object_add(root, "devices", json_object_get(store->devices));
-    text = own(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
-    json_object_put(root);
-
+    text = to_text(store);
     pthread_mutex_lock(&writer->mutex);
     free(store->pending);
     store->pending = text;
@@ -501,4 +566,18 @@ void state_save(state_store *store)
         write_pending(writer);
     }
     pthread_mutex_unlock(&writer->mutex);
+}
+
+bool state_save_now(state_store *store)
+{
+    bool written;
+    char *text;
+
+    if (store->writer->dir < 0) {
+        return false;
+    }
+    text = to_text(store);
+    written = write_store(store->writer, store->file, text);
+    free(text);
+    return written;
 }

@@ -1,7 +1,8 @@
 /*
  * What is remembered across restarts: the last commanded state of each relay, running pulses, and
  * settings. One JSON file per node, always replaced as a whole (a new file, fsync, rename, fsync of
- * the directory), so that a power cut leaves the old one or the new one.
+ * the directory), so that a power cut leaves the old one or the new one. It names the start of the
+ * machine in which it was written: times in it are the machine's own, and void after another start.
  *
  * The owner's thread changes what is remembered; a thread of its own writes, so that a slow disk
  * delays nothing. The file NODE.moving (nodes_bridge_0.moving) names the relays that are moving and
@@ -20,17 +21,30 @@
 typedef struct state_store state_store;
 typedef struct state_writer state_writer;
 
-/*
- * `outbox` gets the writer's log lines. `threaded` false: it writes at once, in the caller's
- * thread. `dir` NULL: nothing is remembered. NULL only where memory or threads fail.
- */
-state_writer *state_writer_create(const char *dir, queue *outbox, bool threaded);
+typedef struct state_config {
+    const char *dir;     /* NULL: nothing is remembered */
+    const char *boot_id; /* "": not known; it outlives the writer */
+    bool first_start;    /* where nothing is remembered yet, the machine may have been started */
+    queue *outbox;       /* gets the writer's log lines */
+    bool threaded;       /* false: it writes at once, in the caller's thread */
+} state_config;
+
+/* NULL only where memory or threads fail. */
+state_writer *state_writer_create(const state_config *config);
 /* Writes what is left and ends. The stores are freed with it. */
 void state_writer_destroy(state_writer *writer);
 bool state_writer_remembers(const state_writer *writer);
 
+/* The member of a relay that pulses: when that ends, in seconds since the machine's start. */
+#define STATE_PULSE_END "pulse-end"
+
 /* Reads a node's file. Damaged or unreadable: a log line, and nothing is known. Never NULL. */
 state_store *state_open(state_writer *writer, const char *node);
+/*
+ * Whether the machine was started since the file was written last. Where that cannot be said, it
+ * was not: a process that starts moves nothing.
+ */
+bool state_is_new_boot(const state_store *store);
 /* What is known about a device: an object that belongs to the store, or NULL. */
 struct json_object *state_device(state_store *store, const char *topic);
 /*
@@ -45,5 +59,7 @@ void state_moving(state_store *store, const char *topic);
 void state_moved(state_store *store);
 /* Hands what is remembered to the writer. */
 void state_save(state_store *store);
+/* Writes it before it returns. False, after a log line, where that is not possible. */
+bool state_save_now(state_store *store);
 
 #endif

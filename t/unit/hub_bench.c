@@ -37,6 +37,16 @@ static int64_t wall(void *baton)
     return ((bench *)baton)->wall + ((bench *)baton)->time;
 }
 
+static int64_t boottime(void *baton)
+{
+    return ((bench *)baton)->time - ((bench *)baton)->booted;
+}
+
+static void name_boot(bench *b)
+{
+    snprintf(b->boot_id, sizeof(b->boot_id), "boot-%u", (unsigned)(b->booted / 1000000) % 1000000);
+}
+
 /* ---- what the hub says ---- */
 
 static void add_line(bench *b, line_kind kind, const char *text, size_t length, line said)
@@ -80,6 +90,7 @@ bench *bench_new(void)
     assert_non_null(b);
     b->time = INT64_C(1000000000);
     b->wall = INT64_C(1700000000000000) - b->time;
+    name_boot(b);
     b->clock = sim_fake_clock(&b->time);
     for (int i = 0; i < BENCH_BUSES; i++) {
         assert_non_null(b->sim[i] = sim_bus_create(&b->clock));
@@ -136,7 +147,7 @@ const char *bench_file(bench *b, const char *name)
 
 void bench_start(bench *b)
 {
-    const hub_environment environment = {{open_bus, now, true, b}, wall};
+    const hub_environment environment = {{open_bus, now, true, b}, wall, boottime, b->boot_id};
     const hub_output output = {on_reply, on_publish, on_log, b};
 
     assert_non_null(b->hub = hub_create_in(&b->config, &output, &environment));
@@ -153,6 +164,16 @@ void bench_restart(bench *b, const char *reason)
     bench_stop(b);
     bench_clear(b);
     b->config.reason_for_reset = reason;
+    bench_start(b);
+}
+
+void bench_reboot(bench *b)
+{
+    bench_stop(b);
+    bench_clear(b);
+    b->booted = b->time += 20000000; /* it takes its time */
+    name_boot(b);
+    b->config.reason_for_reset = "power-on";
     bench_start(b);
 }
 

@@ -41,6 +41,8 @@ typedef struct line {
 typedef struct bench {
     _Atomic int64_t time; /* microseconds */
     int64_t wall;         /* microseconds since 1970 at time 0 */
+    int64_t booted;       /* when the machine was started */
+    char boot_id[16];     /* and how that start is called */
     sim_clock clock;
     i2c_bus *sim[BENCH_BUSES];    /* outlives the hub, as the chips do */
     i2c_bus *fault[BENCH_BUSES];  /* what the hub has open, or NULL */
@@ -72,6 +74,8 @@ void bench_start(bench *b);
 void bench_stop(bench *b);
 /* Everything but the chips and the remembered states begins anew, as after a crash. */
 void bench_restart(bench *b, const char *reason);
+/* As bench_restart(), after the machine was started again. The chips keep their power. */
+void bench_reboot(bench *b);
 void bench_free(bench *b);
 
 /* Lets this time pass, and everything that is due in it happen. */

@@ -1,0 +1,319 @@
+/*
+ * What the hub remembers from one life to the next, and what it does not believe: starts of the
+ * process and of the machine, clocks that jump, pulses that outlast their hub.
+ */
+#include "hub_bench.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ON      "[\"relay/i2c0-3b/set\", {\"state\": true}]"
+#define OFF     "[\"relay/i2c0-3b/set\", {\"state\": false}]"
+#define GET     "[\"relay/i2c0-3b/get\", {}]"
+#define PULSE   "[\"relay/i2c0-3b/pulse/set\", {\"duration\": 6}]"
+#define IS_ON   "[\"relay/i2c0-3b\", {\"state\": true}]"
+#define IS_OFF  "[\"relay/i2c0-3b\", {\"state\": false}]"
+#define UNKNOWN "[\"relay/i2c0-3b\", {\"state\": null}]"
+#define TOPIC   "[\"relay/i2c0-3b\""
+#define STATES  "nodes_bridge_0.json"
+
+static sim_relay_record record(const bench *b, uint8_t address)
+{
+    sim_relay_record relay;
+
+    assert_true(sim_relay_read(b->sim[0], address, &relay));
+    return relay;
+}
+
+/* Two relay modules, which are on and off by their power-on states; no hub yet. */
+static bench *with_power_on(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3f));
+    bench_pin(b, "relay/i2c0-3b", NULL, "power-on=on", NULL);
+    bench_pin(b, "relay/i2c0-3f", NULL, "power-on=off", NULL);
+    return b;
+}
+
+/* The same, which remembers and has put them into these states; then the first was switched off. */
+static bench *switched_since(void **state)
+{
+    bench *b = with_power_on(state);
+
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    assert_int_equal(record(b, 0x3f).contact, 0);
+    assert_string_equal(bench_ask(b, OFF), IS_OFF);
+    return b;
+}
+
+static void write_file(bench *b, const char *name, const char *text)
+{
+    FILE *file = fopen(bench_file(b, name), "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* ---- starts ---- */
+
+static void a_start_of_the_server_is_no_power_on(void **state)
+{
+    bench *b = switched_since(state);
+
+    for (int i = 0; i < 3; i++) {
+        bench_restart(b, i == 1 ? "restart" : "power-on"); /* stopped and started */
+        bench_run(b, 1);
+        assert_string_equal(bench_ask(b, GET), IS_OFF);
+        assert_int_equal(record(b, 0x3b).pulses, 2);
+        assert_int_equal(record(b, 0x3f).pulses, 1);
+    }
+}
+
+static void a_plain_board_stays_as_it_was(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x20));
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", "pin=0", "power-on=off", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/set\", {\"state\": true}]"), "true");
+    bench_restart(b, "power-on");
+    bench_run(b, 1);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/get\", {}]"), "true");
+    bench_reboot(b);
+    bench_run(b, 1);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/get\", {}]"), "false");
+}
+
+static void a_start_of_the_machine_is_one(void **state)
+{
+    bench *b = switched_since(state);
+
+    bench_ask(b, "[\"relay/i2c0-3f/set\", {\"state\": true}]");
+    bench_reboot(b);
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    assert_int_equal(record(b, 0x3f).contact, 0);
+    assert_string_equal(bench_ask(b, GET), IS_ON);
+    /* And counts once. */
+    bench_ask(b, OFF);
+    bench_restart(b, "power-on");
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+}
+
+/* A hub that died before that leaves it to the next one, and one that found no chip too. */
+static void a_start_of_the_machine_counts_for_a_relay_that_comes_later(void **state)
+{
+    bench *b = switched_since(state);
+
+    sim_unplug(b->sim[0], 0x3b);
+    bench_reboot(b);
+    bench_run(b, 1);
+    bench_restart(b, "crash");
+    bench_run(b, 1);
+    sim_plug(b->sim[0], 0x3b);
+    bench_run(b, 40);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    bench_ask(b, OFF);
+    bench_restart(b, "power-on");
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+}
+
+/* A new line in the configuration is no power-on either. */
+static void an_option_that_is_added_moves_nothing(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    bench_ask(b, OFF);
+    bench_pin(b, "relay/i2c0-3b", NULL, "power-on=on", NULL);
+    bench_restart(b, "restart");
+    bench_run(b, 1);
+    bench_restart(b, "power-on");
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    bench_reboot(b);
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+}
+
+/* Where it cannot be known whether the machine was started, a start moves nothing. */
+static void nothing_moves_where_the_boot_is_not_known(void **state)
+{
+    bench *b = with_power_on(state);
+
+    bench_start(b); /* without any memory */
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).pulses, 0);
+    bench_stop(b);
+
+    bench_remember(b);
+    b->boot_id[0] = 0;
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).pulses, 0);
+    bench_stop(b);
+
+    strcpy(b->boot_id, "known");
+    write_file(b, STATES, "{\"version\": 1, \"devices\": {\"relay/i2c0-3b\": {\"state\": false}}}");
+    bench_start(b); /* the memory of an earlier version */
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), IS_OFF);
+    bench_stop(b);
+
+    write_file(b, STATES, "");
+    bench_start(b); /* a damaged one */
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).pulses, 0);
+    assert_string_equal(bench_ask(b, GET), UNKNOWN);
+}
+
+/* The next start would do it again. */
+static void nothing_moves_where_the_boot_cannot_be_noted(void **state)
+{
+    bench *b = with_power_on(state);
+
+    bench_remember(b);
+    assert_int_equal(mkdir(bench_file(b, STATES ".new"), 0700), 0);
+    for (int i = 0; i < 2; i++) {
+        bench_start(b);
+        bench_run(b, 1);
+        assert_int_equal(bench_logged(b, CT_BOOT_NOT_NOTED), i + 1);
+        assert_int_equal(record(b, 0x3b).pulses, 0);
+        bench_stop(b);
+    }
+    assert_int_equal(rmdir(bench_file(b, STATES ".new")), 0);
+}
+
+/* ---- pulses and clocks ---- */
+
+/* The rest of a pulse only ever gets shorter, whatever is done to the time of day. */
+static void a_clock_that_is_set_changes_no_pulse(void **state)
+{
+    static const int64_t jumps[] = {-3600, 3600, -INT64_C(1600000000), INT64_C(8000000)};
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    bench_start(b);
+    for (size_t i = 0; i < sizeof(jumps) / sizeof(*jumps); i++) {
+        assert_string_equal(bench_ask(b, PULSE), IS_ON);
+        for (int kill = 0; kill < 3; kill++) {
+            bench_run(b, 1.5);
+            assert_int_equal(record(b, 0x3b).contact, 1);
+            b->wall += jumps[i] * 1000000;
+            bench_restart(b, "crash");
+        }
+        bench_run(b, 1.3);
+        assert_int_equal(record(b, 0x3b).contact, 1);
+        bench_run(b, 0.3);
+        assert_int_equal(record(b, 0x3b).contact, 0);
+        assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+    }
+}
+
+/* When its machine is started again, a pulse is over. */
+static void a_pulse_does_not_outlive_its_boot(void **state)
+{
+    static const char *const files[] = {
+        /* As a hub leaves it that dies with the power, in a boot that was longer than this one. */
+        "{\"version\": 1, \"boot\": \"another\", \"devices\": {\"relay/i2c0-3b\": "
+        "{\"state\": true, \"pulse-end\": 99999999.0}}}",
+        /* Of an earlier version, which knew the time of day. */
+        "{\"version\": 1, \"devices\": {\"relay/i2c0-3b\": "
+        "{\"state\": true, \"pulse-until\": 1700000300.5, \"pulse-duration\": 600.0}}}",
+    };
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        bench_start(b);
+        bench_ask(b, ON);
+        bench_stop(b);
+        bench_clear(b);
+        write_file(b, STATES, files[i]);
+        bench_start(b);
+        bench_run(b, 0.5);
+        assert_int_equal(record(b, 0x3b).contact, 0);
+        assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+        assert_int_equal(bench_published(b, IS_ON), 0); /* nobody could say that it was on */
+        bench_restart(b, "crash");
+        bench_run(b, 1);
+        assert_int_equal(record(b, 0x3b).pulses, 2 * (i + 1));
+        bench_stop(b);
+        bench_clear(b);
+    }
+}
+
+static void nonsense_in_a_pulse_does_no_harm(void **state)
+{
+    static const char *const ends[] = {"[]", "{}", "\"soon\"", "-1", "1e308", "null", "NaN"};
+    bench *b = *state;
+    char text[256];
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        snprintf(text, sizeof(text),
+                 "{\"version\": 1, \"boot\": \"%s\", \"devices\": {\"relay/i2c0-3b\": {\"state\": "
+                 "true, \"pulse-end\": %s}}}",
+                 b->boot_id, ends[i]);
+        write_file(b, STATES, text);
+        bench_start(b);
+        bench_run(b, 1);
+        assert_string_equal(bench_ask(b, OFF), IS_OFF);
+        bench_stop(b);
+    }
+}
+
+/* ---- history ---- */
+
+/* The machine starts in 1970, is suspended for a while, and then learns the time of day. */
+static void history_keeps_its_order_when_the_clock_is_set(void **state)
+{
+    bench *b = *state;
+    const char *answer;
+    assert_true(sim_add(b->sim[0], "tmp112", 0x48));
+    b->wall = -b->time;
+    bench_start(b);
+    bench_run(b, 20);
+    b->booted -= 40000000; /* suspended: only the machine's own clock has gone on */
+    bench_run(b, 10);
+    b->wall += INT64_C(1700000000000000);
+    answer =
+        bench_ask(b, "[\"thermometer/i2c0-48/history/get\", {\"seconds\": 80, \"points\": 8}]");
+    assert_contains(answer, "\"step\": 10, \"end\": 1700000032");
+    assert_contains(answer, "\"mean\": [21.5, 21.5, 21.5, null, null, null, 21.5, 21.5]");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(a_start_of_the_server_is_no_power_on),
+        BENCH_TEST(a_plain_board_stays_as_it_was),
+        BENCH_TEST(a_start_of_the_machine_is_one),
+        BENCH_TEST(a_start_of_the_machine_counts_for_a_relay_that_comes_later),
+        BENCH_TEST(an_option_that_is_added_moves_nothing),
+        BENCH_TEST(nothing_moves_where_the_boot_is_not_known),
+        BENCH_TEST(nothing_moves_where_the_boot_cannot_be_noted),
+        BENCH_TEST(a_clock_that_is_set_changes_no_pulse),
+        BENCH_TEST(a_pulse_does_not_outlive_its_boot),
+        BENCH_TEST(nonsense_in_a_pulse_does_no_harm),
+        BENCH_TEST(history_keeps_its_order_when_the_clock_is_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
