@@ -653,6 +653,7 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
     }
     log_capacity(main_server);
     if (!ct_house_has_hardware(house)) {
+        hub_process_end_predecessor();
         return OK; /* only other handlers, or nothing yet */
     }
     started = ap_retained_data_get(STARTED_KEY);

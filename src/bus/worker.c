@@ -1,13 +1,16 @@
 /* Which of all that is due comes next; the thread. */
 #include "look.h"
 #include "raw.h"
+#include "unit_kinds.h"
 #include "unit_run.h"
 
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 /*
  * Looks at addresses where no chip was fall into gaps: none is begun when a device is due within
@@ -15,6 +18,8 @@
  */
 #define LOOK_GAP      INT64_C(5000)
 #define LOOK_PATIENCE INT64_C(5000000)
+
+#define END_ATTEMPTS 3 /* to switch off a relay whose pulse ends with its hub */
 
 worker *worker_create(const worker_config *config)
 {
@@ -250,6 +255,39 @@ static bool do_next(worker *worker, int64_t *until)
     return true;
 }
 
+/* Waits for the end of a relay's gap, without threads for nothing. */
+static void wait_for_click(worker *worker, const unit *unit)
+{
+    int64_t now = worker_now(worker), left = unit_click_at(unit, now) - now;
+
+    if (left > 0 && !worker->config.environment->manual) {
+        nanosleep(&(struct timespec){left / 1000000, left % 1000000 * 1000}, NULL);
+    }
+}
+
+/* Ends a pulse before its time. Where that fails, the next hub finds it in its memory. */
+static void end_pulse(worker *worker, unit *unit)
+{
+    message *moved = message_new(MESSAGE_STATE, 0);
+    int error = -EIO;
+
+    for (int attempt = 0; error < 0 && attempt < END_ATTEMPTS; attempt++) {
+        wait_for_click(worker, unit);
+        unit->clicked = worker_now(worker);
+        error = unit->device.driver->relay->set(&unit->device, false);
+    }
+    if (error < 0) {
+        worker_log(worker, HUB_ERROR, CT_PULSE_NOT_ENDED,
+                   "%s: its pulse was to end with the hub, but it could not be switched off: %s",
+                   unit->name, strerrordesc_np(-error));
+        moved->type = MESSAGE_RESULT;
+        moved->error = error;
+        moved->relay.moves = moved->relay.attempted = true;
+    }
+    moved->unit = unit->id;
+    worker_send(worker, moved);
+}
+
 /* Ends running pulses, if that is asked for, and gives back the requests that were not begun. */
 static void finish(worker *worker)
 {
@@ -261,11 +299,8 @@ static void finish(worker *worker)
         return;
     }
     for (unit *unit = worker->units; unit && worker->bus; unit = unit->next) {
-        if (unit->pulse_end != HUB_NEVER &&
-            unit->device.driver->relay->set(&unit->device, false) == 0) {
-            message *moved = message_new(MESSAGE_STATE, 0);
-            moved->unit = unit->id;
-            worker_send(worker, moved);
+        if (unit->pulse_end != HUB_NEVER) {
+            end_pulse(worker, unit);
         }
     }
 }

@@ -21,6 +21,9 @@ typedef struct hub_environment {
 hub *hub_create_in(const hub_config *config, const hub_output *output,
                    const hub_environment *environment);
 
+/* As if its process was killed: nothing is written any more, and no contact moves. */
+void hub_die(hub *hub);
+
 /*
  * Without threads: every bus does one step of what is due now. Returns when the first of them is to
  * be called again, which may be at once.

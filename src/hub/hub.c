@@ -334,10 +334,9 @@ static void stop_workers(hub *hub)
 {
     message *message;
 
-    /* A pulse that is not remembered on disk ends now; others go on after the next start. */
     for (size_t i = 0; i < hub->n_buses; i++) {
         if (hub->buses[i].worker) {
-            worker_stop(hub->buses[i].worker, !state_writer_remembers(hub->writer));
+            worker_stop(hub->buses[i].worker, !hub->leaves_pulses);
         }
     }
     while ((message = queue_take(&hub->inbox))) {
@@ -391,4 +390,18 @@ void hub_destroy(hub *hub)
     free(hub->datetime);
     free(hub->reason);
     free(hub);
+}
+
+void hub_hand_over(hub *hub)
+{
+    /* A pulse that is not remembered would be ended by no other hub. */
+    hub->leaves_pulses = state_writer_remembers(hub->writer);
+    hub_destroy(hub);
+}
+
+void hub_die(hub *hub)
+{
+    hub->leaves_pulses = true;
+    state_writer_die(hub->writer);
+    hub_destroy(hub);
 }

@@ -135,9 +135,14 @@ void hub_dispatch(hub *hub);
 void hub_request(hub *hub, const char *node, unsigned rights, uint64_t asker, const char *line,
                  size_t length);
 /*
- * Ends the threads (a relay's pulse is finished first) and closes the buses. Outstanding requests
- * are answered with `unavailable`.
+ * Ends the threads and closes the buses. Relays that pulse are switched off first: no hub may
+ * follow that would. Outstanding requests are answered with `unavailable`.
  */
 void hub_destroy(hub *hub);
+/*
+ * The same for a hub whose successor starts at once: pulses that are remembered go on, and the
+ * successor ends them.
+ */
+void hub_hand_over(hub *hub);
 
 #endif

@@ -67,6 +67,7 @@ struct hub {
     char *datetime;
     char *reason;
     bool stopping;
+    bool leaves_pulses; /* they go on when it ends */
     int epoll;
     int timer;
     int64_t timer_at; /* what the timer is set to, HUB_NEVER */

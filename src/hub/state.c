@@ -276,6 +276,14 @@ void state_writer_destroy(state_writer *writer)
     free(writer);
 }
 
+void state_writer_die(state_writer *writer)
+{
+    if (writer->dir >= 0) {
+        close(writer->dir);
+    }
+    writer->dir = -1;
+}
+
 bool state_writer_remembers(const state_writer *writer)
 {
     return writer->dir >= 0;

@@ -33,6 +33,8 @@ typedef struct state_config {
 state_writer *state_writer_create(const state_config *config);
 /* Writes what is left and ends. The stores are freed with it. */
 void state_writer_destroy(state_writer *writer);
+/* As if the process was killed: what was not written is lost. Only without its thread. */
+void state_writer_die(state_writer *writer);
 bool state_writer_remembers(const state_writer *writer);
 
 /* The member of a relay that pulses: when that ends, in seconds since the machine's start. */

@@ -37,6 +37,8 @@
 #define HUB_PATIENCE_MS 3000
 /* How long the parent waits for the guardian, which waits for the hub. */
 #define GUARDIAN_PATIENCE_MS 5000
+/* How long a hub waits for its successor while the server reads its new configuration. */
+#define SUCCESSOR_PATIENCE_MS 60000
 /* A hub that dies younger than this is started again with growing delays. */
 #define HUB_YOUNG_MS         1000
 #define MAX_RESTART_DELAY_MS 5000
@@ -120,15 +122,29 @@ static hub_node_config *node_configs(apr_pool_t *pool, const ct_house *house)
     return nodes;
 }
 
+/* What a hub is told by its guardian: end, or hand over to a successor that starts at once. */
+#define SIGNAL_END       SIGTERM
+#define SIGNAL_HAND_OVER SIGUSR1
+
 typedef struct termination {
     ws_watch watch; /* a signalfd */
     ws_loop *loop;
+    bool hands_over;
 } termination;
 
 static void on_signal(ws_watch *watch, uint32_t events)
 {
+    termination *end = container_of(watch, termination, watch);
+    struct signalfd_siginfo info;
+
     (void)events;
-    ws_loop_quit(container_of(watch, termination, watch)->loop);
+    end->hands_over = true;
+    while (read(watch->fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo != SIGNAL_HAND_OVER) {
+            end->hands_over = false;
+        }
+    }
+    ws_loop_quit(end->loop);
 }
 
 static bool watch_signals(termination *end, ws_loop *loop)
@@ -136,7 +152,8 @@ static bool watch_signals(termination *end, ws_loop *loop)
     sigset_t set;
 
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGNAL_END);
+    sigaddset(&set, SIGNAL_HAND_OVER);
     end->loop = loop;
     end->watch.ready = on_signal;
     return ws_loop_watch(loop, &end->watch, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
@@ -200,7 +217,11 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     CT_LOG_SERVER(process->server, APLOG_DEBUG, 0, "CT0052", "the hub has started (%s)", reason);
     ws_loop_run(loop, NULL, NULL);
     ws_loop_unwatch(loop, &end.watch);
-    hub_destroy(hub);
+    if (end.hands_over) {
+        hub_hand_over(hub);
+    } else {
+        hub_destroy(hub);
+    }
     hub_server_destroy(server);
     ws_loop_destroy(loop);
     return 0;
@@ -226,14 +247,33 @@ static pid_t spawn_hub(const hub_process *process, const char *reason)
 /* What the guardian waits for. */
 typedef enum watch_result {
     WATCH_TIME_OVER,
-    WATCH_CHILD, /* the hub may have ended */
-    WATCH_GO,    /* the server ends */
+    WATCH_CHILD,     /* the hub may have ended */
+    WATCH_SUCCESSOR, /* the server restarts: a successor's start is expected */
+    WATCH_HAND_OVER, /* which is there */
+    WATCH_GO,        /* the server ends */
 } watch_result;
+
+/* What httpd's parent writes into the guardian's pipe. Its closing means the end. */
+#define PIPE_SUCCESSOR 's'
+#define PIPE_HAND_OVER 'h'
+#define PIPE_END       'e'
 
 typedef struct guardian_watch {
     int signals; /* a signalfd of SIGTERM and SIGCHLD */
     int stop_pipe;
 } guardian_watch;
+
+static watch_result read_pipe(int fd)
+{
+    char word = PIPE_END;
+
+    if (read(fd, &word, 1) != 1) {
+        return WATCH_GO;
+    }
+    return word == PIPE_SUCCESSOR   ? WATCH_SUCCESSOR
+           : word == PIPE_HAND_OVER ? WATCH_HAND_OVER
+                                    : WATCH_GO;
+}
 
 /* Waits at most this many milliseconds; -1: without limit. */
 static watch_result wait_for_event(const guardian_watch *watch, int64_t milliseconds)
@@ -245,7 +285,7 @@ static watch_result wait_for_event(const guardian_watch *watch, int64_t millisec
         return WATCH_TIME_OVER;
     }
     if (fds[1].revents) {
-        return WATCH_GO;
+        return read_pipe(watch->stop_pipe);
     }
     if (read(watch->signals, &info, sizeof info) != sizeof info) {
         return WATCH_TIME_OVER;
@@ -276,31 +316,82 @@ static void log_death(const hub_process *process, pid_t pid, int status)
     }
 }
 
+/* Ends the hub, if there is one. */
+static void end_hub(pid_t hub, watch_result why)
+{
+    if (hub > 0) {
+        kill(hub, why == WATCH_HAND_OVER ? SIGNAL_HAND_OVER : SIGNAL_END);
+        reap_or_kill(hub, HUB_PATIENCE_MS);
+    }
+}
+
+/* Milliseconds until a time, at least 0; -1 where it never comes. */
+static int64_t until(int64_t time)
+{
+    const int64_t left = time - monotonic_ms();
+
+    return time == INT64_MAX ? -1 : left > 0 ? left : 0;
+}
+
+/*
+ * Waits for the hub to end by itself: true, and its status. False: it is to end, and was ended.
+ * `give_up` is when the guardian stops waiting for a successor, INT64_MAX: none is expected.
+ */
+static bool watch_hub(const guardian_watch *watch, pid_t hub, int *status, int64_t *give_up)
+{
+    for (;;) {
+        const watch_result result = wait_for_event(watch, until(*give_up));
+
+        if (result == WATCH_SUCCESSOR) {
+            *give_up = monotonic_ms() + SUCCESSOR_PATIENCE_MS;
+        } else if (result == WATCH_HAND_OVER || result == WATCH_GO || until(*give_up) == 0) {
+            end_hub(hub, result);
+            return false;
+        }
+        if (waitpid(hub, status, WNOHANG) == hub) {
+            return true;
+        }
+    }
+}
+
+/* The pause before the next start. False: there is to be none. */
+static bool pause_for(const guardian_watch *watch, int64_t delay, int64_t *give_up)
+{
+    const int64_t end = monotonic_ms() + delay;
+    int64_t now;
+
+    while ((now = monotonic_ms()) < end) {
+        const watch_result result = wait_for_event(watch, end - now);
+
+        if (result == WATCH_SUCCESSOR) {
+            *give_up = now + SUCCESSOR_PATIENCE_MS;
+        } else if (result == WATCH_HAND_OVER || result == WATCH_GO) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The guardian's whole life. */
 static void guard(const hub_process *process, const guardian_watch *watch)
 {
     const char *reason = process->reason;
-    int64_t delay = 0;
+    int64_t delay = 0, give_up = INT64_MAX;
 
     for (;;) {
         const int64_t born = monotonic_ms();
-        pid_t hub = spawn_hub(process, reason), ended = -1;
+        const pid_t hub = spawn_hub(process, reason);
         int status = 0;
 
-        while (hub > 0 && ended != hub) {
-            if (wait_for_event(watch, -1) == WATCH_GO) {
-                kill(hub, SIGTERM);
-                reap_or_kill(hub, HUB_PATIENCE_MS);
+        if (hub > 0) {
+            if (!watch_hub(watch, hub, &status, &give_up)) {
                 return;
             }
-            ended = waitpid(hub, &status, WNOHANG);
-        }
-        if (hub > 0) {
             log_death(process, hub, status);
         }
         reason = "crash";
         delay = next_delay(delay, monotonic_ms() - born);
-        if (delay > 0 && wait_for_event(watch, delay) == WATCH_GO) {
+        if (!pause_for(watch, delay, &give_up)) {
             return;
         }
     }
@@ -320,13 +411,14 @@ static void run_guardian(const hub_process *process, pid_t parent)
     /* From a terminal these reach the whole process group; the parent decides what they mean. */
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
     signal(SIGWINCH, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGNAL_HAND_OVER); /* only blocked: it is the hub's, which inherits that */
     sigprocmask(SIG_SETMASK, &set, NULL);
+    sigdelset(&set, SIGNAL_HAND_OVER);
     end_with(parent);
     ap_close_listeners(); /* or the ports would stay in use after the server has ended */
     close(process->stop_pipe[1]);
@@ -402,7 +494,67 @@ static apr_status_t start_guardian(hub_process *process)
     return APR_SUCCESS;
 }
 
-/* Before the pool goes: no hub may be left when the next configuration's begins. */
+/* Says a word to a guardian and waits for its end. */
+static void end_process(pid_t guardian, int pipe, char word)
+{
+    /*
+     * Not by a signal: a server in one process (-X) has given up root's rights and may not send one
+     * to the guardian.
+     */
+    if (write(pipe, &word, 1) != 1) {
+        kill(guardian, SIGTERM);
+    }
+    reap_or_kill(guardian, GUARDIAN_PATIENCE_MS);
+    close(pipe);
+}
+
+/*
+ * The guardian of the configuration that went, while a restart goes on. It keeps its hub until the
+ * next configuration's takes over: should the server end instead, since the new configuration is
+ * wrong, then it ends its hub as for any other end, and no pulse is left without one.
+ */
+typedef struct predecessor {
+    pid_t guardian; /* 0: none */
+    int pipe;
+} predecessor;
+
+#define PREDECESSOR_KEY "mod_clowntalk:predecessor"
+
+/* Ends it, where there is one: when this returns, there is no hub. */
+static void end_predecessor(char word)
+{
+    predecessor *before = ap_retained_data_get(PREDECESSOR_KEY);
+
+    if (before && before->guardian > 0) {
+        end_process(before->guardian, before->pipe, word);
+        before->guardian = 0;
+    }
+}
+
+static void become_predecessor(hub_process *process)
+{
+    predecessor *before = ap_retained_data_get(PREDECESSOR_KEY);
+    const char word = PIPE_SUCCESSOR;
+
+    if (!before) {
+        before = ap_retained_data_create(PREDECESSOR_KEY, sizeof *before);
+    }
+    if (write(process->stop_pipe[1], &word, 1) != 1) {
+        end_process(process->guardian.pid, process->stop_pipe[1], PIPE_END);
+        return;
+    }
+    *before = (predecessor){process->guardian.pid, process->stop_pipe[1]};
+}
+
+/* Whether the server goes on with another configuration, as far as it knows. */
+static bool restarts(void)
+{
+    const ap_unixd_mpm_retained_data *mpm = ap_unixd_mpm_get_retained_data();
+
+    return mpm->restart_pending && !mpm->shutdown_pending;
+}
+
+/* Before the pool goes. */
 static apr_status_t end_guardian(void *baton)
 {
     hub_process *process = baton;
@@ -410,23 +562,26 @@ static apr_status_t end_guardian(void *baton)
     if (getpid() != process->parent) {
         return APR_SUCCESS; /* a child that clears its copy of the pool */
     }
-    if (process->guardian.pid > 0) {
+    if (process->guardian.pid <= 0) {
+        close(process->stop_pipe[1]);
+    } else {
         unregister_guardian(process);
-        /*
-         * Not by a signal: a server in one process (-X) has given up root's rights and may not send
-         * one to the guardian.
-         */
-        if (write(process->stop_pipe[1], "", 1) != 1) {
-            kill(process->guardian.pid, SIGTERM);
+        if (restarts()) {
+            become_predecessor(process);
+        } else {
+            end_process(process->guardian.pid, process->stop_pipe[1], PIPE_END);
         }
-        reap_or_kill(process->guardian.pid, GUARDIAN_PATIENCE_MS);
         process->guardian.pid = -1;
     }
     close(process->stop_pipe[0]);
-    close(process->stop_pipe[1]);
     close(process->listener);
     unlink(process->house->hub_socket);
     return APR_SUCCESS;
+}
+
+void hub_process_end_predecessor(void)
+{
+    end_predecessor(PIPE_END);
 }
 
 /* The socket that children link to: only the server's own user may. */
@@ -485,6 +640,7 @@ apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_h
     process->reason = restarted ? "restart" : "power-on";
     process->guardian.pid = -1;
     process->parent = getpid();
+    end_predecessor(PIPE_HAND_OVER); /* no hub may be left when this one begins */
     make_state_dir(process);
     process->listener = listen_for_links(process);
     if (process->listener < 0) {

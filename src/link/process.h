@@ -18,5 +18,10 @@
  */
 apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_house *house,
                                int restarted);
+/*
+ * At a restart the hub of the configuration before goes on until hub_process_start() has it hand
+ * over. This ends it where the new configuration has no hub.
+ */
+void hub_process_end_predecessor(void);
 
 #endif

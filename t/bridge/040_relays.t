@@ -53,6 +53,19 @@ $state = $bridge->wait_for('relay/i2c0-3f')->[1]{state} while !defined $state ||
 ok(!$state, 'a pulse outlives its process and ends on time');
 is($bridge->finish, 0, 'the end');
 
+# However it ends, a pulse ends with it.
+for my $end (qw(input TERM INT HUP)) {
+    $bridge = Bridge->opened(@arguments);
+    $bridge->send('["relay/i2c0-3f/pulse/set", {"duration": 600}, {"id": "r"}]');
+    is_deeply($bridge->wait_for('relay/i2c0-3f', 'r')->[1], {state => JSON::PP::true}, 'a long pulse begins');
+    $end eq 'input' ? close $bridge->{in} : kill $end, $bridge->{pid};
+    is_deeply($bridge->wait_for('relay/i2c0-3f')->[1], {state => JSON::PP::false}, "... and ends with $end");
+    is($bridge->finish, 0, 'the end');
+    $bridge = Bridge->opened(@arguments);
+    is_deeply($bridge->{values}{'relay/i2c0-3f'}, {state => JSON::PP::false}, '... which is remembered');
+    is($bridge->finish, 0, 'the end');
+}
+
 # A damaged file is reported, and the bridge works without it.
 open my $file, '>', "$dir/states/nodes_bridge_0.json" or die $!;
 print {$file} '{"version": 1, "devi';

@@ -159,9 +159,21 @@ void bench_stop(bench *b)
     b->hub = NULL;
 }
 
+void bench_kill(bench *b)
+{
+    hub_die(b->hub);
+    b->hub = NULL;
+}
+
 void bench_restart(bench *b, const char *reason)
 {
-    bench_stop(b);
+    if (strcmp(reason, "crash") == 0) {
+        hub_die(b->hub);
+    } else if (strcmp(reason, "restart") == 0) {
+        hub_hand_over(b->hub);
+    } else {
+        hub_destroy(b->hub);
+    }
     bench_clear(b);
     b->config.reason_for_reset = reason;
     bench_start(b);
@@ -169,7 +181,9 @@ void bench_restart(bench *b, const char *reason)
 
 void bench_reboot(bench *b)
 {
-    bench_stop(b);
+    if (b->hub) {
+        bench_stop(b);
+    }
     bench_clear(b);
     b->booted = b->time += 20000000; /* it takes its time */
     name_boot(b);

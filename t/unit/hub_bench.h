@@ -72,7 +72,12 @@ void bench_remember(bench *b);
 const char *bench_file(bench *b, const char *name);
 void bench_start(bench *b);
 void bench_stop(bench *b);
-/* Everything but the chips and the remembered states begins anew, as after a crash. */
+/* As if its process was killed. */
+void bench_kill(bench *b);
+/*
+ * Everything but the chips and the remembered states begins anew: after a "crash" the hub was
+ * killed, for a "restart" it has handed over, else it was stopped.
+ */
 void bench_restart(bench *b, const char *reason);
 /* As bench_restart(), after the machine was started again. The chips keep their power. */
 void bench_reboot(bench *b);

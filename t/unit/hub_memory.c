@@ -280,6 +280,71 @@ static void nonsense_in_a_pulse_does_no_harm(void **state)
     }
 }
 
+/* ---- the end of a hub ---- */
+
+static bench *pulsing(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x20));
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", "pin=0", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, PULSE), IS_ON);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/pulse/set\", {\"duration\": 6}]"), "true");
+    bench_run(b, 1);
+    return b;
+}
+
+static void a_pulse_ends_with_its_hub(void **state)
+{
+    bench *b = pulsing(state);
+
+    bench_stop(b);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 10);
+    assert_int_equal(bench_published(b, IS_ON), 0);
+    assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+    assert_contains(bench_last(b, "[\"relay/i2c0-20-0\""), "false");
+    assert_int_equal(record(b, 0x3b).pulses, 2); /* once on, once off */
+}
+
+static void a_pulse_goes_on_with_a_successor(void **state)
+{
+    bench *b = pulsing(state);
+
+    bench_restart(b, "restart");
+    bench_run(b, 3);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/get\", {}]"), "true");
+    bench_run(b, 2.5);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/get\", {}]"), "false");
+}
+
+/* It could not be switched off in time: nobody says that it was, and the next hub does it. */
+static void a_pulse_that_cannot_be_ended_is_ended_by_the_next_hub(void **state)
+{
+    bench *b = pulsing(state);
+
+    sim_set_fault(b->sim[0], 0x3b, SIM_NO_ACKNOWLEDGE, 1);
+    bench_clear(b);
+    bench_stop(b);
+    assert_true(bench_logged(b, CT_PULSE_NOT_ENDED) > 0);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    sim_set_fault(b->sim[0], 0x3b, SIM_NO_ACKNOWLEDGE, 0);
+    bench_clear(b);
+    b->time += 60000000;
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    assert_int_equal(bench_published(b, IS_ON), 0);
+}
+
 /* ---- history ---- */
 
 /* The machine starts in 1970, is suspended for a while, and then learns the time of day. */
@@ -313,6 +378,9 @@ int main(void)
         BENCH_TEST(a_clock_that_is_set_changes_no_pulse),
         BENCH_TEST(a_pulse_does_not_outlive_its_boot),
         BENCH_TEST(nonsense_in_a_pulse_does_no_harm),
+        BENCH_TEST(a_pulse_ends_with_its_hub),
+        BENCH_TEST(a_pulse_goes_on_with_a_successor),
+        BENCH_TEST(a_pulse_that_cannot_be_ended_is_ended_by_the_next_hub),
         BENCH_TEST(history_keeps_its_order_when_the_clock_is_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
