@@ -228,7 +228,8 @@ static const char *copy_error(cmd_parms *cmd, const char *error)
     return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
 }
 
-static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const char *device)
+static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const char *device,
+                           const char *option)
 {
     ct_node *node = ct_house_in(cmd->pool)->current;
     hub_bus_config bus = {.device = device};
@@ -241,6 +242,9 @@ static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const c
         return error;
     }
     bus.label = (int)number;
+    if (option && (error = hub_read_bus_option(&bus, option, why, sizeof why))) {
+        return copy_error(cmd, error);
+    }
     if (strncmp(device, "sim:", 4) == 0 && device[4]) {
         const char *file = ap_server_root_relative(cmd->pool, device + 4);
 
@@ -367,8 +371,9 @@ static const char *set_house_path(cmd_parms *cmd, void *dir, const char *path)
 static const command_rec directives[] = {
     AP_INIT_RAW_ARGS("<ClownTalkNode", open_node, NULL, RSRC_CONF,
                      "a further node, by its name, with buses of its own"),
-    AP_INIT_TAKE2("ClownTalkBus", set_bus, NULL, RSRC_CONF,
-                  "an I2C bus: its label and /dev/i2c-N, sim or sim:FILE"),
+    AP_INIT_TAKE23("ClownTalkBus", set_bus, NULL, RSRC_CONF,
+                   "an I2C bus: its label, its device (/dev/i2c-N, sim or sim:FILE), and whose "
+                   "modules it carries (modules=bigclown)"),
     AP_INIT_TAKE_ARGV("ClownTalkDevice", set_device, NULL, RSRC_CONF,
                       "pins a device: its topic, driver (or none) and OPTION=VALUE ..."),
     AP_INIT_TAKE1("ClownTalkLED", set_led, NULL, RSRC_CONF,

@@ -36,6 +36,20 @@ const char *hub_check_bus(const hub_bus_config *bus, const i2c_bus_kind *const *
     return i2c_bus_check(kinds, bus->device, why, why_size) < 0 ? why : NULL;
 }
 
+const char *hub_read_bus_option(hub_bus_config *bus, const char *option, char *why, size_t why_size)
+{
+    if (strcmp(option, "modules=bigclown") == 0) {
+        bus->modules = HUB_MODULES_BIGCLOWN;
+    } else if (strcmp(option, "modules=none") == 0) {
+        bus->modules = HUB_MODULES_NONE;
+    } else {
+        snprintf(why, why_size, "a bus's option must be modules=bigclown or modules=none, not '%s'",
+                 option);
+        return why;
+    }
+    return NULL;
+}
+
 /* ---- ClownTalkPublishInterval ---- */
 
 static void add_type(char *list, size_t size, const char *type)
