@@ -118,20 +118,24 @@ static const char *set_origins(cmd_parms *cmd, void *dir, int argc, char *const 
     return NULL;
 }
 
-/* Reads a whole number. NULL where it is one within the bounds; otherwise what is allowed. */
+/*
+ * Reads a whole number: 60, 60.0 and 6e1 are the same one. NULL where it is one within the bounds;
+ * otherwise what is allowed.
+ */
 static const char *read_number(cmd_parms *cmd, const char *value, apr_int64_t least,
                                apr_int64_t most, const char *unit, apr_int64_t *number)
 {
     char *end;
+    const double read = strtod(value, &end);
 
-    errno = 0;
-    *number = apr_strtoi64(value, &end, 10);
-    if (errno || end == value || *end || *number < least || *number > most) {
+    if (end == value || *end || strspn(value, "0123456789.eE+-") != strlen(value) ||
+        !(read >= (double)least && read <= (double)most) || read != floor(read)) {
         return apr_psprintf(cmd->pool,
                             "%s must be a whole number of %s from %" APR_INT64_T_FMT
                             " to %" APR_INT64_T_FMT ", not '%s'",
                             cmd->cmd->name, unit, least, most, value);
     }
+    *number = (apr_int64_t)read;
     return NULL;
 }
 

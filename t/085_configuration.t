@@ -106,7 +106,7 @@ right 'ClownTalkBus 0 /dev/i2c-1 modules=bigclown', 'ClownTalkBus 1 sim modules=
 right 'ClownTalkBus 0 sim', 'ClownTalkBus 99 /dev/i2c-0', "<ClownTalkNode a/b-c.9>\nClownTalkBus 0 sim\n</ClownTalkNode>";
 right '<VirtualHost *:80>', 'ClownTalkBus 0 sim', 'ClownTalkLED sim', '</VirtualHost>';
 right 'ClownTalkLED /sys/class/leds/ACT', 'ClownTalkPublishInterval thermometer 0.1',
-    'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkMaxConnections 0',
+    'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkRescan 60.0', 'ClownTalkRescan 6e1', 'ClownTalkMaxConnections 0',
     'ClownTalkMaxConnections 1000000', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent',
     'ClownTalkDetach on', 'ClownTalkIOUring OFF';
 right 'ClownTalkDevice relay/i2c0-3b', 'ClownTalkDevice relay/i2c0-3f tca9534a', 'ClownTalkDevice thermometer/i2c0-49 none';

@@ -19,11 +19,11 @@ static bool read_seconds(const char *text, double *value)
 {
     char *end;
 
-    if (!*text || strspn(text, "0123456789.") != strlen(text)) {
+    if (!*text || strspn(text, "0123456789.eE+-") != strlen(text)) {
         return false;
     }
     *value = strtod(text, &end);
-    return !*end && isfinite(*value);
+    return end != text && !*end && isfinite(*value) && *value >= 0;
 }
 
 const char *hub_check_bus(const hub_bus_config *bus, const i2c_bus_kind *const *kinds, char *why,

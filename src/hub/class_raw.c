@@ -62,16 +62,12 @@ static int read_data(request *request, uint8_t *data, char *why, size_t why_size
 static int read_length(struct json_object *payload)
 {
     struct json_object *value;
-    int length;
+    int64_t length;
 
     if (!json_object_object_get_ex(payload, "read-length", &value)) {
         return 0;
     }
-    if (!json_object_is_type(value, json_type_int)) {
-        return -1;
-    }
-    length = json_object_get_int(value);
-    return length >= 1 && length <= MAX_DATA ? length : -1;
+    return talk_whole_number(value, 1, MAX_DATA, &length) ? (int)length : -1;
 }
 
 static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)

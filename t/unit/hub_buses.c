@@ -541,6 +541,9 @@ static void raw_access_reads_and_writes(void **state)
         "[\"i2c/0\", {\"address\": \"4A\", \"write\": \"Ag==\", \"read\": \"EjA=\"}]");
     assert_string_equal(bench_ask(b, "[\"i2c/0/get\", {\"address\": \"4A\", \"read-length\": 2}]"),
                         "[\"i2c/0\", {\"address\": \"4A\", \"read\": \"12,30\"}]");
+    assert_string_equal(
+        bench_ask(b, "[\"i2c/0/get\", {\"address\": \"4A\", \"read-length\": 2.0}]"),
+        "[\"i2c/0\", {\"address\": \"4A\", \"read\": \"12,30\"}]");
     assert_contains(bench_ask(b, "[\"i2c/0/get\", {\"address\": \"50\", \"read-length\": 1}]"),
                     "\"io-error\"");
     assert_contains(bench_ask(b, "[\"i2c/0/config/scan\", {}, {\"id\": 2}]"),
