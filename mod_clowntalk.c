@@ -118,20 +118,24 @@ static const char *set_origins(cmd_parms *cmd, void *dir, int argc, char *const 
     return NULL;
 }
 
-/* Reads a whole number. NULL where it is one within the bounds; otherwise what is allowed. */
+/*
+ * Reads a whole number: 60, 60.0 and 6e1 are the same one. NULL where it is one within the bounds;
+ * otherwise what is allowed.
+ */
 static const char *read_number(cmd_parms *cmd, const char *value, apr_int64_t least,
                                apr_int64_t most, const char *unit, apr_int64_t *number)
 {
     char *end;
+    const double read = strtod(value, &end);
 
-    errno = 0;
-    *number = apr_strtoi64(value, &end, 10);
-    if (errno || end == value || *end || *number < least || *number > most) {
+    if (end == value || *end || strspn(value, "0123456789.eE+-") != strlen(value) ||
+        !(read >= (double)least && read <= (double)most) || read != floor(read)) {
         return apr_psprintf(cmd->pool,
                             "%s must be a whole number of %s from %" APR_INT64_T_FMT
                             " to %" APR_INT64_T_FMT ", not '%s'",
                             cmd->cmd->name, unit, least, most, value);
     }
+    *number = (apr_int64_t)read;
     return NULL;
 }
 
@@ -228,7 +232,8 @@ static const char *copy_error(cmd_parms *cmd, const char *error)
     return error ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, error) : NULL;
 }
 
-static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const char *device)
+static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const char *device,
+                           const char *option)
 {
     ct_node *node = ct_house_in(cmd->pool)->current;
     hub_bus_config bus = {.device = device};
@@ -241,6 +246,9 @@ static const char *set_bus(cmd_parms *cmd, void *dir, const char *label, const c
         return error;
     }
     bus.label = (int)number;
+    if (option && (error = hub_read_bus_option(&bus, option, why, sizeof why))) {
+        return copy_error(cmd, error);
+    }
     if (strncmp(device, "sim:", 4) == 0 && device[4]) {
         const char *file = ap_server_root_relative(cmd->pool, device + 4);
 
@@ -367,8 +375,9 @@ static const char *set_house_path(cmd_parms *cmd, void *dir, const char *path)
 static const command_rec directives[] = {
     AP_INIT_RAW_ARGS("<ClownTalkNode", open_node, NULL, RSRC_CONF,
                      "a further node, by its name, with buses of its own"),
-    AP_INIT_TAKE2("ClownTalkBus", set_bus, NULL, RSRC_CONF,
-                  "an I2C bus: its label and /dev/i2c-N, sim or sim:FILE"),
+    AP_INIT_TAKE23("ClownTalkBus", set_bus, NULL, RSRC_CONF,
+                   "an I2C bus: its label, its device (/dev/i2c-N, sim or sim:FILE), and whose "
+                   "modules it carries (modules=bigclown)"),
     AP_INIT_TAKE_ARGV("ClownTalkDevice", set_device, NULL, RSRC_CONF,
                       "pins a device: its topic, driver (or none) and OPTION=VALUE ..."),
     AP_INIT_TAKE1("ClownTalkLED", set_led, NULL, RSRC_CONF,

@@ -30,11 +30,13 @@ sub right {
 
 # ---- the house ----
 
-wrong 'ClownTalkBus 0', qr/ClownTalkBus takes two arguments, an I2C bus: its label and/;
+wrong 'ClownTalkBus 0', qr/ClownTalkBus takes two or three arguments, an I2C bus: its label, its device/;
 wrong 'ClownTalkBus x sim', qr/ClownTalkBus must be a whole number of a bus's label from 0 to 99, not 'x'/;
 wrong "ClownTalkBus $_ sim", qr/ from 0 to 99, not '$_'/ for -1, 100, '1.5', '0x1';
 wrong "ClownTalkBus 0 $_", qr{ClownTalkBus: .*/dev/i2c-N.*sim.*not '\Q$_\E'}
     for 'i2c-1', '/dev/ttyS0', 'simulated', '/dev/i2c-', '/dev/i2c-x';
+wrong "ClownTalkBus 0 sim $_", qr/ClownTalkBus: a bus's option must be modules=bigclown or modules=none, not '$_'/
+    for 'modules', 'modules=', 'modules=grove', 'bigclown';
 wrong "ClownTalkBus 0 sim\nClownTalkBus 0 /dev/i2c-1", qr{ClownTalkBus 0 stands twice for node nodes/bridge/0};
 wrong 'ClownTalkBus 0 sim', qr/ClownTalkBus not allowed in (?:Location|<Location> context)|cannot occur within/i, 1;
 
@@ -100,10 +102,11 @@ for my $in_location (0, 1) {
 
 # ---- what is right: the bounds, and every form ----
 
+right 'ClownTalkBus 0 /dev/i2c-1 modules=bigclown', 'ClownTalkBus 1 sim modules=none';
 right 'ClownTalkBus 0 sim', 'ClownTalkBus 99 /dev/i2c-0', "<ClownTalkNode a/b-c.9>\nClownTalkBus 0 sim\n</ClownTalkNode>";
 right '<VirtualHost *:80>', 'ClownTalkBus 0 sim', 'ClownTalkLED sim', '</VirtualHost>';
 right 'ClownTalkLED /sys/class/leds/ACT', 'ClownTalkPublishInterval thermometer 0.1',
-    'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkMaxConnections 0',
+    'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkRescan 60.0', 'ClownTalkRescan 6e1', 'ClownTalkMaxConnections 0',
     'ClownTalkMaxConnections 1000000', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent',
     'ClownTalkDetach on', 'ClownTalkIOUring OFF';
 right 'ClownTalkDevice relay/i2c0-3b', 'ClownTalkDevice relay/i2c0-3f tca9534a', 'ClownTalkDevice thermometer/i2c0-49 none';

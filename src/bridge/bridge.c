@@ -269,7 +269,10 @@ static void print_help(void)
         "Usage: clowntalk-bridge --bus LABEL=DEVICE [OPTION ...]\n"
         "Drives I2C devices, speaking Clown.Talk on standard input and output.\n"
         "\n"
-        "  --bus LABEL=DEVICE       a bus: 0=/dev/i2c-1, 0=sim or 0=sim:FILE (simulated chips)\n"
+        "  --bus LABEL=DEVICE[,modules=bigclown]\n"
+        "                           a bus: 0=/dev/i2c-1, 0=sim or 0=sim:FILE (simulated chips), "
+        "and\n"
+        "                           whose modules it carries\n"
         "  --node NAME              the node's name (default: " DEFAULT_NODE ")\n"
         "  --device \"TOPIC [DRIVER] [OPTION=VALUE ...]\"\n"
         "                           pins a device or driver: \"relay/i2c0-20-0 pcf8574 pin=0\";\n"
@@ -304,7 +307,7 @@ static const i2c_bus_kind *const bus_kinds[] = {&linux_bus_kind, &sim_bus_kind, 
 static int add_bus(settings *settings, char *argument)
 {
     hub_bus_config *bus = &settings->buses[settings->node.n_buses];
-    char why[512], *end;
+    char why[512], *end, *option;
 
     if (settings->node.n_buses == MAX_OPTIONS) {
         return wrong("bus", "too many of them");
@@ -314,6 +317,13 @@ static int add_bus(settings *settings, char *argument)
         return wrong("bus", "must be LABEL=DEVICE, such as 0=/dev/i2c-1 or 0=sim");
     }
     bus->device = end + 1;
+    option = strrchr(bus->device, ',');
+    if (option && strncmp(option, ",modules=", 9) == 0) {
+        *option++ = 0;
+        if (hub_read_bus_option(bus, option, why, sizeof(why))) {
+            return wrong("bus", why);
+        }
+    }
     if (hub_check_bus(bus, bus_kinds, why, sizeof(why))) {
         return wrong("bus", why);
     }

@@ -6,6 +6,7 @@ libbus_la_SOURCES = \
 	src/bus/log.h \
 	src/bus/look.c src/bus/look.h \
 	src/bus/message.c src/bus/message.h \
+	src/bus/port.c src/bus/port.h \
 	src/bus/raw.c src/bus/raw.h \
 	src/bus/report.c \
 	src/bus/site.c src/bus/site.h \

@@ -1,7 +1,10 @@
 /* What is found at an address. On the bus's thread. */
 #include "look.h"
 
+#include "port.h"
 #include "unit_run.h"
+
+#include "base/append.h"
 
 #include <errno.h>
 #include <string.h>
@@ -77,15 +80,50 @@ static device_step probe(worker *worker, site *site, const device_driver *driver
     return -EAGAIN;
 }
 
+static void report(worker *worker, const site *site)
+{
+    port_line lines[PORT_MAX_LINES];
+    char advice[400] = "";
+    size_t n = port_advise(&worker->config, site->address, lines);
+
+    for (size_t i = 0; i < n; i++) {
+        base_append_item(advice, sizeof(advice), lines[i].text);
+    }
+    worker_log(
+        worker, HUB_WARNING, CT_PORT_UNASKED,
+        "i2c%d-%02x: a chip answers, and is not asked what it is: for a PCF8574 the question "
+        "would be a value for its pins. It is used, or left alone, with one of: %s",
+        worker->config.label, site->address, advice);
+}
+
+/* A plain read, which harms no chip, says whether one is there. */
+static void watch(worker *worker, site *site)
+{
+    int error = worker_outcome(worker, i2c_probe(worker->bus, site->address));
+
+    if (error == 0 && !site->reported) {
+        report(worker, site);
+        site->reported = true;
+    } else if (error == -ENXIO) {
+        site->reported = false;
+    }
+    site_put_off(worker, site);
+}
+
 void site_look(worker *worker, site *site)
 {
-    const device_driver *driver = site->drivers[site->trying];
+    const device_driver *driver;
     device_step result;
 
     if (unit_by_address(worker, site->address)) {
         site_put_off(worker, site); /* the companion of a chip at another address */
         return;
     }
+    if (!site->n_drivers) {
+        watch(worker, site);
+        return;
+    }
+    driver = site->drivers[site->trying];
     if (site->trying == 0 && site->step == 0) {
         site->mismatch[0] = 0;
     }

@@ -1,6 +1,8 @@
 /* Addresses: which there are, which drivers are tried there, and when. On the bus's thread. */
 #include "site.h"
 
+#include "port.h"
+
 #include <stdlib.h>
 
 /*
@@ -69,11 +71,17 @@ static bool may_be_relay(const site *site)
     return false;
 }
 
-/* Relays come first: a coil that was left energised must be switched off before anything else. */
+/*
+ * Relays come first: a coil that was left energised must be switched off before anything else. What
+ * is only watched comes last.
+ */
 static int by_urgency(const void *left, const void *right)
 {
     const site *a = left, *b = right;
 
+    if (!a->n_drivers != !b->n_drivers) {
+        return a->n_drivers ? -1 : 1;
+    }
     if (may_be_relay(a) != may_be_relay(b)) {
         return may_be_relay(a) ? -1 : 1;
     }
@@ -84,7 +92,7 @@ void sites_create(worker *worker)
 {
     for (const device_driver *const *driver = device_drivers; *driver; driver++) {
         for (const uint8_t *address = (*driver)->addresses; address && *address; address++) {
-            if (!site_pin(worker, *address)) {
+            if (!site_pin(worker, *address) && !port_is_unasked(&worker->config, *address)) {
                 add_driver(add_site(worker, *address), *driver);
             }
         }
@@ -93,6 +101,12 @@ void sites_create(worker *worker)
         if (worker->config.pins[i].driver) {
             add_driver(add_site(worker, worker->config.pins[i].address),
                        worker->config.pins[i].driver);
+        }
+    }
+    worker->n_asked = worker->n_sites;
+    for (uint8_t address = I2C_FIRST_ADDRESS; address <= I2C_LAST_ADDRESS; address++) {
+        if (port_is_unasked(&worker->config, address)) {
+            add_site(worker, address);
         }
     }
     if (worker->n_sites) {
@@ -107,7 +121,9 @@ void sites_reset(worker *worker)
         worker->sites[i].state = SITE_ABSENT;
         worker->sites[i].trying = worker->sites[i].step = 0;
         worker->sites[i].fresh = true;
-        worker->sites[i].look_at = HUB_NEVER;
+        /* The first look is for those where drivers are tried. */
+        worker->sites[i].look_at =
+            i < worker->n_asked ? HUB_NEVER : worker_now(worker) + SECOND_LOOK;
     }
 }
 

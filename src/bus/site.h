@@ -7,7 +7,10 @@
 
 #include "worker_internal.h"
 
-/* An address where devices are looked for. */
+/*
+ * An address where devices are looked for, or one that is only watched (port.h): there no driver is
+ * tried, and what answers is reported.
+ */
 typedef enum site_state {
     SITE_ABSENT,  /* no chip there, or none that we know */
     SITE_PROBING, /* a driver's probe is under way */
@@ -20,13 +23,14 @@ struct site {
     uint8_t address;
     site_state state;
     const device_driver *drivers[SITE_MAX_DRIVERS]; /* in the order in which they are tried */
-    size_t n_drivers;
-    size_t trying;      /* which of them is next */
-    unsigned step;      /* SITE_PROBING: of its probe */
+    size_t n_drivers;                               /* 0: it is watched */
+    size_t trying;                                  /* which of them is next */
+    unsigned step;                                  /* SITE_PROBING: of its probe */
     char mismatch[192]; /* what the first of them said that found a different chip, or "" */
     bool mismatch_logged;
     bool held_logged;
     bool unstarted_logged;
+    bool reported;        /* what answers at a watched address was logged, and has not gone since */
     int64_t look_at;      /* when to look next, or for the probe's next step; HUB_NEVER */
     bool fresh;           /* not looked at since the bus was opened */
     unsigned quick_looks; /* how many more at the shorter distance, after a device was lost */

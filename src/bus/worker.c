@@ -39,6 +39,11 @@ worker *worker_create(const worker_config *config)
     return made;
 }
 
+const worker_config *worker_configuration(const worker *worker)
+{
+    return &worker->config;
+}
+
 static void *thread_main(void *data)
 {
     worker *worker = data;
@@ -172,7 +177,7 @@ static unit *next_unit(worker *worker, bool relays_only, int64_t *due)
 static void tell_looked(worker *worker)
 {
     if (worker->looked ||
-        (worker->bus && (worker->first_look < worker->n_sites || sites_are_undecided(worker)))) {
+        (worker->bus && (worker->first_look < worker->n_asked || sites_are_undecided(worker)))) {
         return;
     }
     for (unit *unit = worker->units; unit; unit = unit->next) {
@@ -222,7 +227,7 @@ static bool do_next(worker *worker, int64_t *until)
     int64_t now = worker_now(worker);
     int64_t unit_at, look_at, step_at, raw_at = raw_due(worker);
     /* Relays that were found work while the others are still looked for. */
-    bool quiet = worker_is_quiet(worker), looking = worker->first_look < worker->n_sites && !quiet;
+    bool quiet = worker_is_quiet(worker), looking = worker->first_look < worker->n_asked && !quiet;
     unit *unit = next_unit(worker, looking, &unit_at);
     site *site = sites_next(worker, SITE_ABSENT, &look_at);
     struct site *probed = sites_next(worker, SITE_PROBING, &step_at);
@@ -247,7 +252,7 @@ static bool do_next(worker *worker, int64_t *until)
         if (look_at > now) {
             *until = earlier(*until, look_at);
         }
-        if (worker->first_look < worker->n_sites) {
+        if (worker->first_look < worker->n_asked) {
             *until = earlier(*until, worker->quiet_until);
         }
         return false;

@@ -24,6 +24,7 @@ typedef struct worker_config {
     unsigned index;     /* the bus's number in the hub, for messages */
     int label;          /* the 0 in i2c0-48 */
     const char *device; /* as i2c_bus_open() takes it: "/dev/i2c-1" */
+    bool modules;       /* it carries BigClown's modules: see port.h */
     int64_t rescan;     /* microseconds between looks at absent addresses, 0: never */
     const worker_pin *pins;
     size_t n_pins;
@@ -34,6 +35,8 @@ typedef struct worker_config {
 typedef struct worker worker;
 
 worker *worker_create(const worker_config *config);
+/* What it was created with, which stays as it is. Any thread. */
+const worker_config *worker_configuration(const worker *worker);
 /* Starts the thread. */
 bool worker_start(worker *worker);
 /* Ends the thread, if any, and closes the bus. `end_pulses`: relays that pulse go off first. */

@@ -5,6 +5,7 @@
  * These files build on each other, each only on those before it:
  *
  *   report.c    what the thread says to the owner
+ *   port.c      addresses at which a chip without registers may sit
  *   health.c    the bus itself: opened, gone, stuck
  *   site.c      addresses, and when they are looked at
  *   unit.c      a device: its requests, its failure and its return
@@ -38,6 +39,7 @@ struct worker {
 
     site *sites;
     size_t n_sites;
+    size_t n_asked;    /* of them: where drivers are tried; they come first */
     size_t first_look; /* sites before this one have been looked at since the bus was opened */
     bool looked;       /* the owner knows that the first look is finished */
 

@@ -440,32 +440,44 @@ static device_step co2_module_measure(device *device, unsigned step, double *val
 
 /* ---- the rest of the driver ---- */
 
+/*
+ * Where no UART answers, the chip at the expander's address gets a plain read, which changes
+ * nothing: an expander gives back the register that was asked for last, and that is the directions
+ * when we were stopped while we held the UART in reset.
+ */
+static int probe_without_uart(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+{
+    uint8_t directions;
+    int result = i2c_transfer(bus, address, NULL, 0, &directions, 1);
+    if (result < 0) {
+        return result;
+    }
+    if (directions == PINS_RESET) {
+        return 0;
+    }
+    snprintf(why, why_size, "no CO2 Module: no chip answers at %02x, where its UART would be",
+             UART_ADDRESS);
+    return -ENODEV;
+}
+
 static device_step co2_module_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
                                     size_t why_size)
 {
     (void)step;
     uint8_t directions, free_bytes, waiting;
-    int result = i2c_read8(bus, address, REG_CONFIG, &directions);
-    if (result < 0) {
-        return result;
-    }
-    result = i2c_read8(bus, UART_ADDRESS, UART_TXLVL, &free_bytes);
+    int result = i2c_read8(bus, UART_ADDRESS, UART_TXLVL, &free_bytes);
     if (result >= 0) {
         result = i2c_read8(bus, UART_ADDRESS, UART_RXLVL, &waiting);
     }
-    if (result == -ENXIO && directions == PINS_RESET) {
-        return 0; /* we were stopped while we held the UART in reset */
-    }
     if (result == -ENXIO) {
-        snprintf(why, why_size, "no CO2 Module: no chip answers at %02x, where its UART would be",
-                 UART_ADDRESS);
-        return -ENODEV;
+        return probe_without_uart(bus, address, why, why_size);
     }
     if (result < 0) {
         return result;
     }
     if (free_bytes <= FIFO_SIZE && waiting <= FIFO_SIZE) {
-        return 0;
+        result = i2c_read8(bus, address, REG_CONFIG, &directions);
+        return result < 0 ? result : 0;
     }
     snprintf(why, why_size,
              "no CO2 Module: at %02x FIFO levels of %u and %u, expected at most %d of an SC16IS740",

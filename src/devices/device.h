@@ -12,7 +12,8 @@
  *    the byte is the address of a register that is read, to others it is a command; it must not be
  *    one that resets, writes or erases. To a chip without registers (PCF8574, at 20 to 27 and 38
  *    to 3f) even this byte is a value that is written. At these addresses only BigClown's modules
- *    are looked for (38, 3b, 3c, 3d, 3f); other chips are used where ClownTalkDevice names them.
+ *    are looked for (38, 3b, 3c, 3d, 3f), and only on a bus that is said to carry them
+ *    (bus/port.h); other chips are used where ClownTalkDevice names them.
  * 2. A chip with 16-bit commands (SHT3x, SCD4x) cannot be identified like this: its second byte is
  *    written into a register of any other chip. Its driver sets `probe_command` to the one command
  *    that its probe sends. That command

@@ -7,6 +7,7 @@ libdevices_la_SOURCES = \
 	src/devices/mcp23017.c \
 	src/devices/pca9554.c \
 	src/devices/pcf8574.c \
+	src/devices/quantity.c src/devices/quantity.h \
 	src/devices/registry.c \
 	$(CHIP_DRIVERS)
 libdevices_la_LIBADD = -lm

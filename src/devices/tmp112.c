@@ -31,6 +31,8 @@
 #define ZERO_12_BIT 0x000f
 #define ZERO_13_BIT 0x0007 /* extended mode: another program may have set it */
 
+#define ZERO_ALWAYS 0x0006 /* those of them that are 0 in every register and in either mode */
+
 #define CONFIG_OURS (CONFIG_R | CONFIG_SD | CONFIG_CR_4HZ)
 
 /* Section "Electrical Characteristics": a conversion takes 26 ms, 35 ms at most. */
@@ -44,11 +46,29 @@ double tmp112_raw_to_celsius(uint16_t raw)
     return ((int16_t)raw >> 4) * 0.0625;
 }
 
-/* It has no identity, but bits that are always the same in all of its four registers. */
-static device_step tmp112_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
-                                size_t why_size)
+/*
+ * Whether the register that was read last, whichever it is, can be a TMP112's. This plain read
+ * comes first, since to a PCF8591 the address of a register is a control byte, which switches its
+ * analog output off. 0, too, where the adapter has no plain reads of two bytes.
+ */
+static int look_first(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
 {
-    (void)step;
+    uint8_t data[2];
+    int result = i2c_transfer(bus, address, NULL, 0, data, sizeof data);
+    if (result < 0) {
+        return result == -EOPNOTSUPP ? 0 : result;
+    }
+    if (!(data[1] & ZERO_ALWAYS)) {
+        return 0;
+    }
+    snprintf(why, why_size, "no TMP112: a read gives %02X%02Xh, expected bits %02Xh clear", data[0],
+             data[1], ZERO_ALWAYS);
+    return -ENODEV;
+}
+
+/* It has no identity, but bits that are always the same in all of its four registers. */
+static device_step compare_registers(i2c_bus *bus, uint8_t address, char *why, size_t why_size)
+{
     static const uint8_t registers[] = {REG_CONFIG, REG_TEMPERATURE, REG_LOW, REG_HIGH};
     uint16_t found[4];
     for (size_t i = 0; i < sizeof registers; i++) {
@@ -68,6 +88,25 @@ static device_step tmp112_probe(i2c_bus *bus, uint8_t address, unsigned step, ch
              "a configuration like 60A0h and the others with %04Xh clear",
              found[0], found[1], found[2], found[3], zero);
     return -ENODEV;
+}
+
+static device_step tmp112_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
+                                size_t why_size)
+{
+    (void)step;
+    int result = look_first(bus, address, why, why_size);
+    return result < 0 ? result : compare_registers(bus, address, why, why_size);
+}
+
+/* Whether it is still there, and as we left it. */
+static int tmp112_present(device *device)
+{
+    uint16_t config;
+    int result = i2c_read16be(device->bus, device->address, REG_CONFIG, &config);
+    if (result < 0) {
+        return result;
+    }
+    return (config & ~(CONFIG_OS | CONFIG_AL)) == CONFIG_OURS ? 0 : -EIO;
 }
 
 static device_step tmp112_start(device *device, unsigned step)
@@ -127,6 +166,7 @@ const device_driver tmp112_driver = {
     .type = "thermometer",
     .addresses = (const uint8_t[]){0x48, 0x49, 0},
     .probe = tmp112_probe,
+    .present = tmp112_present,
     .start = tmp112_start,
     .sensor = &tmp112_sensor,
 };

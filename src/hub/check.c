@@ -19,11 +19,11 @@ static bool read_seconds(const char *text, double *value)
 {
     char *end;
 
-    if (!*text || strspn(text, "0123456789.") != strlen(text)) {
+    if (!*text || strspn(text, "0123456789.eE+-") != strlen(text)) {
         return false;
     }
     *value = strtod(text, &end);
-    return !*end && isfinite(*value);
+    return end != text && !*end && isfinite(*value) && *value >= 0;
 }
 
 const char *hub_check_bus(const hub_bus_config *bus, const i2c_bus_kind *const *kinds, char *why,
@@ -34,6 +34,20 @@ const char *hub_check_bus(const hub_bus_config *bus, const i2c_bus_kind *const *
         return why;
     }
     return i2c_bus_check(kinds, bus->device, why, why_size) < 0 ? why : NULL;
+}
+
+const char *hub_read_bus_option(hub_bus_config *bus, const char *option, char *why, size_t why_size)
+{
+    if (strcmp(option, "modules=bigclown") == 0) {
+        bus->modules = HUB_MODULES_BIGCLOWN;
+    } else if (strcmp(option, "modules=none") == 0) {
+        bus->modules = HUB_MODULES_NONE;
+    } else {
+        snprintf(why, why_size, "a bus's option must be modules=bigclown or modules=none, not '%s'",
+                 option);
+        return why;
+    }
+    return NULL;
 }
 
 /* ---- ClownTalkPublishInterval ---- */

@@ -47,6 +47,11 @@ struct hub_class {
      * it is not on a bus, as with the next one.
      */
     void (*found)(hub_device *device, const message *found, message *adopt);
+    /*
+     * What was measured last, before any offset, a value for each quantity; NAN: not known. NULL:
+     * it measures nothing.
+     */
+    const double *(*measured)(const hub_device *device);
     /* It has left. NULL: nothing to do. */
     void (*lost)(hub_device *device);
     /*

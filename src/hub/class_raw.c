@@ -1,5 +1,7 @@
 /* i2c/BUS: scan, get and set, with data in one of three encodings. */
 #include "classes.h"
+
+#include "bus/port.h"
 #include "devices.h"
 #include "node.h"
 #include "request_queue.h"
@@ -60,16 +62,12 @@ static int read_data(request *request, uint8_t *data, char *why, size_t why_size
 static int read_length(struct json_object *payload)
 {
     struct json_object *value;
-    int length;
+    int64_t length;
 
     if (!json_object_object_get_ex(payload, "read-length", &value)) {
         return 0;
     }
-    if (!json_object_is_type(value, json_type_int)) {
-        return -1;
-    }
-    length = json_object_get_int(value);
-    return length >= 1 && length <= MAX_DATA ? length : -1;
+    return talk_whole_number(value, 1, MAX_DATA, &length) ? (int)length : -1;
 }
 
 static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)
@@ -141,10 +139,39 @@ static struct json_object *address_text(uint8_t address)
     return json_object_new_string(text);
 }
 
+/*
+ * The lines of configuration that make use of chips which may not be asked what they are, by
+ * address. NULL where there is no such chip.
+ */
+static struct json_object *advice_for(const hub_device *device, const message *result)
+{
+    const worker_config *bus = worker_configuration(device->node->hub->buses[device->bus].worker);
+    struct json_object *advice = NULL, *lines;
+    port_line text[PORT_MAX_LINES];
+
+    for (size_t i = 0; i < result->length; i++) {
+        char address[3];
+        size_t n = 0;
+        if (!port_is_unasked(bus, result->data[i])) {
+            continue;
+        }
+        n = port_advise(bus, result->data[i], text);
+        lines = json_object_new_array();
+        for (size_t j = 0; j < n; j++) {
+            json_object_array_add(lines, json_object_new_string(text[j].text));
+        }
+        advice = advice ? advice : json_object_new_object();
+        snprintf(address, sizeof(address), "%02X", result->data[i]);
+        json_object_object_add(advice, address, lines);
+    }
+    return advice;
+}
+
 static void answer_scan(const hub_device *device, request *request, const message *result)
 {
     char topic[TALK_MAX_TOPIC + 16];
     struct json_object *payload = json_object_new_object(), *slaves = json_object_new_array();
+    struct json_object *advice;
 
     for (size_t i = 0; i < result->length; i++) {
         const hub_device *owner = owner_of(device, result->data[i]);
@@ -154,6 +181,10 @@ static void answer_scan(const hub_device *device, request *request, const messag
         json_object_array_add(slaves, slave);
     }
     json_object_object_add(payload, "slaves", slaves);
+    advice = advice_for(device, result);
+    if (advice) {
+        json_object_object_add(payload, "configure", advice);
+    }
     snprintf(topic, sizeof(topic), "%s/config/ok", device->topic);
     request_answer(request, topic, payload);
 }

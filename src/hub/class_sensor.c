@@ -6,6 +6,8 @@
 #include "node.h"
 #include "request_queue.h"
 
+#include "devices/quantity.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,16 +19,21 @@
 #define PRESSURE_STEP 0.05
 
 typedef struct sensor {
-    bool published;                       /* `values` hold something */
-    bool failed;                          /* null was published */
-    double values[DEVICE_MAX_QUANTITIES]; /* as published last */
+    bool published;                         /* `values` hold something */
+    bool failed;                            /* null was published */
+    double values[DEVICE_MAX_QUANTITIES];   /* as published last */
+    double measured[DEVICE_MAX_QUANTITIES]; /* last, before the offset; NAN: not known */
     int64_t published_at;
     history *history[DEVICE_MAX_QUANTITIES]; /* NULL until the first value */
 } sensor;
 
 static void create(hub_device *device)
 {
-    device->state = hub_allocate(1, sizeof(sensor));
+    sensor *sensor = device->state = hub_allocate(1, sizeof(*sensor));
+
+    for (size_t i = 0; i < DEVICE_MAX_QUANTITIES; i++) {
+        sensor->measured[i] = NAN;
+    }
 }
 
 static void destroy(hub_device *device)
@@ -88,11 +95,21 @@ static void notice_pressure(hub_device *device, const double *values)
     }
 }
 
+/* Keeps what was measured, and adds the offset. No value is one that its quantity cannot have. */
 static void calibrate(const hub_device *device, const double *measured, double *values)
 {
+    const device_quantity *quantities = device->driver->sensor->quantities;
+    sensor *sensor = device->state;
+
     for (size_t i = 0; i < n_quantities(device); i++) {
-        values[i] = measured[i] + device->settings.offset[i];
+        sensor->measured[i] = measured[i];
+        values[i] = quantity_held(quantities[i].name, measured[i] + device->settings.offset[i]);
     }
+}
+
+static const double *last_measured(const hub_device *device)
+{
+    return ((const sensor *)device->state)->measured;
 }
 
 /* ---- periodic measurements ---- */
@@ -267,5 +284,6 @@ const hub_class class_sensor = {
     .result = on_result,
     .event = on_event,
     .found = on_found,
+    .measured = last_measured,
     .lost = on_lost,
 };

@@ -8,6 +8,8 @@
  *                       more often than publish-interval)
  *     offset            added to what was measured, for calibration
  *
+ * An offset must not lead from what was measured last to a value that the quantity cannot have.
+ *
  * `delta` and `offset` are given as a number, which is meant for the first quantity, or as an
  * object by quantity: {"pressure": 0.1, "altitude": 1}. null undoes them. A sensor with several
  * quantities shows them as an object. When one of them has changed by its delta, all are published.
@@ -18,6 +20,8 @@
 #include "config.h"
 
 #include "ground.h"
+
+#include "devices/quantity.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -144,6 +148,49 @@ static int read_all(const hub_device *device, struct json_object *payload, setti
         n++;
     }
     return n;
+}
+
+/* Whether an offset leads outside of what a quantity can be. `measured`: the last value, or NAN. */
+static bool leads_outside(const quantity *quantity, double measured, double offset)
+{
+    double value = measured + offset;
+
+    if (isnan(measured)) {
+        return fabs(offset) > quantity->most - quantity->least;
+    }
+    return value < quantity->least || value > quantity->most;
+}
+
+static void say_range(const quantity *quantity, int decimals, double measured, char *why,
+                      size_t size)
+{
+    int length = snprintf(why, size, "offset must leave %s within %g to %.10g %s", quantity->name,
+                          quantity->least, quantity->most, quantity->unit);
+
+    if (!isnan(measured) && length > 0 && (size_t)length < size) {
+        snprintf(why + length, size - (size_t)length,
+                 ": it may be %.*f to %.*f, since %.*f is measured", decimals,
+                 quantity->least - measured, decimals, quantity->most - measured, decimals,
+                 measured);
+    }
+}
+
+/* False with a sentence where one of the offsets that change leads to what cannot be. */
+static bool check_offsets(const hub_device *device, const settings *changed, char *why, size_t size)
+{
+    const sensor_ops *sensor = device->driver ? device->driver->sensor : NULL;
+    const double *measured = device->class->measured ? device->class->measured(device) : NULL;
+
+    for (size_t i = 0; sensor && measured && i < sensor->n_quantities; i++) {
+        const quantity *quantity = quantity_by_name(sensor->quantities[i].name);
+        double offset = changed->offset[i];
+        if (quantity && offset != 0 && offset != device->settings.offset[i] &&
+            leads_outside(quantity, measured[i], offset)) {
+            say_range(quantity, sensor->quantities[i].decimals, measured[i], why, size);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- showing ---- */
@@ -276,6 +323,9 @@ void config_begin(hub_device *device, request *request)
 
     if (request->form == TALK_CONFIG_SET) {
         int n = read_all(device, request->payload, &changed, why, sizeof(why));
+        if (n > 0 && !check_offsets(device, &changed, why, sizeof(why))) {
+            n = -1;
+        }
         if (n <= 0) {
             request_refuse(request, TALK_BAD_PAYLOAD, "%s",
                            n < 0 ? why

@@ -104,13 +104,14 @@ void history_free(history *history)
 static bool read_count(const struct json_object *payload, const char *member, int limit, int *count)
 {
     struct json_object *value;
+    int64_t number;
 
     if (!json_object_object_get_ex(payload, member, &value) ||
-        !json_object_is_type(value, json_type_int)) {
+        !talk_whole_number(value, 1, limit, &number)) {
         return false;
     }
-    *count = json_object_get_int(value);
-    return *count >= 1 && *count <= limit;
+    *count = (int)number;
+    return true;
 }
 
 static void add_value(struct json_object *array, double value, int decimals)

@@ -41,9 +41,17 @@
 
 /* ---- configuration: plain data, owned by the caller, read during hub_create() only ---- */
 
+/* Whose modules a bus carries. It decides which addresses are asked (bus/port.h). */
+typedef enum hub_modules {
+    HUB_MODULES_USUAL, /* BigClown's on a simulated bus, none on any other */
+    HUB_MODULES_NONE,
+    HUB_MODULES_BIGCLOWN,
+} hub_modules;
+
 typedef struct hub_bus_config {
     int label;          /* 0 to 99: the 0 in i2c0-48 */
     const char *device; /* "/dev/i2c-1", "sim", "sim:FILE" */
+    hub_modules modules;
 } hub_bus_config;
 
 typedef struct hub_device_config { /* ClownTalkDevice TOPIC [DRIVER] [OPTION=VALUE ...] */
@@ -86,6 +94,9 @@ typedef struct hub_config {
  */
 const char *hub_check_bus(const hub_bus_config *bus, const struct i2c_bus_kind *const *kinds,
                           char *why, size_t why_size);
+/* Reads an option of a bus ("modules=bigclown") into its configuration. */
+const char *hub_read_bus_option(hub_bus_config *bus, const char *option, char *why,
+                                size_t why_size);
 const char *hub_check_device(const hub_device_config *device, char *why, size_t why_size);
 const char *hub_check_interval(const hub_interval_config *interval, char *why, size_t why_size);
 

@@ -77,7 +77,16 @@ static void copy_node(hub_node *node, const hub_node_config *config)
     node->states = state_open(node->hub->writer, node->name);
 }
 
-static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config)
+static bool carries_modules(const hub_bus_config *bus, const i2c_bus_kind *const *kinds)
+{
+    if (bus->modules == HUB_MODULES_USUAL) {
+        return kinds && i2c_bus_is_simulated(kinds, bus->device);
+    }
+    return bus->modules == HUB_MODULES_BIGCLOWN;
+}
+
+static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config,
+                     const i2c_bus_kind *const *kinds)
 {
     char topic[16];
 
@@ -103,6 +112,7 @@ static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config)
         .index = bus->index,
         .label = bus->label,
         .device = bus->device,
+        .modules = carries_modules(config, kinds),
         .rescan = node->rescan,
         .pins = bus->pins,
         .n_pins = bus->n_pins,
@@ -195,7 +205,7 @@ void setup_nodes(hub *hub, const hub_config *config)
         for (size_t j = 0; j < config->nodes[i].n_buses; j++) {
             hub_bus *bus = &hub->buses[hub->n_buses];
             bus->index = (unsigned)hub->n_buses++;
-            copy_bus(bus, node, &config->nodes[i].buses[j]);
+            copy_bus(bus, node, &config->nodes[i].buses[j], config->bus_kinds);
         }
     }
 }

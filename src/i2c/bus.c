@@ -46,6 +46,12 @@ int i2c_bus_check(const i2c_bus_kind *const *kinds, const char *device, char *wh
     return -EINVAL;
 }
 
+bool i2c_bus_is_simulated(const i2c_bus_kind *const *kinds, const char *device)
+{
+    const i2c_bus_kind *kind = find_kind(kinds, device);
+    return kind && kind->simulated;
+}
+
 int i2c_bus_open(const i2c_bus_kind *const *kinds, i2c_bus **bus, const char *device, char *why,
                  size_t why_size)
 {

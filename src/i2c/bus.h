@@ -62,6 +62,8 @@ struct i2c_bus { /* the first member of each implementation's own struct */
  * Each implementation defines a const one (linux_bus_kind, sim_bus_kind).
  */
 typedef struct i2c_bus_kind {
+    /* Its chips are simulated ones: no question that is asked can do any harm. */
+    bool simulated;
     /* What its device strings look like, for errors: "/dev/i2c-N". Ends with NULL. */
     const char *const *forms;
     /* Whether the string has one of these forms. */
@@ -80,6 +82,8 @@ typedef struct i2c_bus_kind {
  * what is allowed. Any thread.
  */
 int i2c_bus_check(const i2c_bus_kind *const *kinds, const char *device, char *why, size_t why_size);
+/* Whether a device string names a bus of simulated chips. Any thread. */
+bool i2c_bus_is_simulated(const i2c_bus_kind *const *kinds, const char *device);
 /* Checks and opens. 0, or a negative errno with a sentence in `why`; then *bus is NULL. */
 int i2c_bus_open(const i2c_bus_kind *const *kinds, i2c_bus **bus, const char *device, char *why,
                  size_t why_size);

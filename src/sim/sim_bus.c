@@ -291,6 +291,7 @@ static int open_kind(i2c_bus **bus, const char *device, char *why, size_t why_si
 }
 
 const i2c_bus_kind sim_bus_kind = {
+    .simulated = true,
     .forms = (const char *const[]){"sim", "sim:FILE (a scenario of simulated chips)", NULL},
     .recognises = recognises,
     .check = check,

@@ -140,9 +140,13 @@ bool sim_port_record_of(sim_chip *chip, sim_port_record *record)
 
 static const uint8_t addresses_20[] = {0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0};
 
+/* A PCF8574 is at 20 to 27, a PCF8574A at 38 to 3f. */
+static const uint8_t addresses_pcf8574[] = {0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x38,
+                                            0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0};
+
 const sim_chip_ops sim_pcf8574_ops = {
     .name = "pcf8574",
-    .addresses = addresses_20,
+    .addresses = addresses_pcf8574,
     .size = sizeof(sim_port),
     .power_up = power_up,
     .write = pcf8574_write,

@@ -25,6 +25,7 @@ static void put_point(char *number)
 
 void talk_number_format(double value, int decimals, char out[TALK_MAX_NUMBER])
 {
+    value = value == 0 ? 0 : value; /* no -0 */
     if (decimals >= 0) {
         snprintf(out, TALK_MAX_NUMBER, "%.*f", decimals, value);
         if (out[0] == '-' && strpbrk(out, "123456789") == NULL) {
@@ -58,4 +59,21 @@ struct json_object *talk_quantity(double value, int decimals, const char *unit)
         base_out_of_memory();
     }
     return quantity;
+}
+
+bool talk_whole_number(const struct json_object *value, int64_t least, int64_t most,
+                       int64_t *number)
+{
+    double read;
+
+    if (!json_object_is_type(value, json_type_int) &&
+        !json_object_is_type(value, json_type_double)) {
+        return false;
+    }
+    read = json_object_get_double(value);
+    if (!(read >= (double)least && read <= (double)most) || read != floor(read)) {
+        return false;
+    }
+    *number = (int64_t)read;
+    return true;
 }

@@ -147,7 +147,8 @@ void talk_text_free(talk_text *text);
  *     ["relay/i2c0-3b", {"state": true}, {"id": 7}]
  *
  * What is added is always one line, JSON and UTF-8: broken UTF-8 in a string becomes U+FFFD, NaN
- * and the infinities null, a double the shortest number that reads back as the same (0.1). The
+ * and the infinities null, a double the shortest number that reads back as the same (0.1), and 0
+ * never -0. The
  * objects stay the caller's; a payload of NULL is written as {}.
  */
 void talk_write(talk_text *out, const char *topic, struct json_object *payload,
@@ -170,6 +171,13 @@ void talk_write_error(talk_text *out, const char *request, struct json_object *i
  * digits behind the point in any locale, and never -0.00. NaN and the infinities give [null, "℃"].
  */
 struct json_object *talk_quantity(double value, int decimals, const char *unit);
+
+/*
+ * Reads a whole number within bounds: 60, 60.0 and 6e1 are the same one. False where it is none,
+ * or another JSON type, or NULL. The bounds are within 2^53, which a double holds exactly.
+ */
+bool talk_whole_number(const struct json_object *value, int64_t least, int64_t most,
+                       int64_t *number);
 
 /* ---- DATA: bytes as a string in one of three encodings ---- */
 

@@ -25,6 +25,8 @@ my @wrong = (
     [['--bus', 'sim'], qr/--bus: must be LABEL=DEVICE/],
     [['--bus', '100=sim'], qr/--bus: a bus's label must be 0 to 99/],
     [['--bus', '0=i2c-1'], qr{--bus: .*must be /dev/i2c-N, sim or sim:FILE}],
+    [['--bus', '0=sim,modules=grove'], qr/--bus: a bus's option must be modules=bigclown or modules=none, not/],
+    [['--bus', '0=sim,bigclown'], qr{--bus: .*must be /dev/i2c-N, sim or sim:FILE}],
     [['--bus', '0=sim', '--bus', '0=sim'], qr/--bus: each must have a label of its own/],
     [['--bus', '0=sim', '--device', ''], qr/--device: must be "TOPIC/],
     [['--bus', '0=sim', '--device', 'relay/i2c0-20 nosuch'], qr/--device: .*must be one of .*pcf8574/],

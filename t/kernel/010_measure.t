@@ -46,7 +46,7 @@ for my $topic (keys %sensors) {
     $results{$topic} = \@results;
 }
 
-my $server = ClownTalk::Node->new('ClownTalkBus 0 ' . $stub->device)->start;
+my $server = ClownTalk::Node->new('ClownTalkBus 0 ' . $stub->device . ' modules=bigclown')->start;
 my $client = ClownTalk::Client->connect($server->node_url);
 $client->talk('clown.talk/-/config/set');
 is $client->wait_topic('clown.talk/-/config/ok')->{payload}{device}, 'bridge',

@@ -36,7 +36,7 @@ is hwmon(), 25000, "held: the kernel's driver reads its chip";
 
 my $trace  = ClownTalk::Trace->new;
 my $server = ClownTalk::Node->new(<<"END")->start;
-ClownTalkBus 0 ${\$stub->device}
+ClownTalkBus 0 ${\$stub->device} modules=bigclown
 ClownTalkRescan 1
 END
 my $client = ClownTalk::Client->connect($server->node_url);

@@ -23,7 +23,7 @@ $stub->plug($_, 'tca9534a') for 0x3b, 0x3f;
 $stub->set_bytes(0x3f, OUTPUT, ON)->set_bytes(0x3f, DIRECTION, 0x00);
 
 my $trace  = ClownTalk::Trace->new;
-my $server = ClownTalk::Node->new('ClownTalkBus 0 ' . $stub->device)->start;
+my $server = ClownTalk::Node->new('ClownTalkBus 0 ' . $stub->device . ' modules=bigclown')->start;
 my $client = ClownTalk::Client->connect($server->node_url);
 $client->talk('clown.talk/-/config/set');
 

@@ -31,7 +31,7 @@ my $adapter = ClownTalk::UsbAdapter->new;
 $adapter->set(@{$input{$_}}[0 .. 2]) for keys %input;
 my $trace  = ClownTalk::Trace->new;
 my $server = ClownTalk::Node->new(<<"END")->start;
-ClownTalkBus 0 ${\$adapter->device}
+ClownTalkBus 0 ${\$adapter->device} modules=bigclown
 ClownTalkRescan 1
 END
 my $client = ClownTalk::Client->connect($server->node_url);

@@ -14,7 +14,7 @@ my $stub = ClownTalk::Stub->new(0x48, 0x3b)->plug(0x48, 'tmp112', 0xe700)->plug(
 # Starts a bridge on the bus and says the opening: {pid, to, from, errors}.
 sub start_bridge {
     my @command = (
-        ClownTalk::Settings->get('builddir') . '/clowntalk-bridge', '--bus', '0=' . $stub->device);
+        ClownTalk::Settings->get('builddir') . '/clowntalk-bridge', '--bus', '0=' . $stub->device . ',modules=bigclown');
     my %bridge = (errors => gensym);
 
     $bridge{pid} = open3($bridge{to}, $bridge{from}, $bridge{errors}, @command);

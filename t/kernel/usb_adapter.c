@@ -1,8 +1,8 @@
 /*
- * An I2C adapter on USB, of the kind that the kernel's i2c-tiny-usb drives, with the simulated
- * chips of the default scenario behind it. No hardware: it is plugged into the kernel's virtual
- * host controller (vhci-hcd) with USB/IP, the other end of whose connection is this program. It
- * needs root, and is unplugged when the program ends.
+ * An I2C adapter on USB, of the kind that the kernel's i2c-tiny-usb drives, with simulated chips
+ * behind it: those of the default scenario, or of the one that its argument names. No hardware: it
+ * is plugged into the kernel's virtual host controller (vhci-hcd) with USB/IP, the other end of
+ * whose connection is this program. It needs root, and is unplugged when the program ends.
  *
  * Once plugged in it says "ready". Then it obeys, line by line, until standard input ends:
  *
@@ -11,6 +11,7 @@
  *   plug ADDRESS, unplug ADDRESS
  *   display ADDRESS           prints a display's memory, in hexadecimal
  *   relay ADDRESS             prints a relay's contact (0, 1, -1 unknown) and how often it moved
+ *   port ADDRESS              prints the levels of a port's pins, and how often one has changed
  *
  * The kernel's documents: Documentation/usb/usbip_protocol.rst; drivers/i2c/busses/i2c-tiny-usb.c
  * and <linux/usb/ch9.h> for what a host asks of the device.
@@ -301,6 +302,21 @@ static bool print_relay(uint8_t address)
     return true;
 }
 
+static bool print_port(uint8_t address)
+{
+    sim_port_record record;
+    unsigned changes = 0;
+
+    if (!sim_port_read(wire.chips, address, &record)) {
+        return false;
+    }
+    for (size_t pin = 0; pin < sizeof record.changes / sizeof *record.changes; pin++) {
+        changes += record.changes[pin];
+    }
+    printf("%02x %u\n", record.levels & 0xffu, changes);
+    return true;
+}
+
 static void say(bool done)
 {
     puts(done ? "ok" : "no");
@@ -322,7 +338,8 @@ static void obey(const char *line)
         (verb[0] == 'p' ? sim_plug : sim_unplug)(wire.chips, (uint8_t)address);
         say(true);
     } else if (!(strcmp(verb, "display") == 0 && print_display((uint8_t)address)) &&
-               !(strcmp(verb, "relay") == 0 && print_relay((uint8_t)address))) {
+               !(strcmp(verb, "relay") == 0 && print_relay((uint8_t)address)) &&
+               !(strcmp(verb, "port") == 0 && print_port((uint8_t)address))) {
         say(false);
     }
     fflush(stdout);
@@ -348,12 +365,12 @@ static bool read_commands(void)
     return n > 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     char why[256];
     int fd;
 
-    if (sim_bus_open(&wire.chips, NULL, NULL, why, sizeof why) < 0) {
+    if (sim_bus_open(&wire.chips, argc > 1 ? argv[1] : NULL, NULL, why, sizeof why) < 0) {
         fprintf(stderr, "usb_adapter: %s\n", why);
         return EXIT_FAILURE;
     }

@@ -94,7 +94,7 @@ bench *bench_new(void)
     b->clock = sim_fake_clock(&b->time);
     for (int i = 0; i < BENCH_BUSES; i++) {
         assert_non_null(b->sim[i] = sim_bus_create(&b->clock));
-        b->buses[i] = (hub_bus_config){i, "sim"};
+        b->buses[i] = (hub_bus_config){i, "sim", HUB_MODULES_BIGCLOWN};
     }
     b->node = (hub_node_config){
         .name = BENCH_NODE,

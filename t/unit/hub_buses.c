@@ -430,6 +430,96 @@ static void air_pressure_is_passed_on(void **state)
     assert_in_range(co2.pressure, 10132, 10133);
 }
 
+/* ---- addresses at which a chip without registers may sit ---- */
+
+static const uint8_t ports[] = {0x20, 0x27, 0x38, 0x39, 0x3b, 0x3c, 0x3d, 0x3f};
+
+static void assert_no_pin_has_moved(bench *b)
+{
+    for (size_t i = 0; i < sizeof(ports); i++) {
+        sim_port_record port;
+        assert_true(sim_port_read(b->sim[0], ports[i], &port));
+        for (size_t pin = 0; pin < 8; pin++) {
+            assert_int_equal(port.changes[pin], 0);
+        }
+        assert_int_equal(port.levels & 0xff, 0xff);
+    }
+}
+
+/* To a PCF8574 the address of a register is a value for its pins. */
+static void boards_that_nobody_declared_keep_their_pins(void **state)
+{
+    bench *b = *state;
+
+    b->buses[0].modules = HUB_MODULES_NONE;
+    b->node.rescan = 1;
+    for (size_t i = 0; i < sizeof(ports); i++) {
+        assert_true(sim_add(b->sim[0], "pcf8574", ports[i]));
+    }
+    bench_start(b);
+    bench_run(b, 60);
+    assert_no_pin_has_moved(b);
+    assert_contains(bench_ask(b, LIST), "\"actuators\": []");
+    /* Each is reported once, and again when it has been away. */
+    assert_int_equal(bench_logged(b, CT_PORT_UNASKED), sizeof(ports));
+    sim_unplug(b->sim[0], 0x3b);
+    bench_run(b, 3);
+    sim_plug(b->sim[0], 0x3b);
+    bench_run(b, 3);
+    assert_int_equal(bench_logged(b, CT_PORT_UNASKED), sizeof(ports) + 1);
+    assert_no_pin_has_moved(b);
+}
+
+/* The log names the lines that make use of the chip, and a scan does. */
+static void what_is_not_asked_is_reported(void **state)
+{
+    bench *b = *state;
+
+    b->buses[0] = (hub_bus_config){.device = "/dev/i2c-1"};
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x20));
+    bench_pin(b, "relay/i2c0-3f", "none", NULL);
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x3f));
+    bench_start(b);
+    bench_run(b, 10);
+    assert_int_equal(bench_logged(b, CT_PORT_UNASKED), 2);
+    for (size_t i = 0; i < b->n_lines; i++) {
+        if (b->lines[i].code == CT_PORT_UNASKED && strstr(b->lines[i].text, "i2c0-3b: ")) {
+            assert_contains(b->lines[i].text, "ClownTalkBus 0 /dev/i2c-1 modules=bigclown, "
+                                              "ClownTalkDevice relay/i2c0-3b pcf8574, "
+                                              "ClownTalkDevice relay/i2c0-3b none");
+        }
+    }
+    assert_string_equal(
+        bench_ask(b, "[\"i2c/0/config/scan\", {}]"),
+        "[\"i2c/0/config/ok\", {\"slaves\": [[\"20\", null], [\"3B\", null], [\"3F\", null]], "
+        "\"configure\": {"
+        "\"20\": [\"ClownTalkDevice relay/i2c0-20 pcf8574\", "
+        "\"ClownTalkDevice relay/i2c0-20 none\"], "
+        "\"3B\": [\"ClownTalkBus 0 /dev/i2c-1 modules=bigclown\", "
+        "\"ClownTalkDevice relay/i2c0-3b pcf8574\", \"ClownTalkDevice relay/i2c0-3b none\"]}}]");
+}
+
+/* With BigClown's modules on the bus, their addresses are asked, and no others are. */
+static void a_bus_with_modules_has_its_boards_left_alone(void **state)
+{
+    bench *b = *state;
+    sim_port_record port;
+
+    b->node.rescan = 1;
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x20));
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x38)); /* and nothing at 4d, so no CO2 module */
+    bench_start(b);
+    bench_run(b, 30);
+    assert_contains(bench_ask(b, LIST), "\"actuators\": [\"relay/i2c0-3b\"]");
+    assert_true(sim_port_read(b->sim[0], 0x20, &port));
+    assert_int_equal(port.changes[0] + port.changes[7], 0);
+    assert_true(sim_port_read(b->sim[0], 0x38, &port));
+    assert_int_equal(port.changes[0] + port.changes[7], 0);
+    assert_int_equal(bench_logged(b, CT_PORT_UNASKED), 1);
+}
+
 /* ---- raw access ---- */
 
 static void raw_access_reads_and_writes(void **state)
@@ -451,6 +541,9 @@ static void raw_access_reads_and_writes(void **state)
         "[\"i2c/0\", {\"address\": \"4A\", \"write\": \"Ag==\", \"read\": \"EjA=\"}]");
     assert_string_equal(bench_ask(b, "[\"i2c/0/get\", {\"address\": \"4A\", \"read-length\": 2}]"),
                         "[\"i2c/0\", {\"address\": \"4A\", \"read\": \"12,30\"}]");
+    assert_string_equal(
+        bench_ask(b, "[\"i2c/0/get\", {\"address\": \"4A\", \"read-length\": 2.0}]"),
+        "[\"i2c/0\", {\"address\": \"4A\", \"read\": \"12,30\"}]");
     assert_contains(bench_ask(b, "[\"i2c/0/get\", {\"address\": \"50\", \"read-length\": 1}]"),
                     "\"io-error\"");
     assert_contains(bench_ask(b, "[\"i2c/0/config/scan\", {}, {\"id\": 2}]"),
@@ -539,6 +632,9 @@ int main(void)
         BENCH_TEST(a_board_of_relays_has_a_topic_for_each),
         BENCH_TEST(pins_that_cannot_be_followed_are_reported),
         BENCH_TEST(air_pressure_is_passed_on),
+        BENCH_TEST(boards_that_nobody_declared_keep_their_pins),
+        BENCH_TEST(what_is_not_asked_is_reported),
+        BENCH_TEST(a_bus_with_modules_has_its_boards_left_alone),
         BENCH_TEST(raw_access_reads_and_writes),
         BENCH_TEST(raw_access_keeps_off_a_drivers_chips),
         BENCH_TEST(a_scan_disturbs_no_device),

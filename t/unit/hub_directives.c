@@ -93,16 +93,36 @@ static void buses_are_checked(void **state)
     char why[512];
 
     (void)state;
-    assert_null(hub_check_bus(&(hub_bus_config){0, "/dev/i2c-1"}, kinds, why, sizeof(why)));
-    assert_null(hub_check_bus(&(hub_bus_config){99, "sim"}, kinds, why, sizeof(why)));
-    assert_non_null(
-        hub_check_bus(&(hub_bus_config){1, "sim:/no/house.json"}, kinds, why, sizeof(why)));
+    assert_null(hub_check_bus(&(hub_bus_config){.label = 0, .device = "/dev/i2c-1"}, kinds, why,
+                              sizeof(why)));
+    assert_null(
+        hub_check_bus(&(hub_bus_config){.label = 99, .device = "sim"}, kinds, why, sizeof(why)));
+    assert_non_null(hub_check_bus(&(hub_bus_config){.label = 1, .device = "sim:/no/house.json"},
+                                  kinds, why, sizeof(why)));
     assert_non_null(strstr(why, "/no/house.json: No such file"));
-    assert_non_null(hub_check_bus(&(hub_bus_config){-1, "sim"}, kinds, why, sizeof(why)));
+    assert_non_null(
+        hub_check_bus(&(hub_bus_config){.label = -1, .device = "sim"}, kinds, why, sizeof(why)));
     assert_string_equal(why, "a bus's label must be 0 to 99, not -1");
-    assert_non_null(hub_check_bus(&(hub_bus_config){100, "sim"}, kinds, why, sizeof(why)));
-    assert_non_null(hub_check_bus(&(hub_bus_config){0, "i2c-1"}, kinds, why, sizeof(why)));
+    assert_non_null(
+        hub_check_bus(&(hub_bus_config){.label = 100, .device = "sim"}, kinds, why, sizeof(why)));
+    assert_non_null(
+        hub_check_bus(&(hub_bus_config){.label = 0, .device = "i2c-1"}, kinds, why, sizeof(why)));
     assert_non_null(strstr(why, "/dev/i2c-N"));
+}
+
+static void modules_are_checked(void **state)
+{
+    hub_bus_config bus = {.device = "sim"};
+    char why[512];
+
+    (void)state;
+    assert_null(hub_read_bus_option(&bus, "modules=bigclown", why, sizeof(why)));
+    assert_int_equal(bus.modules, HUB_MODULES_BIGCLOWN);
+    assert_null(hub_read_bus_option(&bus, "modules=none", why, sizeof(why)));
+    assert_int_equal(bus.modules, HUB_MODULES_NONE);
+    assert_non_null(hub_read_bus_option(&bus, "modules=grove", why, sizeof(why)));
+    assert_string_equal(why, "a bus's option must be modules=bigclown or modules=none, not "
+                             "'modules=grove'");
 }
 
 static void intervals_are_checked(void **state)
@@ -142,9 +162,8 @@ static void a_sentence_keeps_its_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(devices_are_checked),
-        cmocka_unit_test(buses_are_checked),
-        cmocka_unit_test(intervals_are_checked),
+        cmocka_unit_test(devices_are_checked),         cmocka_unit_test(buses_are_checked),
+        cmocka_unit_test(modules_are_checked),         cmocka_unit_test(intervals_are_checked),
         cmocka_unit_test(a_sentence_keeps_its_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,77 @@ static void an_offset_is_added_everywhere(void **state)
     assert_contains(bench_last(b, TOPIC), "[22.00, ");
 }
 
+/* What no value can be is refused, and what a value can be is said. */
+static void an_offset_leads_to_what_can_be(void **state)
+{
+    bench *b = ready(state);
+
+    assert_true(sim_add(b->sim[0], "hdc2080", 0x41));
+    sim_set(b->sim[0], 0x41, "relative-humidity", 48);
+    assert_true(sim_add(b->sim[0], "opt3001", 0x44));
+    sim_set(b->sim[0], 0x44, "illuminance", 600);
+    bench_run(b, 40);
+    assert_contains(
+        bench_ask(b, "[\"humidity-sensor/i2c0-41/config/set\", {\"offset\": 70}]"),
+        "\"bad-payload\", \"message\": \"offset must leave relative-humidity within 0 to 100 %: it "
+        "may be -48.0 to 52.0, since 48.0 is measured\"");
+    assert_contains(bench_ask(b, "[\"lux-meter/i2c0-44/config/set\", {\"offset\": -50000}]"),
+                    "offset must leave illuminance within 0 to 200000 lux");
+    assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/config/set\", {\"offset\": -300}]"),
+                    "within -273.15 to 1000 ℃: it may be -293.15 to 980.00");
+    /* Nothing of a request that is refused is done. */
+    assert_null(strstr(bench_ask(b, "[\"humidity-sensor/i2c0-41/config/get\", {}]"), "offset"));
+    /* One that was right when it was set keeps its values within what can be. */
+    assert_contains(bench_ask(b, "[\"humidity-sensor/i2c0-41/config/set\", {\"offset\": 50}]"),
+                    "50}");
+    assert_contains(bench_ask(b, "[\"lux-meter/i2c0-44/config/set\", {\"offset\": -20}]"), "-20}");
+    sim_set(b->sim[0], 0x41, "relative-humidity", 60);
+    sim_set(b->sim[0], 0x44, "illuminance", 5);
+    bench_run(b, 5);
+    assert_contains(bench_last(b, "[\"humidity-sensor/i2c0-41\""), "[100.0, ");
+    assert_contains(bench_last(b, "[\"lux-meter/i2c0-44\""), "[0.00, ");
+}
+
+/* 60, 60.0 and 6e1 are the same number. */
+static void whole_numbers_have_three_spellings(void **state)
+{
+    static const char *const spellings[] = {"60", "60.0", "6e1"};
+    bench *b = ready(state);
+
+    for (size_t i = 0; i < 3; i++) {
+        char text[128];
+        snprintf(text, sizeof(text),
+                 "[\"thermometer/i2c0-48/history/get\", {\"seconds\": %s, \"points\": %s}]",
+                 spellings[i], spellings[i]);
+        assert_contains(bench_ask(b, text), "\"seconds\": 60, \"step\": 2, ");
+        snprintf(text, sizeof(text),
+                 "[\"thermometer/i2c0-48/config/set\", {\"publish-interval\": %s}]", spellings[i]);
+        assert_contains(bench_ask(b, text), "{\"publish-interval\": 60}");
+    }
+    assert_contains(
+        bench_ask(b, "[\"thermometer/i2c0-48/history/get\", {\"seconds\": 60.5, \"points\": 1}]"),
+        "bad-payload");
+    assert_contains(
+        bench_ask(b, "[\"thermometer/i2c0-48/history/get\", {\"seconds\": 1e99, \"points\": 1}]"),
+        "bad-payload");
+}
+
+static void zero_has_no_sign(void **state)
+{
+    bench *b = ready(state);
+
+    sim_set(b->sim[0], 0x48, "temperature", -0.0625);
+    assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/config/set\", {\"offset\": 0.06}]"),
+                    "0.06}");
+    bench_run(b, 10);
+    assert_contains(bench_last(b, TOPIC), "[0.00, ");
+    assert_contains(
+        bench_ask(b, "[\"thermometer/i2c0-48/history/get\", {\"seconds\": 2, \"points\": 1}]"),
+        "{\"min\": [0], \"mean\": [0], \"max\": [0]}");
+    assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/config/set\", {\"offset\": -0.0}]"),
+                    "{\"publish-interval\": 1}");
+}
+
 static void settings_are_remembered(void **state)
 {
     bench *b = with_thermometer(state);
@@ -495,6 +566,9 @@ int main(void)
         BENCH_TEST(delta_holds_back_what_has_not_moved),
         BENCH_TEST(the_heartbeat_publishes_all_the_same),
         BENCH_TEST(an_offset_is_added_everywhere),
+        BENCH_TEST(an_offset_leads_to_what_can_be),
+        BENCH_TEST(whole_numbers_have_three_spellings),
+        BENCH_TEST(zero_has_no_sign),
         BENCH_TEST(settings_are_remembered),
         BENCH_TEST(an_interval_that_was_never_set_is_not_remembered),
         BENCH_TEST(a_sensor_that_fails_becomes_null_once_and_leaves),

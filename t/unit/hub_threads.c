@@ -67,7 +67,9 @@ static void on_log(void *baton, hub_level level, int code, const char *text)
 
 static void start(house *house)
 {
-    static const hub_bus_config buses[] = {{0, "sim"}, {1, "sim"}, {2, "sim"}};
+    static const hub_bus_config buses[] = {{.label = 0, .device = "sim"},
+                                           {.label = 1, .device = "sim"},
+                                           {.label = 2, .device = "sim"}};
     static const hub_interval_config intervals[] = {{"thermometer", 0.1}, {"lux-meter", 0.2}};
     static const hub_node_config nodes[] = {
         {.name = "a",

@@ -1,6 +1,7 @@
 /* All drivers together: their order, their names, and that probing harms and mistakes no chip. */
 #include "driver.h"
 
+#include "devices/quantity.h"
 #include "sim/sim_chip.h"
 
 static i2c_bus *open_default(_Atomic int64_t *time)
@@ -197,6 +198,26 @@ static void presence_is_cheap(void **state)
     }
 }
 
+/* What a driver measures is known, in the same unit. */
+static void every_quantity_has_its_range(void **state)
+{
+    (void)state;
+    for (size_t i = 0; device_drivers[i]; i++) {
+        const sensor_ops *sensor = device_drivers[i]->sensor;
+        for (size_t j = 0; sensor && j < sensor->n_quantities; j++) {
+            const quantity *known = quantity_by_name(sensor->quantities[j].name);
+            assert_non_null(known);
+            assert_string_equal(known->unit, sensor->quantities[j].unit);
+            assert_true(known->least < known->most);
+        }
+    }
+    assert_null(quantity_by_name("weight"));
+    assert_true(quantity_held("relative-humidity", 118) == 100);
+    assert_true(quantity_held("illuminance", -49399) == 0);
+    assert_true(isnan(quantity_held("pressure", NAN)));
+    assert_true(quantity_held("weight", -1) == -1);
+}
+
 static void names_lead_to_drivers(void **state)
 {
     (void)state;
@@ -239,6 +260,7 @@ int main(void)
         cmocka_unit_test(hdc2080_is_asked_before_sht20),
         cmocka_unit_test(no_probe_writes_but_with_a_16_bit_command),
         cmocka_unit_test(presence_is_cheap),
+        cmocka_unit_test(every_quantity_has_its_range),
         cmocka_unit_test(names_lead_to_drivers),
         cmocka_unit_test(every_driver_is_complete),
     };

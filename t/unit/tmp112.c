@@ -146,9 +146,26 @@ static void every_bus_error_comes_through(void **state)
     bench_close(b);
 }
 
+/* A chip that takes the address of a register for something else: here, for a port's levels. */
+static void a_plain_read_comes_first(void **state)
+{
+    (void)state;
+    bench *b = bench_open("tmp112", "pcf8574", 0x48);
+    sim_port_record port;
+    char why[256];
+    assert_int_equal(bench_probe(b, why, sizeof why), -ENODEV);
+    assert_string_equal(why, "no TMP112: a read gives FFFFh, expected bits 06h clear");
+    assert_true(sim_port_read(b->sim, 0x48, &port));
+    for (size_t pin = 0; pin < 8; pin++) {
+        assert_int_equal(port.changes[pin], 0);
+    }
+    bench_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plain_read_comes_first),
         cmocka_unit_test(conversion_follows_the_table),
         cmocka_unit_test(conversion_is_exact_everywhere),
         cmocka_unit_test(measures_the_whole_range),

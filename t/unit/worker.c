@@ -48,6 +48,7 @@ static stage *open_stage(int64_t rescan)
     assert_true(queue_init(&s->outbox, false));
     s->worker = worker_create(&(worker_config){
         .device = "sim",
+        .modules = true,
         .rescan = rescan,
         .environment = &s->environment,
         .outbox = &s->outbox,

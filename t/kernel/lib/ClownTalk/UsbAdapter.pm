@@ -10,12 +10,13 @@ use IPC::Open2 qw(open2);
 use ClownTalk::Kernel qw(find_adapter wait_for);
 use ClownTalk::Settings;
 
+# new(SCENARIO): a file of chips, which is a simulated bus's; without one all kinds of devices are there.
 sub new {
-    my ($class) = @_;
+    my ($class, @scenario) = @_;
 
     my $self = bless {}, $class;
     my $program = ClownTalk::Settings->get('builddir') . '/t/kernel/usb_adapter';
-    $self->{pid} = open2($self->{from}, $self->{to}, $program);
+    $self->{pid} = open2($self->{from}, $self->{to}, $program, @scenario);
     my $line = readline $self->{from};
     croak 'the adapter cannot be plugged in' unless defined $line && $line eq "ready\n";
     $self->{number} = find_adapter(qr/^i2c-tiny-usb/);
