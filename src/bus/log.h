@@ -29,6 +29,7 @@ typedef enum log_code {
     CT_STATE_NOT_WRITTEN = 1022, /* states cannot be remembered */
     CT_STATE_WRITTEN = 1023,     /* and now they can again */
     CT_STATE_INTERRUPTED = 1024, /* the hub ended while a relay was moving */
+    CT_POWER_LOST = 1041,        /* a chip has lost its power and is configured again */
     CT_LED_NOT_OPENED = 1030,    /* the LED cannot be driven */
     CT_LED_OPENED = 1031,        /* the LED is driven */
     /* The hub's socket (src/link/server.c). */

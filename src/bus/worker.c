@@ -93,7 +93,7 @@ void worker_free(worker *worker)
         worker->raw = next;
     }
     queue_destroy(&worker->inbox);
-    free(worker->sites);
+    sites_free(worker);
     free(worker);
 }
 
