@@ -134,7 +134,7 @@ static void learn(const device *device, unsigned bank, const sight *seen)
     is->doubtful = 0;
 }
 
-/* After a failed transfer, or where the chip is not as it was left, what is known is not certain. */
+/* After a failed transfer, or where the chip is not as it was left, nothing is certain. */
 static int conclude(const device *device, int result)
 {
     if (result < 0) {

@@ -99,6 +99,23 @@ static void garble(bench *b, unsigned n, uint8_t value)
                                                          .garbage = value}));
 }
 
+/* Configuration checks refuse it; a hub that was given it all the same ignores the later line. */
+static void two_relays_on_one_pin_are_refused(void **state)
+{
+    bench *b = with_board(0);
+
+    (void)state;
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", "pin=3", NULL);
+    bench_pin(b, "relay/i2c0-20-3", "pcf8574", NULL);
+    bench_start(b);
+    bench_run(b, 0.5);
+    assert_int_equal(bench_logged(b, CT_DEVICE_CONFIG), 1);
+    assert_contains(ask(b, 3, true), "unknown-device");
+    assert_contains(ask(b, 0, true), "true");
+    assert_int_equal(levels(b), 0xf7);
+    bench_free(b);
+}
+
 /* ---- what is written comes from what is known ---- */
 
 static void a_button_on_a_free_pin_stays_a_button(void **state)
@@ -252,6 +269,7 @@ static void a_pin_that_is_held_is_published(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_relays_on_one_pin_are_refused),
         cmocka_unit_test(a_button_on_a_free_pin_stays_a_button),
         cmocka_unit_test(a_garbled_read_switches_no_other_relay),
         cmocka_unit_test(a_garbled_read_is_not_off_already),
