@@ -266,6 +266,157 @@ static void a_pin_that_is_held_is_published(void **state)
     bench_free(b);
 }
 
+/* ---- interlocks hold for what is seen ---- */
+
+/* A board whose relays are on when its pins are high, as a PCF8574's are at power-up. */
+static bench *with_motor(int n)
+{
+    static const char *const topics[] = {"relay/i2c0-20-0", "relay/i2c0-20-1", "relay/i2c0-20-2"};
+    bench *b = with_board(0);
+
+    bench_remember(b);
+    for (int channel = 0; channel < n; channel++) {
+        bench_pin(b, topics[channel], "pcf8574", "active=high", "interlock=motor", NULL);
+    }
+    return b;
+}
+
+static void relays_that_are_found_on_together_go_off(void **state)
+{
+    bench *b = with_motor(2);
+
+    (void)state;
+    bench_start(b);
+    int64_t begin = b->time;
+    bench_run(b, 0.5);
+    assert_int_equal(levels(b) & 3, 0);
+    assert_true(b->time - begin <= 500000);
+    assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+    assert_contains(published(b, 0), "false");
+    assert_contains(published(b, 1), "false");
+    assert_contains(ask(b, 1, true), "true");
+    assert_int_equal(levels(b) & 3, 2);
+    bench_run(b, 10);
+    assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+    bench_free(b);
+}
+
+/* Another program has switched them on, or the power of the board has come back. */
+static void of_relays_that_come_on_the_last_commanded_stays(void **state)
+{
+    const uint8_t all_on = 0xff;
+
+    (void)state;
+    for (int last = 0; last < 3; last++) {
+        for (int power = 0; power < 2; power++) {
+            bench *b = with_motor(3);
+            bench_start(b);
+            bench_run(b, 1);
+            ask(b, (last + 1) % 3, true);
+            ask(b, last, true);
+            bench_clear(b);
+            if (power) {
+                sim_unplug(b->sim[0], BOARD);
+                sim_plug(b->sim[0], BOARD);
+            } else {
+                assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+            }
+            bench_run(b, 3);
+            assert_int_equal(levels(b) & 7, 1 << last);
+            assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+            assert_contains(get(b, last), "true");
+            assert_contains(get(b, (last + 1) % 3), "false");
+            bench_free(b);
+        }
+    }
+}
+
+/* The one that was commanded last was switched off again: none has a right to be on. */
+static void where_the_last_command_was_off_none_stays(void **state)
+{
+    const uint8_t all_on = 0xff;
+    bench *b = with_motor(2);
+
+    (void)state;
+    bench_start(b);
+    bench_run(b, 1);
+    ask(b, 0, true);
+    ask(b, 0, false);
+    assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+    bench_run(b, 3);
+    assert_int_equal(levels(b) & 3, 0);
+    bench_free(b);
+}
+
+/* Both were on before they became an interlock. */
+static void relays_that_become_members_while_on_obey(void **state)
+{
+    (void)state;
+    for (int last = 0; last < 2; last++) {
+        bench *b = with_board(0);
+        bench_remember(b);
+        add_channels(b, "pcf8574", 2);
+        assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+        assert_true(sim_add(b->sim[0], "relay-module", 0x3f));
+        start(b);
+        ask(b, !last, true);
+        ask(b, last, true);
+        bench_ask(b, last ? "[\"relay/i2c0-3b/set\", {\"state\": true}]"
+                          : "[\"relay/i2c0-3f/set\", {\"state\": true}]");
+        bench_ask(b, last ? "[\"relay/i2c0-3f/set\", {\"state\": true}]"
+                          : "[\"relay/i2c0-3b/set\", {\"state\": true}]");
+        const char *motor[] = {"interlock=motor", NULL}, *blind[] = {"interlock=blind", NULL};
+        const char *const *kept[2] = {b->devices[0].options, b->devices[1].options};
+        b->devices[0].options = b->devices[1].options = motor;
+        b->devices[2] = (hub_device_config){"relay/i2c0-3b", NULL, blind};
+        b->devices[3] = (hub_device_config){"relay/i2c0-3f", NULL, blind};
+        b->node.n_devices = 4;
+        bench_restart(b, "restart");
+        bench_run(b, 1);
+        assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 2);
+        assert_int_equal(levels(b) & 3, last ? 1 : 2); /* active low */
+        sim_relay_record relay[2];
+        assert_true(sim_relay_read(b->sim[0], 0x3b, &relay[0]));
+        assert_true(sim_relay_read(b->sim[0], 0x3f, &relay[1]));
+        assert_int_equal(relay[0].contact, !last);
+        assert_int_equal(relay[1].contact, last);
+        bench_stop(b);
+        b->node.n_devices = 2;
+        b->devices[0].options = kept[0];
+        b->devices[1].options = kept[1];
+        bench_free(b);
+    }
+}
+
+/* It cannot be switched off now: that is tried again, and not more than once a second. */
+static void what_cannot_be_switched_off_is_tried_again(void **state)
+{
+    const uint8_t all_on = 0xff;
+    bench *b = with_motor(2);
+
+    (void)state;
+    bench_start(b);
+    bench_run(b, 1);
+    ask(b, 0, true);
+    bench_clear(b);
+    assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_ERROR,
+                                                         .address = BOARD,
+                                                         .directions = FAULT_WRITES,
+                                                         .reg = -1,
+                                                         .error = -EIO}));
+    assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+    bench_run(b, 4);
+    unsigned transfers = sim_transfers(b->sim[0], BOARD);
+    assert_int_equal(levels(b) & 3, 3);
+    bench_run(b, 10);
+    assert_true(sim_transfers(b->sim[0], BOARD) - transfers < 500);
+    fault_bus_clear(b->fault[0]);
+    bench_run(b, 5);
+    assert_int_equal(levels(b) & 3, 1);
+    assert_contains(published(b, 1), "false");
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +428,11 @@ int main(void)
         cmocka_unit_test(what_cannot_be_made_sure_is_an_error),
         cmocka_unit_test(after_a_failure_the_truth_is_published),
         cmocka_unit_test(a_pin_that_is_held_is_published),
+        cmocka_unit_test(relays_that_are_found_on_together_go_off),
+        cmocka_unit_test(of_relays_that_come_on_the_last_commanded_stays),
+        cmocka_unit_test(where_the_last_command_was_off_none_stays),
+        cmocka_unit_test(relays_that_become_members_while_on_obey),
+        cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
