@@ -286,7 +286,8 @@ static const char *set_device(cmd_parms *cmd, void *dir, int argc, char *const a
     APR_ARRAY_PUSH(options, const char *) = NULL;
     device.options = (const char *const *)options->elts;
     APR_ARRAY_PUSH(node->devices, hub_device_config) = device;
-    return copy_error(cmd, hub_check_device(&device, why, sizeof why));
+    return copy_error(cmd, hub_check_device(&device, (const hub_device_config *)node->devices->elts,
+                                            (size_t)node->devices->nelts - 1, why, sizeof why));
 }
 
 static const char *set_led(cmd_parms *cmd, void *dir, const char *path)

@@ -37,6 +37,8 @@ wrong "ClownTalkBus 0 $_", qr{ClownTalkBus: .*/dev/i2c-N.*sim.*not '\Q$_\E'}
     for 'i2c-1', '/dev/ttyS0', 'simulated', '/dev/i2c-', '/dev/i2c-x';
 wrong "ClownTalkBus 0 sim $_", qr/ClownTalkBus: a bus's option must be modules=bigclown or modules=none, not '$_'/
     for 'modules', 'modules=', 'modules=grove', 'bigclown';
+wrong "ClownTalkBus 0 sim\nClownTalkDevice relay/i2c0-20-0 pcf8574 pin=3\nClownTalkDevice relay/i2c0-20-3 pcf8574",
+    qr{pin 3 of this pcf8574 is relay/i2c0-20-0's already; a pin has one relay};
 wrong "ClownTalkBus 0 sim\nClownTalkBus 0 /dev/i2c-1", qr{ClownTalkBus 0 stands twice for node nodes/bridge/0};
 wrong 'ClownTalkBus 0 sim', qr/ClownTalkBus not allowed in (?:Location|<Location> context)|cannot occur within/i, 1;
 

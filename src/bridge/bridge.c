@@ -341,7 +341,7 @@ static int add_device(settings *settings, char *argument)
     hub_device_config *device = &settings->devices[settings->node.n_devices];
     const char **words = calloc(MAX_WORDS + 1, sizeof(*words));
     char why[512], *rest = argument, *word;
-    size_t n = 0, first_option;
+    size_t n = 0, first_option, n_earlier;
 
     if (!words) {
         abort();
@@ -359,8 +359,10 @@ static int add_device(settings *settings, char *argument)
     first_option = n > 1 && !strchr(words[1], '=') ? 2 : 1;
     *device =
         (hub_device_config){words[0], first_option == 2 ? words[1] : NULL, words + first_option};
-    settings->node.n_devices++;
-    return hub_check_device(device, why, sizeof(why)) ? wrong("device", why) : 0;
+    n_earlier = settings->node.n_devices++;
+    return hub_check_device(device, settings->devices, n_earlier, why, sizeof(why))
+               ? wrong("device", why)
+               : 0;
 }
 
 static int add_interval(settings *settings, char *argument)

@@ -26,13 +26,15 @@ typedef enum log_code {
     CT_POWER_ON = 1019,        /* a relay is put into its power-on state, or could not be */
     CT_STATE_NOT_READ = 1020,  /* remembered states could not be read */
     CT_STATE_CORRUPT = 1021,   /* the file of remembered states is damaged */
-    CT_STATE_NOT_WRITTEN = 1022, /* states cannot be remembered */
-    CT_STATE_WRITTEN = 1023,     /* and now they can again */
-    CT_STATE_INTERRUPTED = 1024, /* the hub ended while a relay was moving */
-    CT_BOOT_NOT_NOTED = 1050,    /* the machine's start cannot be remembered: no power-on states */
-    CT_LED_NOT_OPENED = 1030,    /* the LED cannot be driven */
-    CT_LED_OPENED = 1031,        /* the LED is driven */
-    CT_PORT_UNASKED = 1060,      /* a chip answers where none may be asked what it is */
+    CT_STATE_NOT_WRITTEN = 1022,  /* states cannot be remembered */
+    CT_STATE_WRITTEN = 1023,      /* and now they can again */
+    CT_STATE_INTERRUPTED = 1024,  /* the hub ended while a relay was moving */
+    CT_INTERLOCK_VIOLATED = 1040, /* relays of an interlock were found on together */
+    CT_POWER_LOST = 1041,         /* a chip has lost its power and is configured again */
+    CT_LED_NOT_OPENED = 1030,     /* the LED cannot be driven */
+    CT_LED_OPENED = 1031,         /* the LED is driven */
+    CT_BOOT_NOT_NOTED = 1050,     /* the machine's start cannot be remembered: no power-on states */
+    CT_PORT_UNASKED = 1060,       /* a chip answers where none may be asked what it is */
     /* The hub's socket (src/link/server.c). */
     CT_LINK_UNREAD = 1900,   /* a child process does not read its link */
     CT_LINK_GARBLED = 1901,  /* a line without a proper envelope */

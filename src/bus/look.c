@@ -9,37 +9,44 @@
 #include <errno.h>
 #include <string.h>
 
-/* The devices of a chip that was identified: one, or one for each relay. */
+/* Its devices: one, or one for each relay. */
 static void create_units(worker *worker, site *site, const device_driver *driver)
 {
     unsigned channels = driver->relay ? driver->relay->channels : 1;
 
-    site->state = SITE_PRESENT;
-    site->was_there = true;
-    site->fresh = false;
-    site->quick_looks = 0;
     for (size_t i = 0; i < worker->config.n_pins; i++) {
         const worker_pin *pin = &worker->config.pins[i];
         if (pin->address != site->address) {
             continue;
         }
         if (pin->channel >= 0 || channels <= 1) {
-            unit_add(worker, site, driver, pin->channel, pin->options);
+            unit_create(worker, site, driver, pin->channel, pin->options);
         }
         for (unsigned channel = 0; pin->channel < 0 && channels > 1 && channel < channels;
              channel++) {
-            unit_add(worker, site, driver, (int)channel, pin->options);
+            unit_create(worker, site, driver, (int)channel, pin->options);
         }
     }
     if (site_pin(worker, site->address)) {
         return;
     }
     if (channels <= 1) {
-        unit_add(worker, site, driver, -1, NULL);
+        unit_create(worker, site, driver, -1, NULL);
     }
     for (unsigned channel = 0; channels > 1 && channel < channels; channel++) {
-        unit_add(worker, site, driver, (int)channel, NULL);
+        unit_create(worker, site, driver, (int)channel, NULL);
     }
+}
+
+/* A chip was identified. All its devices exist before the first of them works on it. */
+static void take(worker *worker, site *site, const device_driver *driver)
+{
+    site->state = SITE_PRESENT;
+    site->was_there = true;
+    site->fresh = false;
+    site->quick_looks = 0;
+    create_units(worker, site, driver);
+    units_begin(worker, site);
 }
 
 static void log_refusal(worker *worker, site *site, int error)
@@ -134,7 +141,7 @@ void site_look(worker *worker, site *site)
         site->look_at = worker_now(worker) + result;
     } else if (result == 0) {
         site->trying = site->step = 0;
-        create_units(worker, site, driver);
+        take(worker, site, driver);
     } else if (result == -EAGAIN && site->trying + 1 < site->n_drivers) {
         site->state = SITE_ABSENT;
         site->trying++;

@@ -18,6 +18,13 @@
 /* "Never", as a time in microseconds. */
 #define HUB_NEVER INT64_MAX
 
+/* Whether a chip was without power since it was last configured. */
+typedef enum power_sign {
+    POWER_KEPT,     /* nothing shows that it was */
+    POWER_DOUBTFUL, /* its registers are as power-up leaves them, but may have been left so */
+    POWER_LOST,     /* its registers are as power-up leaves them, and were not left like this */
+} power_sign;
+
 typedef enum message_type {
     /* From the owner to a bus. All but the first and last three are for one device (`unit`). */
     MESSAGE_STOP,         /* the thread ends; `end_pulses`: running pulses are ended first */
@@ -39,7 +46,12 @@ typedef enum message_type {
     MESSAGE_SAMPLE,    /* a periodic measurement, for publication */
     MESSAGE_FAILED,    /* it has stopped answering: its last values are out of date */
     MESSAGE_RECOVERED, /* it answers again (relays and displays; a sensor sends a sample) */
-    MESSAGE_STATE,  /* a relay has moved without a request: its pulse ended, or another moved it */
+    MESSAGE_STATE, /* a relay has moved without a request: its pulse ended, or another moved it */
+    /*
+     * A relay's chip has lost its power and was configured again, outside of FOUND, which says the
+     * same in `relay.power`. What a STATE before it says is true after the loss.
+     */
+    MESSAGE_POWER_LOST,
     MESSAGE_RESULT, /* of the request `serial` */
     MESSAGE_LOG,    /* a line for the log, in `data` */
 } message_type;
@@ -64,9 +76,10 @@ struct message {
         struct {
             bool moves; /* a SWITCH, or the result of one */
             bool on;
-            bool known;     /* FOUND: the chip could tell `on` */
-            bool attempted; /* RESULT: something was written, so the contact may have moved */
-            int64_t pulse;  /* microseconds that `on` lasts, 0: it stays */
+            bool known;       /* FOUND: the chip could tell `on` */
+            power_sign power; /* FOUND */
+            bool attempted;   /* RESULT: something was written, so the contact may have moved */
+            int64_t pulse;    /* microseconds that `on` lasts, 0: it stays */
         } relay;
         double values[DEVICE_MAX_QUANTITIES];
         struct {

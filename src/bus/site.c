@@ -189,3 +189,24 @@ void site_left(worker *worker, site *site)
     site->quick_looks = QUICK_LOOKS;
     site_put_off(worker, site);
 }
+
+void *site_chip(site *site, const device_driver *driver)
+{
+    if (site->chip_driver != driver) {
+        free(site->chip);
+        site->chip = NULL;
+    }
+    if (!site->chip && !(site->chip = calloc(1, driver->chip_size ? driver->chip_size : 1))) {
+        abort();
+    }
+    site->chip_driver = driver;
+    return site->chip;
+}
+
+void sites_free(worker *worker)
+{
+    for (size_t i = 0; i < worker->n_sites; i++) {
+        free(worker->sites[i].chip);
+    }
+    free(worker->sites);
+}

@@ -35,6 +35,10 @@ struct site {
     bool fresh;           /* not looked at since the bus was opened */
     unsigned quick_looks; /* how many more at the shorter distance, after a device was lost */
     bool was_there;
+    /* What the devices of the chip share (device->chip), of this driver; NULL: none was there. */
+    void *chip;
+    const device_driver *chip_driver;
+    power_sign power; /* of the chip, when its devices left before the owner was told */
 };
 
 void sites_create(worker *worker);
@@ -53,6 +57,9 @@ bool sites_are_undecided(const worker *worker);
 void site_put_off(worker *worker, site *site);
 /* A device left: soon looked for again. */
 void site_left(worker *worker, site *site);
+/* What the devices of a driver's chip share. It is kept when they leave. */
+void *site_chip(site *site, const device_driver *driver);
+void sites_free(worker *worker);
 /* What is configured about an address, or NULL. */
 const worker_pin *site_pin(const worker *worker, uint8_t address);
 

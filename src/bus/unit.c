@@ -60,6 +60,7 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     made->device.address = site->address;
     made->device.channel = channel;
     made->device.air_pressure = worker->air_pressure;
+    made->device.chip = site_chip(site, driver);
     made->slot = made->pulse_end = HUB_NEVER;
     made->requests_end = &made->requests;
     if (driver->display && !(made->shown = calloc(1, unit_frame_size(made)))) {
@@ -71,6 +72,9 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
         const char *value = strchr(*options, '=');
         snprintf(name, sizeof(name), "%.*s", value ? (int)(value - *options) : 63, *options);
         driver->option(made->device.state, name, value ? value + 1 : "");
+    }
+    if (driver->relay && driver->relay->claim) {
+        driver->relay->claim(&made->device); /* what it refuses was refused with its directive */
     }
     while (*end) {
         end = &(*end)->next;
@@ -101,7 +105,7 @@ void unit_answer(worker *worker, unit *unit, int error)
         return;
     }
     request->type = MESSAGE_RESULT;
-    request->error = error;
+    request->error = error == DEVICE_LOST_POWER ? -EIO : error;
     request->unit = unit->id;
     worker_send(worker, request);
 }
@@ -179,12 +183,33 @@ void unit_tell(worker *worker, unit *unit, message_type type)
     worker_send(worker, told);
 }
 
+/* ---- loss of power ---- */
+
+void unit_lost_power(worker *worker, unit *unit)
+{
+    worker_log(worker, HUB_WARNING, CT_POWER_LOST,
+               "i2c%d-%02x: a %s has lost its power and is configured again", worker->config.label,
+               unit->site->address, unit->device.driver->name);
+    for (struct unit *other = worker->units; other; other = other->next) {
+        if (other->site != unit->site) {
+            continue;
+        }
+        other->power = POWER_LOST;
+        if (other != unit && other->phase == UNIT_IDLE) {
+            unit_enter(worker, other, UNIT_IDENTIFY);
+        }
+    }
+}
+
 /* ---- failure and return ---- */
 
 static void remove_unit(worker *worker, unit *unit)
 {
     site *site = unit->site;
 
+    if (unit->power > site->power) {
+        site->power = unit->power; /* the owner has not been told: when it returns */
+    }
     unit_free(worker, unit);
     if (!unit_by_address(worker, site->address)) {
         site_left(worker, site);
@@ -244,6 +269,10 @@ void unit_fail(worker *worker, unit *unit, int error)
     if (!unit->announced) {
         unit_not_started(worker, unit, error);
         return;
+    }
+    if (error == DEVICE_LOST_POWER) {
+        unit_lost_power(worker, unit);
+        error = -EIO;
     }
     if (unit->failures++ == 0) {
         unit->failed_since = now;

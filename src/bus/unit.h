@@ -31,7 +31,8 @@ struct unit {
     /* failures in a row */
     unsigned failures;
     int64_t failed_since;
-    bool given_up; /* the owner was told */
+    bool given_up;    /* the owner was told */
+    power_sign power; /* what the owner is still to be told about it, once it is configured */
     /* sensors */
     int64_t interval;                     /* microseconds, 0: none */
     double values[DEVICE_MAX_QUANTITIES]; /* of the measurement under way */
@@ -65,6 +66,11 @@ size_t unit_frame_size(const unit *unit);
  * different one. To be followed by worker_outcome().
  */
 int unit_present(unit *unit, char *why, size_t why_size);
+/*
+ * Its chip has lost its power (DEVICE_LOST_POWER). All devices of the chip are configured again and
+ * the owner is told about each; the caller sees to this one.
+ */
+void unit_lost_power(worker *worker, unit *unit);
 
 /* Sends the owner a message of this type that carries nothing else. */
 void unit_tell(worker *worker, unit *unit, message_type type);

@@ -10,10 +10,15 @@ void unit_measure(worker *worker, unit *unit);
 /* unit_relay.c */
 /* First of all after it was identified: no coil stays energised, and no contact moves. */
 int unit_recover(worker *worker, unit *unit);
-/* Reads the contact's state, where the chip can tell. */
-bool unit_read_state(worker *worker, unit *unit);
-/* The same, and tells the owner if it is not what it was. */
-bool unit_compare_state(worker *worker, unit *unit);
+/*
+ * Reads the contact's state, and tells the owner if it is not what was known. 0, -EOPNOTSUPP where
+ * the chip cannot tell, or as `present`.
+ */
+int unit_compare_state(worker *worker, unit *unit);
+/* Configures a relay whose chip has lost its power in the middle of other work. 0 or -errno. */
+int unit_regain(worker *worker, unit *unit);
+/* The owner is told that power was lost, where that is still to be done. */
+void unit_tell_power(worker *worker, unit *unit);
 /* When a click that is wanted at a time may be. */
 int64_t unit_click_at(const unit *unit, int64_t wanted);
 /* Serves the request in front: SWITCH, READ_STATE. */

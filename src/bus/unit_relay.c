@@ -17,33 +17,50 @@ int unit_recover(worker *worker, unit *unit)
     return error;
 }
 
-bool unit_read_state(worker *worker, unit *unit)
+int unit_compare_state(worker *worker, unit *unit)
 {
     const relay_ops *relay = unit->device.driver->relay;
-
-    if (!relay || !relay->get || relay->get(&unit->device, &unit->state) < 0) {
-        return false;
-    }
-    worker_outcome(worker, 0);
-    return true;
-}
-
-bool unit_compare_state(worker *worker, unit *unit)
-{
-    bool before = unit->state, known = unit->state_known;
+    bool on = false, news;
     message *moved;
+    int error = relay && relay->get ? relay->get(&unit->device, &on) : -EOPNOTSUPP;
 
-    if (!unit_read_state(worker, unit)) {
-        return false;
+    if (error == -EOPNOTSUPP || worker_outcome(worker, error) < 0) {
+        return error;
     }
+    news = unit->announced && (!unit->state_known || unit->state != on);
     unit->state_known = true;
-    if (known && before != unit->state) {
+    unit->state = on;
+    if (news) {
         moved = message_new(MESSAGE_STATE, 0);
         moved->unit = unit->id;
-        moved->relay.on = unit->state;
+        moved->relay.on = on;
         worker_send(worker, moved);
     }
-    return true;
+    return 0;
+}
+
+void unit_tell_power(worker *worker, unit *unit)
+{
+    if (unit->power == POWER_LOST && unit->device.driver->relay) {
+        unit_tell(worker, unit, MESSAGE_POWER_LOST);
+    }
+    unit->power = POWER_KEPT;
+}
+
+int unit_regain(worker *worker, unit *unit)
+{
+    int error;
+
+    unit_lost_power(worker, unit);
+    error = unit_recover(worker, unit);
+    if (error >= 0) {
+        error = unit_compare_state(worker, unit);
+    }
+    if (error < 0 && error != -EOPNOTSUPP) {
+        return error;
+    }
+    unit_tell_power(worker, unit);
+    return 0;
 }
 
 int64_t unit_click_at(const unit *unit, int64_t wanted)
@@ -54,22 +71,22 @@ int64_t unit_click_at(const unit *unit, int64_t wanted)
 }
 
 /*
- * Moves the contact, unless the chip can tell that it is where it should be. Looks first whether
- * the chip is there: where nothing was written, the contact is where it was.
+ * Moves the contact. Looks first whether the chip is there: where nothing was written, the contact
+ * is where it was. Where the chip seems to be in that state already it is written all the same: one
+ * read may be wrong.
  */
 static int move(worker *worker, unit *unit, bool on, bool *attempted)
 {
     const relay_ops *relay = unit->device.driver->relay;
     char why[192] = "";
-    bool is;
     int error = unit_present(unit, why, sizeof(why));
 
     *attempted = false;
+    if (error == DEVICE_LOST_POWER) {
+        error = unit_regain(worker, unit);
+    }
     if (error < 0) {
         return worker_outcome(worker, error == -ENODEV && why[0] ? -ENXIO : error);
-    }
-    if (relay->get && relay->get(&unit->device, &is) == 0 && is == on) {
-        return 0;
     }
     *attempted = true;
     unit->clicked = worker_now(worker);
@@ -118,11 +135,12 @@ void unit_end_pulse(worker *worker, unit *unit)
 
 void unit_report_state(worker *worker, unit *unit)
 {
-    const relay_ops *relay = unit->device.driver->relay;
-    bool on = false;
-    int error = relay->get ? worker_outcome(worker, relay->get(&unit->device, &on)) : -EOPNOTSUPP;
+    int error = unit_compare_state(worker, unit);
 
-    unit->requests->relay.on = on;
+    if (error == DEVICE_LOST_POWER) {
+        error = unit_regain(worker, unit);
+    }
+    unit->requests->relay.on = unit->state;
     unit_answer(worker, unit, error);
     if (error < 0 && error != -EOPNOTSUPP) {
         unit_fail(worker, unit, error);

@@ -10,14 +10,36 @@
 /* How often a device that has nothing to do is looked at, to see that it is still there. */
 #define PRESENCE_INTERVAL INT64_C(2000000)
 
-void unit_add(worker *worker, site *site, const device_driver *driver, int channel,
-              const char *const *options)
+/* Whether its chip shows that it has lost its power, before recovery wipes out the signs. */
+static power_sign look_for_power(unit *unit)
 {
-    unit *made = unit_create(worker, site, driver, channel, options);
-    int error = unit_recover(worker, made);
+    int result = unit->device.driver->present ? unit->device.driver->present(&unit->device) : 0;
 
-    if (error < 0) {
-        unit_not_started(worker, made, error);
+    return result == DEVICE_LOST_POWER            ? POWER_LOST
+           : result == DEVICE_MAY_HAVE_LOST_POWER ? POWER_DOUBTFUL
+                                                  : POWER_KEPT;
+}
+
+void units_begin(worker *worker, site *site)
+{
+    power_sign power = POWER_KEPT, before = site->power;
+    bool looked = false;
+
+    site->power = POWER_KEPT;
+    for (unit *unit = worker->units, *next; unit && worker->bus; unit = next) {
+        int error;
+        next = unit->next;
+        if (unit->site != site) {
+            continue;
+        }
+        if (!looked) {
+            power = look_for_power(unit);
+            looked = true;
+        }
+        unit->power = before > power ? before : power;
+        if ((error = unit_recover(worker, unit)) < 0) {
+            unit_not_started(worker, unit, error);
+        }
     }
 }
 
@@ -41,6 +63,9 @@ static void identify(worker *worker, unit *unit)
         unit->due = worker_now(worker) + step;
         return;
     }
+    if (error >= 0 && look_for_power(unit) == POWER_LOST && unit->power != POWER_LOST) {
+        unit_lost_power(worker, unit);
+    }
     if (error < 0 || (error = unit_recover(worker, unit)) < 0) {
         unit_fail(worker, unit, error);
         return;
@@ -61,6 +86,7 @@ static void restarted(worker *worker, unit *unit)
     } else {
         unit_succeeded(worker, unit);
     }
+    unit_tell_power(worker, unit);
 }
 
 static void started(worker *worker, unit *unit)
@@ -73,7 +99,7 @@ static void started(worker *worker, unit *unit)
         restarted(worker, unit);
         return;
     }
-    unit->state_known = unit_read_state(worker, unit);
+    unit->state_known = unit_compare_state(worker, unit) == 0;
     unit->announced = true;
     unit->checked = worker_now(worker);
     worker_log(worker, HUB_INFO, CT_DEVICE_FOUND, "%s: found, a %s", unit->name,
@@ -84,6 +110,8 @@ static void started(worker *worker, unit *unit)
     found->driver = unit->device.driver;
     found->relay.known = unit->state_known;
     found->relay.on = unit->state;
+    found->relay.power = unit->power;
+    unit->power = POWER_KEPT;
     worker_send(worker, found);
 }
 
@@ -158,15 +186,17 @@ int64_t unit_due(const unit *unit)
 static void check_presence(worker *worker, unit *unit)
 {
     char why[192] = "";
-    int error;
+    int error = unit_compare_state(worker, unit);
 
-    if (unit_compare_state(worker, unit)) {
-        unit_succeeded(worker, unit);
-        return;
+    if (error == -EOPNOTSUPP) {
+        error = unit_present(unit, why, sizeof(why));
     }
-    error = unit_present(unit, why, sizeof(why));
     if (error == -ENODEV && why[0]) {
         unit_lose(worker, unit, error);
+    } else if (error == DEVICE_LOST_POWER) {
+        worker_outcome(worker, 0);
+        unit_lost_power(worker, unit);
+        unit_enter(worker, unit, UNIT_IDENTIFY);
     } else if (worker_outcome(worker, error) < 0) {
         unit_fail(worker, unit, error);
     } else {

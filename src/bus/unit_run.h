@@ -4,9 +4,8 @@
 
 #include "unit.h"
 
-/* A chip was identified: creates its device, which is configured next. */
-void unit_add(worker *worker, site *site, const device_driver *driver, int channel,
-              const char *const *options);
+/* A chip was identified and its devices were created: they are recovered, and configured next. */
+void units_begin(worker *worker, site *site);
 /* Takes over a message from the owner: a request, or a new interval. */
 void unit_take(worker *worker, unit *unit, message *message);
 /* When unit_run() has something to do. */

@@ -103,7 +103,7 @@ void worker_free(worker *worker)
         worker->raw = next;
     }
     queue_destroy(&worker->inbox);
-    free(worker->sites);
+    sites_free(worker);
     free(worker);
 }
 

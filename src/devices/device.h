@@ -37,12 +37,23 @@
 
 #include "i2c/bus.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define DEVICE_MAX_QUANTITIES 4
 #define DEVICE_MAX_STATE      512 /* bytes of a driver's own state */
+#define DEVICE_MAX_CHIP       64  /* bytes of what a chip's devices share */
+
+/*
+ * A result of operations, beside those of bus.h: the chip has lost its power since it was
+ * configured. Its registers are as power-up leaves them and not as they were left, which was seen
+ * twice: one garbled read is no loss of power. It is recovered and configured again.
+ */
+#define DEVICE_LOST_POWER (-ECONNRESET)
+/* A result of `present`: it looks as power-up leaves it, which may also be how it was left. */
+#define DEVICE_MAY_HAVE_LOST_POWER 1
 
 typedef struct device device;
 typedef struct device_driver device_driver;
@@ -73,15 +84,29 @@ typedef struct sensor_ops {
 typedef struct relay_ops {
     unsigned channels; /* 1: topics end in the chip's address; more: in -0, -1 ... */
     /*
-     * Moves a contact and returns when it has moved (at most 30 ms) and the writes have succeeded.
+     * The pin of the chip that a channel's relay hangs on, with these options (`state` is the
+     * driver's). NULL: channels have no pins of their own.
+     */
+    int (*pin)(const void *state, int channel);
+    /*
+     * Tells the chip, in device->chip, that this channel exists: called once for each of its
+     * devices before any transfer, so that the first which works on the chip knows all of them. 0,
+     * or -EINVAL: the chip has no such pin. NULL: it has one relay.
+     */
+    int (*claim)(device *device);
+    /*
      * `recover` is called first after every start of the hub and every return of the chip: it
      * leaves no coil energised and moves no contact.
      */
     int (*recover)(device *device);
+    /*
+     * Moves a contact and returns when it has moved (at most 30 ms) and the writes have succeeded.
+     * `present` was asked just before. It writes in any case, whatever the chip seems to hold.
+     */
     int (*set)(device *device, bool on);
     /*
-     * Reads the contact's state where the chip can tell: 0, or -EOPNOTSUPP (bistable relays). NULL:
-     * cannot.
+     * Reads the contact's state where the chip can tell, as `present` does and with its results.
+     * NULL: cannot (bistable relays).
      */
     int (*get)(device *device, bool *on);
     int64_t min_gap; /* microseconds between the starts of two clicks */
@@ -102,6 +127,9 @@ struct device_driver {
         *addresses;    /* where it is looked for unasked, ended by 0; none: only where pinned */
     uint8_t companion; /* a further address that belongs to the same device, or 0 */
     size_t state_size; /* bytes of device->state, zeroed when the device appears */
+    size_t chip_size;  /* bytes of device->chip */
+    /* What tells drivers apart that share their operations, or NULL. */
+    const void *variant;
     /* The 16-bit command that `probe` sends, 0: none. See "What a probe may send". */
     uint16_t probe_command;
     /*
@@ -112,10 +140,11 @@ struct device_driver {
     device_step (*probe)(i2c_bus *bus, uint8_t address, unsigned step, char *why, size_t why_size);
     /*
      * Whether a chip that was identified and configured is still there: called every two seconds
-     * while there is nothing else to do, so it takes a transfer or two, no wait, and changes
-     * nothing. 0, or a negative errno: it is identified again. NULL: the first step of `probe`,
-     * which is right for a chip with an identity register: it also notices a different chip. To be
-     * set where `probe` takes several steps.
+     * while there is nothing else to do, so it takes a transfer or two (more only where something
+     * is not as expected), no wait, and changes nothing. Also called before `recover`. 0, one of
+     * the results above, or a negative errno: it is identified again. NULL: the first step of
+     * `probe`, which is right for a chip with an identity register: it also notices a different
+     * chip. To be set where `probe` takes several steps, and where a loss of power can be seen.
      */
     int (*present)(device *device);
     /*
@@ -143,6 +172,11 @@ struct device {
      * unknown.
      */
     double air_pressure;
+    /*
+     * chip_size bytes that all devices at one address share. Zeroed when the chip is seen for the
+     * first time, and kept while it is away.
+     */
+    void *chip;
 };
 
 /* registry.c */

@@ -37,6 +37,7 @@ static int write_inputs(const device *device, unsigned bank, uint8_t value)
 
 static const expander_port port = {
     .pins = 16,
+    .power_up = 0x00,
     .read_output = read_output,
     .write_output = write_output,
     .read_inputs = read_inputs,
@@ -65,47 +66,23 @@ static device_step mcp23017_probe(i2c_bus *bus, uint8_t address, unsigned step, 
     return -ENODEV;
 }
 
-static int mcp23017_recover(device *device)
-{
-    return expander_relay_recover(device, &port);
-}
-
-static int mcp23017_set(device *device, bool on)
-{
-    return expander_relay_set(device, &port, on);
-}
-
-static int mcp23017_get(device *device, bool *on)
-{
-    return expander_relay_get(device, &port, on);
-}
-
 static const char *mcp23017_option(void *state, const char *name, const char *value)
 {
     return expander_relay_option(state, name, value, port.pins);
 }
 
-static device_step mcp23017_start(device *device, unsigned step)
-{
-    (void)step;
-    return mcp23017_recover(device);
-}
-
-static const relay_ops mcp23017_relay = {
-    .channels = 16,
-    .recover = mcp23017_recover,
-    .set = mcp23017_set,
-    .get = mcp23017_get,
-    .min_gap = EXPANDER_RELAY_MIN_GAP,
-};
+static const relay_ops mcp23017_relay = EXPANDER_RELAY_OPS(16);
 
 const device_driver mcp23017_driver = {
     .name = "mcp23017",
     .type = "relay",
     .addresses = (const uint8_t[]){0},
     .state_size = sizeof(expander_relay_state),
+    .chip_size = sizeof(expander_chip),
+    .variant = &port,
     .probe = mcp23017_probe,
+    .present = expander_relay_present,
     .option = mcp23017_option,
-    .start = mcp23017_start,
+    .start = expander_relay_start,
     .relay = &mcp23017_relay,
 };

@@ -34,6 +34,7 @@ static int write_inputs(const device *device, unsigned bank, uint8_t value)
 
 static const expander_port port = {
     .pins = 8,
+    .power_up = 0xff,
     .read_output = read_output,
     .write_output = write_output,
     .read_inputs = read_inputs,
@@ -51,39 +52,12 @@ static device_step pca9554_probe(i2c_bus *bus, uint8_t address, unsigned step, c
     return result < 0 ? result : 0;
 }
 
-static int pca9554_recover(device *device)
-{
-    return expander_relay_recover(device, &port);
-}
-
-static int pca9554_set(device *device, bool on)
-{
-    return expander_relay_set(device, &port, on);
-}
-
-static int pca9554_get(device *device, bool *on)
-{
-    return expander_relay_get(device, &port, on);
-}
-
 static const char *pca9554_option(void *state, const char *name, const char *value)
 {
     return expander_relay_option(state, name, value, port.pins);
 }
 
-static device_step pca9554_start(device *device, unsigned step)
-{
-    (void)step;
-    return pca9554_recover(device);
-}
-
-static const relay_ops pca9554_relay = {
-    .channels = 8,
-    .recover = pca9554_recover,
-    .set = pca9554_set,
-    .get = pca9554_get,
-    .min_gap = EXPANDER_RELAY_MIN_GAP,
-};
+static const relay_ops pca9554_relay = EXPANDER_RELAY_OPS(8);
 
 #define PCA9554(NAME)                                                                              \
     ((device_driver){                                                                              \
@@ -91,9 +65,12 @@ static const relay_ops pca9554_relay = {
         .type = "relay",                                                                           \
         .addresses = (const uint8_t[]){0},                                                         \
         .state_size = sizeof(expander_relay_state),                                                \
+        .chip_size = sizeof(expander_chip),                                                        \
+        .variant = &port,                                                                          \
         .probe = pca9554_probe,                                                                    \
+        .present = expander_relay_present,                                                         \
         .option = pca9554_option,                                                                  \
-        .start = pca9554_start,                                                                    \
+        .start = expander_relay_start,                                                             \
         .relay = &pca9554_relay,                                                                   \
     })
 

@@ -1,8 +1,8 @@
 /*
  * Relay board on an NXP or TI PCF8574 or PCF8574A (data sheet SCPS068): one port without registers
  * and directions. A pin is pulled low strongly and high weakly, so such boards are active low as a
- * rule. At power-up all pins are high. Only where ClownTalkDevice names it: its addresses are many
- * chips'.
+ * rule, and a pin at high level is an input at the same time. At power-up all pins are high. Only
+ * where ClownTalkDevice names it: its addresses are many chips'.
  */
 #include "expander_relay.h"
 
@@ -23,7 +23,7 @@ static int write_output(const device *device, unsigned bank, uint8_t value)
 }
 
 static const expander_port port = {
-    .pins = 8, .read_output = read_output, .write_output = write_output};
+    .pins = 8, .power_up = 0xff, .read_output = read_output, .write_output = write_output};
 
 static device_step pcf8574_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
                                  size_t why_size)
@@ -34,47 +34,23 @@ static device_step pcf8574_probe(i2c_bus *bus, uint8_t address, unsigned step, c
     return i2c_probe(bus, address);
 }
 
-static int pcf8574_recover(device *device)
-{
-    return expander_relay_recover(device, &port);
-}
-
-static int pcf8574_set(device *device, bool on)
-{
-    return expander_relay_set(device, &port, on);
-}
-
-static int pcf8574_get(device *device, bool *on)
-{
-    return expander_relay_get(device, &port, on);
-}
-
 static const char *pcf8574_option(void *state, const char *name, const char *value)
 {
     return expander_relay_option(state, name, value, port.pins);
 }
 
-static device_step pcf8574_start(device *device, unsigned step)
-{
-    (void)step;
-    return pcf8574_recover(device);
-}
-
-static const relay_ops pcf8574_relay = {
-    .channels = 8,
-    .recover = pcf8574_recover,
-    .set = pcf8574_set,
-    .get = pcf8574_get,
-    .min_gap = EXPANDER_RELAY_MIN_GAP,
-};
+static const relay_ops pcf8574_relay = EXPANDER_RELAY_OPS(8);
 
 const device_driver pcf8574_driver = {
     .name = "pcf8574",
     .type = "relay",
     .addresses = (const uint8_t[]){0},
     .state_size = sizeof(expander_relay_state),
+    .chip_size = sizeof(expander_chip),
+    .variant = &port,
     .probe = pcf8574_probe,
+    .present = expander_relay_present,
     .option = pcf8574_option,
-    .start = pcf8574_start,
+    .start = expander_relay_start,
     .relay = &pcf8574_relay,
 };

@@ -259,12 +259,39 @@ static const char *read_option(pin *pin, const char *option, size_t *n_own, char
     return NULL;
 }
 
+/* The pin that a relay hangs on; a line for all relays of a chip cannot name one. */
+static const char *read_drives(pin *pin, char *why, size_t why_size)
+{
+    uint8_t state[DEVICE_MAX_STATE] = {0};
+    const relay_ops *relay = pin->driver->relay;
+
+    if (!relay || !relay->pin) {
+        return NULL;
+    }
+    for (const char **option = pin->options; *option; option++) {
+        if (strncmp(*option, "pin=", 4) == 0 && pin->address.channel < 0) {
+            snprintf(why, why_size,
+                     "%s is for one relay of several, and this line is for all of them: it must "
+                     "name one, such as %s/i2c%d-%02x-0",
+                     *option, pin->type, pin->address.bus, pin->address.chip);
+            return why;
+        }
+        char name[64];
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(*option, "="), *option);
+        pin->driver->option(state, name, strchr(*option, '=') + 1);
+    }
+    if (pin->address.channel >= 0) {
+        pin->drives = relay->pin(state, pin->address.channel);
+    }
+    return NULL;
+}
+
 const char *pin_read(pin *pin, const hub_device_config *config, char *why, size_t why_size)
 {
     size_t n_options = 0, n_own = 0;
     const char *wrong;
 
-    *pin = (struct pin){.dead_time = DEFAULT_DEAD_TIME};
+    *pin = (struct pin){.dead_time = DEFAULT_DEAD_TIME, .drives = -1};
     while (config->options && config->options[n_options]) {
         n_options++;
     }
@@ -289,7 +316,7 @@ const char *pin_read(pin *pin, const hub_device_config *config, char *why, size_
             return wrong;
         }
     }
-    return NULL;
+    return read_drives(pin, why, why_size);
 }
 
 void pin_clear(pin *pin)
@@ -301,11 +328,31 @@ void pin_clear(pin *pin)
     pin->options = NULL;
 }
 
-const char *hub_check_device(const hub_device_config *device, char *why, size_t why_size)
+const char *pin_clash(const pin *earlier, const pin *later, char *why, size_t why_size)
 {
-    pin pin;
-    const char *wrong = pin_read(&pin, device, why, why_size);
+    const talk_address *a = &earlier->address, *b = &later->address;
 
-    pin_clear(&pin);
+    if (later->drives < 0 || earlier->drives != later->drives || a->bus != b->bus ||
+        a->chip != b->chip || a->channel == b->channel) {
+        return NULL;
+    }
+    snprintf(why, why_size, "pin %d of this %s is %s/i2c%d-%02x-%d's already; a pin has one relay",
+             later->drives, later->driver->name, earlier->type, a->bus, a->chip, a->channel);
+    return why;
+}
+
+const char *hub_check_device(const hub_device_config *device, const hub_device_config *earlier,
+                             size_t n_earlier, char *why, size_t why_size)
+{
+    pin mine, other;
+    const char *wrong = pin_read(&mine, device, why, why_size);
+
+    for (size_t i = 0; i < n_earlier && !wrong; i++) {
+        if (!pin_read(&other, &earlier[i], why, why_size)) {
+            wrong = pin_clash(&other, &mine, why, why_size);
+        }
+        pin_clear(&other);
+    }
+    pin_clear(&mine);
     return wrong;
 }

@@ -96,6 +96,7 @@ static void switched(hub_device *device, request *request, const message *result
     relay_state state = result->relay.on ? RELAY_ON : RELAY_OFF;
 
     relay_remember_state(device, state);
+    interlock_note(device, true);
     relay_remember_pulse(device, result->relay.on ? result->relay.pulse : 0);
     relay_forget_power_on(device->node, device->topic);
     relay->failed = false;
@@ -113,6 +114,7 @@ static void not_switched(hub_device *device, request *request, const message *re
 
     if (changed) {
         relay_remember_state(device, RELAY_UNKNOWN); /* a running pulse still ends */
+        interlock_note(device, false);
     }
     relay_end_move(device);
     if (changed && !relay->failed) {
@@ -173,6 +175,7 @@ static void on_event(hub_device *device, const message *event)
     switch (event->type) {
     case MESSAGE_STATE:
         relay_remember_state(device, state);
+        interlock_note(device, false);
         if (state == RELAY_OFF) {
             relay_remember_pulse(device, 0);
         }
@@ -193,6 +196,9 @@ static void on_event(hub_device *device, const message *event)
         break;
     default:
         break;
+    }
+    if (relay->interlock) {
+        interlock_seen(device);
     }
 }
 
@@ -225,6 +231,7 @@ static void on_found(hub_device *device, const message *found, message *adopt)
     adopt->adopt.pulse = relay_remembered_pulse(device);
     if (state != before) {
         relay_remember_state(device, state);
+        interlock_note(device, false);
         if (state == RELAY_OFF) {
             adopt->adopt.pulse = HUB_NEVER;
             relay_remember_pulse(device, 0);
@@ -235,6 +242,9 @@ static void on_found(hub_device *device, const message *found, message *adopt)
     relay->failed = false;
     relay->off_serial = 0;
     device_publish(device, payload_of(state), 0);
+    if (relay->interlock) {
+        interlock_seen(device);
+    }
     apply_power_on(device);
 }
 
@@ -259,6 +269,7 @@ static void create(hub_device *device)
     relay *relay = device->state = hub_allocate(1, sizeof(*relay));
 
     relay->state = relay_remembered_state(device);
+    interlock_remember(device);
     if (device->pin && device->pin->interlock[0]) {
         interlock_join(device, device->pin->interlock, device->pin->dead_time);
     }

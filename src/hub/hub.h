@@ -97,7 +97,9 @@ const char *hub_check_bus(const hub_bus_config *bus, const struct i2c_bus_kind *
 /* Reads an option of a bus ("modules=bigclown") into its configuration. */
 const char *hub_read_bus_option(hub_bus_config *bus, const char *option, char *why,
                                 size_t why_size);
-const char *hub_check_device(const hub_device_config *device, char *why, size_t why_size);
+/* `earlier`: the devices before it in its node; two relays cannot hang on one pin. */
+const char *hub_check_device(const hub_device_config *device, const hub_device_config *earlier,
+                             size_t n_earlier, char *why, size_t why_size);
 const char *hub_check_interval(const hub_interval_config *interval, char *why, size_t why_size);
 
 /* ---- output ---- */

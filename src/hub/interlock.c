@@ -3,6 +3,9 @@
  * be on is switched off; when all are off, and for long enough, the request's own command goes out.
  * Requests that find the group taken wait, in the order in which they came. If another relay of the
  * group does not answer and may be on, the request fails: nothing else would be safe.
+ *
+ * What is seen may violate the rule without any request: a board that was switched on, a relay that
+ * has become a member. Then all but one are switched off at once, and again until it holds.
  */
 #include "interlock.h"
 
@@ -18,6 +21,9 @@
 /* How long it may take to switch the others off, in microseconds. */
 #define OFF_WITHIN INT64_C(6000000)
 
+/* When a relay that is on against the rule is switched off again, if that has failed. */
+#define RETRY_AFTER INT64_C(1000000)
+
 struct interlock {
     hub *hub;
     char name[sizeof(((pin *)NULL)->interlock)];
@@ -26,6 +32,8 @@ struct interlock {
     size_t n_members;
     hub_device *serving; /* the member that has the group for its request, or NULL */
     int64_t resume_at;   /* when its command may go out, HUB_NEVER: not known yet, or it is out */
+    bool violated;       /* several are on, and the log says so */
+    int64_t retry_at;    /* when those are switched off again, HUB_NEVER */
 };
 
 static relay *relay_of(const hub_device *device)
@@ -55,7 +63,7 @@ static interlock *create(hub *hub, const char *group)
     interlock *interlock = hub_allocate(1, sizeof(*interlock));
 
     interlock->hub = hub;
-    interlock->resume_at = HUB_NEVER;
+    interlock->resume_at = interlock->retry_at = HUB_NEVER;
     strncpy(interlock->name, group, sizeof(interlock->name) - 1);
     return interlock;
 }
@@ -161,6 +169,112 @@ static void step(interlock *interlock)
     relay_send(device, request);
 }
 
+/* ---- the rule, for what is seen ---- */
+
+void interlock_remember(hub_device *device)
+{
+    struct json_object *known = state_device(device->node->states, device->topic), *command;
+
+    if (known && json_object_object_get_ex(known, "command", &command)) {
+        relay_of(device)->command = json_object_get_int64(command);
+    }
+}
+
+void interlock_note(hub_device *device, bool commanded)
+{
+    const hub_node *node = device->node;
+    int64_t last = 0, before = relay_of(device)->command;
+
+    if (relay_of(device)->state == RELAY_ON && !commanded) {
+        return;
+    }
+    for (size_t i = 0; i < node->n_devices; i++) {
+        const hub_device *other = node->devices[i];
+        if (other->class == device->class && relay_of(other)->command > last) {
+            last = relay_of(other)->command;
+        }
+    }
+    relay_of(device)->command = relay_of(device)->state == RELAY_ON ? last + 1 : 0;
+    if (before || relay_of(device)->command) {
+        state_set(node->states, device->topic, "command",
+                  relay_of(device)->command ? json_object_new_int64(relay_of(device)->command)
+                                            : NULL);
+    }
+}
+
+static bool is_on(const interlock *interlock, const hub_device *member)
+{
+    bool in_flight = member == interlock->serving && !member->requests->command;
+
+    return member->listed && (relay_of(member)->state == RELAY_ON || in_flight);
+}
+
+/* The relay that may stay on: one that is being switched on, or the one commanded last; or NULL. */
+static const hub_device *rightful(const interlock *interlock)
+{
+    const hub_device *last = NULL;
+
+    if (interlock->serving && !interlock->serving->requests->command) {
+        return interlock->serving;
+    }
+    for (size_t i = 0; i < interlock->n_members; i++) {
+        const hub_device *member = interlock->members[i];
+        if (relay_of(member)->command &&
+            (!last || relay_of(member)->command > relay_of(last)->command)) {
+            last = member;
+        }
+    }
+    return last;
+}
+
+static void log_violation(interlock *interlock, size_t n_on, const hub_device *stays)
+{
+    if (!interlock->violated) {
+        hub_log(interlock->hub, HUB_WARNING, CT_INTERLOCK_VIOLATED,
+                "interlock %s: %zu relays are on; %s%s", interlock->name, n_on,
+                stays ? "all are switched off but the one that was commanded last, "
+                      : "all are switched off, since none was commanded last",
+                stays ? stays->topic : "");
+    }
+    interlock->violated = true;
+}
+
+/* Switches off what must not be on. */
+static void enforce(interlock *interlock)
+{
+    const hub_device *stays = rightful(interlock);
+    size_t n_on = 0;
+
+    interlock->retry_at = HUB_NEVER;
+    for (size_t i = 0; i < interlock->n_members; i++) {
+        n_on += is_on(interlock, interlock->members[i]);
+    }
+    if (n_on < 2 || interlock->hub->stopping) {
+        interlock->violated = false;
+        return;
+    }
+    log_violation(interlock, n_on, stays);
+    for (size_t i = 0; i < interlock->n_members; i++) {
+        hub_device *member = interlock->members[i];
+        if (member != stays && is_on(interlock, member) && !relay_of(member)->moving) {
+            relay_send_off(member);
+        }
+    }
+}
+
+void interlock_seen(hub_device *device)
+{
+    interlock *interlock = relay_of(device)->interlock;
+
+    if (interlock->serving && interlock->serving->requests->command) {
+        step(interlock); /* its request has the others switched off before anything else */
+    } else {
+        enforce(interlock);
+    }
+}
+
+/* ---- requests take turns ---- */
+
 static void serve(interlock *interlock, hub_device *device)
 {
     request *request = device->requests;
@@ -190,6 +304,11 @@ void interlock_member_moved(hub_device *device, const message *result)
         relay_of(device)->off_serial = 0;
     }
     if (!serving || serving == device || !serving->requests->command) {
+        if (ours && result->error < 0) {
+            interlock->retry_at = hub_now(interlock->hub) + RETRY_AFTER;
+        } else {
+            enforce(interlock);
+        }
         return;
     }
     if (ours && result->error < 0) {
@@ -248,8 +367,13 @@ void interlock_tick(hub_device *device)
 {
     interlock *interlock = relay_of(device)->interlock;
 
-    if (interlock_due(device) <= hub_now(interlock->hub)) {
+    if (interlock_due(device) > hub_now(interlock->hub)) {
+        return;
+    }
+    if (interlock->serving == device && interlock->resume_at <= hub_now(interlock->hub)) {
         step(interlock);
+    } else {
+        enforce(interlock);
     }
 }
 
@@ -257,5 +381,8 @@ int64_t interlock_due(const hub_device *device)
 {
     const interlock *interlock = relay_of(device)->interlock;
 
-    return interlock->serving == device ? interlock->resume_at : HUB_NEVER;
+    int64_t due = interlock->serving == device ? interlock->resume_at : HUB_NEVER;
+
+    /* One member looks after the group. */
+    return interlock->members[0] == device && interlock->retry_at < due ? interlock->retry_at : due;
 }

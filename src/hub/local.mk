@@ -54,6 +54,7 @@ HUB_TEST_LIBS = libhub.la libsim.la libbase.la $(CMOCKA_LIBS)
 UNIT_TESTS += \
 	t/unit/hub_buses \
 	t/unit/hub_directives \
+	t/unit/hub_boards \
 	t/unit/hub_displays \
 	t/unit/hub_house \
 	t/unit/hub_memory \
@@ -72,6 +73,9 @@ t_unit_hub_house_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_memory_SOURCES = t/unit/hub_memory.c $(HUB_BENCH)
 t_unit_hub_memory_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_memory_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_boards_SOURCES = t/unit/hub_boards.c $(HUB_BENCH)
+t_unit_hub_boards_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_boards_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_displays_SOURCES = t/unit/hub_displays.c $(HUB_BENCH)
 t_unit_hub_displays_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_displays_LDADD = $(HUB_TEST_LIBS)

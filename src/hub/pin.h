@@ -17,10 +17,13 @@ typedef struct pin {
     char interlock[33];   /* group, or "" */
     double dead_time;     /* seconds */
     const char **options; /* the driver's own, NULL-terminated; or NULL */
+    int drives;           /* the pin of the chip that the relay hangs on; -1: none, or several */
 } pin;
 
 /* NULL, or a sentence that says what is wrong. pin_clear() in any case. */
 const char *pin_read(pin *pin, const hub_device_config *config, char *why, size_t why_size);
 void pin_clear(pin *pin);
+/* Whether two relays hang on one pin of a chip: NULL, or a sentence about the later line. */
+const char *pin_clash(const pin *earlier, const pin *later, char *why, size_t why_size);
 
 #endif

@@ -25,7 +25,9 @@ typedef struct relay {
     int64_t off_at;       /* when it was last switched off */
     unsigned moving;      /* commands that are under way, as the memory of states counts them */
     interlock *interlock; /* or NULL */
-    uint64_t off_serial;  /* of an interlock's own command that is under way, or 0 */
+    /* Which command has switched it on: a later one has a higher number. 0: it is not on by one. */
+    int64_t command;
+    uint64_t off_serial; /* of an interlock's own command that is under way, or 0 */
 } relay;
 
 /* ---- memory ---- */

@@ -47,6 +47,9 @@ static void copy_pins(hub_node *node, const hub_node_config *config)
         if (!wrong && !has_bus(config, pin->address.bus)) {
             wrong = "this node has no such bus";
         }
+        for (size_t j = 0; j < node->n_pins && !wrong; j++) {
+            wrong = pin_clash(&node->pins[j], pin, why, sizeof(why));
+        }
         if (!wrong && contradicts(node, pin)) {
             wrong = "an earlier line contradicts it about the same address";
         }

@@ -76,6 +76,9 @@ extern const char *const sim_fault_names[SIM_N_FAULTS];
 /* Switches a fault on (amount > 0) or off (0). */
 void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount);
 
+/* The next byte that is read from a chip has these bits flipped, once. */
+void sim_garble(i2c_bus *bus, uint8_t address, uint8_t bits);
+
 /* Transfers to an address since the bus was made, refused ones included. */
 unsigned sim_transfers(i2c_bus *bus, uint8_t address);
 /*
@@ -120,6 +123,12 @@ typedef struct sim_port_record {
 
 /* False where there is no plain port expander at the address. */
 bool sim_port_read(i2c_bus *bus, uint8_t address, sim_port_record *record);
+
+/*
+ * Holds pins of a port expander low from outside, as pressed buttons do (a bit per pin; 0: none).
+ * False where there is no plain port expander at the address.
+ */
+bool sim_port_hold(i2c_bus *bus, uint8_t address, uint16_t pins);
 
 #define SIM_DISPLAY_SIZE 1024 /* bytes: 8 pages of 128 columns */
 

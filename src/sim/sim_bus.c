@@ -67,6 +67,8 @@ static void read_bytes(sim_bus *bus, sim_chip *chip, uint8_t *data, size_t lengt
         if (chip->faults[SIM_GARBAGE] > 0) {
             data[i] = random_byte(bus);
         }
+        data[i] ^= chip->garble;
+        chip->garble = 0;
         chip->count++;
     }
 }

@@ -64,6 +64,7 @@ struct sim_chip { /* the first member of each chip's own struct */
     bool plugged;
     sim_signal inputs[SIM_MAX_INPUTS];
     double faults[SIM_N_FAULTS];
+    uint8_t garble; /* bits to flip in the next byte that is read */
 
     uint8_t selected; /* the address called: the chip's own, or its companion */
     unsigned count;   /* bytes since the last start, either way */
@@ -87,6 +88,7 @@ extern const sim_chip_ops sim_mcp23017_ops, sim_pca9554_ops, sim_pcf8574_ops;
 bool sim_co2_record_of(sim_chip *chip, sim_co2_record *record);
 bool sim_display_of(sim_chip *chip, uint8_t image[SIM_DISPLAY_SIZE]);
 bool sim_port_record_of(sim_chip *chip, sim_port_record *record);
+bool sim_port_hold_of(sim_chip *chip, uint16_t pins);
 bool sim_relay_record_of(sim_chip *chip, sim_relay_record *record);
 
 /* Time in microseconds, the same throughout a transfer. */

@@ -81,6 +81,15 @@ void sim_set_fault(i2c_bus *bus, uint8_t address, sim_fault fault, double amount
     leave(bus);
 }
 
+void sim_garble(i2c_bus *bus, uint8_t address, uint8_t bits)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    if (chip) {
+        chip->garble = bits;
+    }
+    leave(bus);
+}
+
 unsigned sim_transfers(i2c_bus *bus, uint8_t address)
 {
     enter_chip(bus, address);
@@ -117,6 +126,14 @@ bool sim_port_read(i2c_bus *bus, uint8_t address, sim_port_record *record)
 {
     sim_chip *chip = enter_chip(bus, address);
     bool found = chip && sim_port_record_of(chip, record);
+    leave(bus);
+    return found;
+}
+
+bool sim_port_hold(i2c_bus *bus, uint8_t address, uint16_t pins)
+{
+    sim_chip *chip = enter_chip(bus, address);
+    bool found = chip && sim_port_hold_of(chip, pins);
     leave(bus);
     return found;
 }

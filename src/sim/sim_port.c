@@ -12,6 +12,7 @@ typedef struct sim_port {
     sim_tca9534a expander;            /* of a PCA9554 */
     uint8_t iodir[2], olat[2], iocon; /* of an MCP23017 */
     uint8_t quasi;                    /* of a PCF8574: pins written low, or pulled high weakly */
+    uint16_t held;                    /* pins that something outside pulls low */
     sim_port_record record;
 } sim_port;
 
@@ -39,7 +40,8 @@ static uint16_t latched(const sim_port *port)
 
 static void update(sim_port *port)
 {
-    uint16_t drives = driven(port), levels = (uint16_t)(latched(port) | ~drives);
+    uint16_t drives = driven(port);
+    uint16_t levels = (uint16_t)((latched(port) | ~drives) & ~port->held);
     uint16_t changed = levels ^ port->record.levels;
     for (unsigned pin = 0; pin < 16; pin++) {
         if (changed >> pin & 1) {
@@ -77,7 +79,8 @@ static uint8_t pcf8574_read(sim_chip *chip)
 
 static uint8_t pca9554_get(sim_chip *chip, uint8_t reg)
 {
-    return sim_tca9534a_get(&((sim_port *)chip)->expander, reg, 0xff);
+    const sim_port *port = (const sim_port *)chip;
+    return sim_tca9534a_get(&port->expander, reg, (uint8_t)~port->held);
 }
 
 static void pca9554_set(sim_chip *chip, uint8_t reg, uint8_t value)
@@ -128,13 +131,28 @@ static uint8_t next(uint8_t reg)
     return reg == 0x15 ? 0 : (uint8_t)(reg + 1);
 }
 
+static bool is_port(const sim_chip *chip)
+{
+    return chip->ops == &sim_pcf8574_ops || chip->ops == &sim_pca9554_ops ||
+           chip->ops == &sim_mcp23017_ops;
+}
+
 bool sim_port_record_of(sim_chip *chip, sim_port_record *record)
 {
-    if (chip->ops != &sim_pcf8574_ops && chip->ops != &sim_pca9554_ops &&
-        chip->ops != &sim_mcp23017_ops) {
+    if (!is_port(chip)) {
         return false;
     }
     *record = ((sim_port *)chip)->record;
+    return true;
+}
+
+bool sim_port_hold_of(sim_chip *chip, uint16_t pins)
+{
+    if (!is_port(chip)) {
+        return false;
+    }
+    ((sim_port *)chip)->held = pins;
+    update((sim_port *)chip);
     return true;
 }
 

@@ -61,6 +61,8 @@ static inline bench *bench_open(const char *driver, const char *chip, uint8_t ad
     b->device.air_pressure = NAN;
     assert_true(b->device.driver->state_size <= DEVICE_MAX_STATE);
     assert_non_null(b->device.state = calloc(1, DEVICE_MAX_STATE));
+    assert_true(b->device.driver->chip_size <= DEVICE_MAX_CHIP);
+    assert_non_null(b->device.chip = calloc(1, DEVICE_MAX_CHIP));
     return b;
 }
 
@@ -68,6 +70,7 @@ static inline void bench_close(bench *b)
 {
     i2c_bus_close(b->bus);
     free(b->device.state);
+    free(b->device.chip);
     free(b);
 }
 

@@ -15,13 +15,6 @@ static const struct {
 };
 #define N_BOARDS (sizeof boards / sizeof *boards)
 
-static bench *open_board(size_t i, int channel)
-{
-    bench *b = bench_open(boards[i].driver, boards[i].chip, ADDRESS);
-    b->device.channel = channel;
-    return b;
-}
-
 static const relay_ops *relay(const bench *b)
 {
     return b->device.driver->relay;
@@ -34,9 +27,26 @@ static sim_port_record record(const bench *b)
     return record;
 }
 
+/* As the bus does: the chip knows all its channels before the first of them works on it. */
+static void claim(bench *b, int channel)
+{
+    b->device.channel = channel;
+    assert_int_equal(relay(b)->claim(&b->device), 0);
+}
+
 static void option(bench *b, const char *name, const char *value)
 {
     assert_null(b->device.driver->option(b->device.state, name, value));
+}
+
+static bench *open_board(size_t i, int channel)
+{
+    bench *b = bench_open(boards[i].driver, boards[i].chip, ADDRESS);
+    b->device.channel = channel;
+    if (channel >= 0) {
+        claim(b, channel);
+    }
+    return b;
 }
 
 /* The level of a pin that an output drives; -1 where it is an input. */
@@ -52,8 +62,10 @@ static void every_channel_switches_its_own_pin(void **state)
     for (size_t i = 0; i < N_BOARDS; i++) {
         bench *b = open_board(i, 0);
         for (int channel = 0; channel < boards[i].pins; channel++) {
-            b->device.channel = channel;
-            assert_int_equal(relay(b)->recover(&b->device), 0);
+            claim(b, channel);
+        }
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        for (int channel = 0; channel < boards[i].pins; channel++) {
             assert_int_equal(level(b, channel), 1); /* active low: off */
         }
         for (int channel = 0; channel < boards[i].pins; channel++) {
@@ -77,10 +89,11 @@ static void options_move_the_pin_and_turn_the_level(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_BOARDS; i++) {
-        bench *b = open_board(i, 0);
+        bench *b = open_board(i, -1);
         bool on;
         option(b, "pin", "5");
         option(b, "active", "high");
+        claim(b, 0);
         assert_int_equal(relay(b)->recover(&b->device), 0);
         assert_int_equal(relay(b)->set(&b->device, true), 0);
         assert_int_equal(level(b, 5), 1);
@@ -144,7 +157,8 @@ static void level_comes_before_direction(void **state)
     }
 }
 
-static void a_board_that_lost_power_is_off_and_works_again(void **state)
+/* A relay that was on is released, and that is not taken for its state without a word. */
+static void a_loss_of_power_is_seen(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_BOARDS; i++) {
@@ -152,14 +166,212 @@ static void a_board_that_lost_power_is_off_and_works_again(void **state)
         bool on;
         assert_int_equal(relay(b)->recover(&b->device), 0);
         assert_int_equal(relay(b)->set(&b->device, true), 0);
+        assert_int_equal(b->device.driver->present(&b->device), 0);
         sim_unplug(b->sim, ADDRESS);
         sim_plug(b->sim, ADDRESS);
+        assert_int_equal(relay(b)->get(&b->device, &on), DEVICE_LOST_POWER);
+        assert_int_equal(b->device.driver->present(&b->device), DEVICE_LOST_POWER);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        assert_int_equal(b->device.driver->present(&b->device), 0);
         assert_int_equal(relay(b)->get(&b->device, &on), 0);
         assert_false(on);
         assert_int_equal(relay(b)->set(&b->device, true), 0);
         assert_int_equal(level(b, 1), 0);
         assert_int_equal(relay(b)->get(&b->device, &on), 0);
         assert_true(on);
+        bench_close(b);
+    }
+}
+
+/* In between `present` and `set` nothing looks: the channels that were on must not come back. */
+static void a_loss_of_power_is_seen_while_switching(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        if (!boards[i].has_directions) {
+            continue;
+        }
+        bench *b = open_board(i, 1);
+        claim(b, 2);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        assert_int_equal(relay(b)->set(&b->device, true), 0);
+        sim_unplug(b->sim, ADDRESS);
+        sim_plug(b->sim, ADDRESS);
+        b->device.channel = 1;
+        assert_int_equal(relay(b)->set(&b->device, true), DEVICE_LOST_POWER);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        assert_int_equal(level(b, 1), 1);
+        assert_int_equal(level(b, 2), 1);
+        bench_close(b);
+    }
+}
+
+/* Read twice, the chip says what it says; read once, it may be anything. */
+static void one_garbled_read_is_no_loss_of_power(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; read < 2; read++) {
+            bench *b = open_board(i, 0);
+            bool on;
+            assert_int_equal(relay(b)->recover(&b->device), 0);
+            assert_int_equal(relay(b)->set(&b->device, true), 0);
+            inject(b, (fault_rule){FAULT_GARBAGE, .directions = FAULT_READS, .reg = -1,
+                                   .skip = read, .count = 1, .garbage = 0xff});
+            assert_int_equal(relay(b)->get(&b->device, &on), 0);
+            assert_true(on);
+            bench_close(b);
+        }
+    }
+}
+
+static void a_new_board_says_that_it_is_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = open_board(i, 0);
+        assert_int_equal(b->device.driver->present(&b->device),
+                         boards[i].has_directions ? DEVICE_LOST_POWER : DEVICE_MAY_HAVE_LOST_POWER);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        assert_int_equal(b->device.driver->present(&b->device), 0);
+        bench_close(b);
+    }
+}
+
+/* Whatever one read says, at any moment of a switching: no other pin moves, and this one does. */
+static void a_garbled_read_moves_nothing_else(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; read < 12; read++) {
+            bench *b = open_board(i, 0);
+            bool on;
+            for (int channel = 1; channel < 8; channel++) {
+                claim(b, channel);
+            }
+            b->device.channel = 7;
+            assert_int_equal(relay(b)->recover(&b->device), 0);
+            assert_int_equal(relay(b)->set(&b->device, true), 0);
+            unsigned changes = record(b).changes[7];
+            inject(b, (fault_rule){FAULT_GARBAGE, .directions = FAULT_READS, .reg = -1,
+                                   .skip = read, .count = 1, .garbage = 0x42});
+            b->device.channel = 0;
+            for (int round = 0; round < 3; round++) {
+                assert_int_equal(b->device.driver->present(&b->device), 0);
+                assert_int_equal(relay(b)->set(&b->device, round != 1), 0);
+                assert_int_equal(record(b).levels & 0xff, round != 1 ? 0x7e : 0x7f);
+            }
+            assert_int_equal(relay(b)->get(&b->device, &on), 0);
+            assert_true(on);
+            for (int pin = 1; pin < 7; pin++) {
+                assert_int_equal(record(b).changes[pin], 0);
+            }
+            assert_int_equal(record(b).changes[7], changes);
+            bench_close(b);
+        }
+    }
+}
+
+/* A write that arrives with other bits is seen, and written again. */
+static void a_write_that_went_wrong_is_repeated(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = open_board(i, 0);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        inject(b, (fault_rule){FAULT_GARBAGE, .directions = FAULT_READS, .reg = -1, .count = 2,
+                               .garbage = 0x00});
+        assert_int_equal(relay(b)->set(&b->device, false), 0);
+        assert_int_equal(level(b, 0), 1);
+        bench_close(b);
+    }
+}
+
+static void pins_of_no_channel_are_never_driven(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = open_board(i, 0);
+        claim(b, 1);
+        assert_true(sim_port_hold(b->sim, ADDRESS, 1 << 5)); /* a button */
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        for (int channel = 0; channel < 2; channel++) {
+            b->device.channel = channel;
+            assert_int_equal(b->device.driver->present(&b->device), 0);
+            assert_int_equal(relay(b)->set(&b->device, true), 0);
+            assert_int_equal(b->device.driver->present(&b->device), 0);
+            assert_int_equal(relay(b)->set(&b->device, false), 0);
+        }
+        assert_true(sim_port_hold(b->sim, ADDRESS, 0));
+        assert_int_equal(record(b).levels & 0xff, 0xff);
+        if (boards[i].has_directions) {
+            assert_int_equal(record(b).driven, 0x03);
+        }
+        bench_close(b);
+    }
+}
+
+/* A channel that is no longer configured lets go of its relay. */
+static void a_pin_that_lost_its_channel_is_released(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = open_board(i, 0);
+        claim(b, 1);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        assert_int_equal(relay(b)->set(&b->device, true), 0);
+        memset(b->device.chip, 0, DEVICE_MAX_CHIP); /* the next hub */
+        claim(b, 0);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        assert_int_equal(record(b).levels & 0xff, 0xff);
+        bench_close(b);
+    }
+}
+
+/* Held low from outside, a relay is on; that is not what we drive. */
+static void a_pin_that_is_held_is_on_and_not_driven(void **state)
+{
+    (void)state;
+    bench *b = open_board(0, 0);
+    bool on;
+    claim(b, 1);
+    b->device.channel = 0;
+    assert_int_equal(relay(b)->recover(&b->device), 0);
+    assert_true(sim_port_hold(b->sim, ADDRESS, 1 << 0));
+    assert_int_equal(relay(b)->get(&b->device, &on), 0);
+    assert_true(on);
+    assert_int_equal(relay(b)->set(&b->device, false), -EIO);
+    b->device.channel = 1; /* the other channel works all the same */
+    assert_int_equal(b->device.driver->present(&b->device), 0);
+    assert_int_equal(relay(b)->set(&b->device, true), 0);
+    assert_true(sim_port_hold(b->sim, ADDRESS, 0));
+    assert_int_equal(record(b).levels & 0xff, 0xfd);
+    b->device.channel = 0;
+    assert_int_equal(relay(b)->get(&b->device, &on), 0);
+    assert_false(on);
+    bench_close(b);
+}
+
+/* What a failed write has done is looked at before anything is written again. */
+static void after_a_failed_write_the_chip_is_asked(void **state)
+{
+    static const fault_kind kinds[] = {FAULT_ERROR, FAULT_LOST_REPLY};
+    (void)state;
+    for (size_t i = 0; i < 2 * N_BOARDS; i++) {
+        bench *b = open_board(i / 2, 0);
+        bool on, arrived = kinds[i % 2] == FAULT_LOST_REPLY;
+        claim(b, 1);
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        b->device.channel = 0;
+        inject(b, (fault_rule){kinds[i % 2], .directions = FAULT_WRITES, .reg = -1, .count = 1,
+                               .error = -EIO});
+        assert_int_equal(relay(b)->set(&b->device, true), -EIO);
+        b->device.channel = 1;
+        assert_int_equal(relay(b)->set(&b->device, true), 0);
+        assert_int_equal(record(b).levels & 0xff, arrived ? 0xfc : 0xfd);
+        b->device.channel = 0;
+        assert_int_equal(relay(b)->get(&b->device, &on), 0);
+        assert_int_equal(on, arrived);
         bench_close(b);
     }
 }
@@ -176,6 +388,8 @@ static void every_transfer_counts(void **state)
         for (unsigned j = 0; j < transfers; j++) {
             sim_unplug(b->sim, ADDRESS);
             sim_plug(b->sim, ADDRESS);
+            memset(b->device.chip, 0, DEVICE_MAX_CHIP);
+            claim(b, 0);
             inject(b, (fault_rule){FAULT_ERROR, .reg = -1, .skip = j, .count = 1, .error = -EIO});
             assert_int_equal(relay(b)->set(&b->device, true), -EIO);
         }
@@ -199,9 +413,9 @@ static void a_channel_beyond_the_pins_is_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_BOARDS; i++) {
-        bench *b = open_board(i, boards[i].pins);
-        assert_int_equal(relay(b)->recover(&b->device), -EINVAL);
-        assert_int_equal(relay(b)->set(&b->device, true), -EINVAL);
+        bench *b = open_board(i, -1);
+        b->device.channel = boards[i].pins;
+        assert_int_equal(relay(b)->claim(&b->device), -EINVAL);
         assert_int_equal(sim_written(b->sim, ADDRESS), 0);
         bench_close(b);
     }
@@ -243,7 +457,16 @@ int main(void)
         cmocka_unit_test(options_say_what_is_allowed),
         cmocka_unit_test(recovery_moves_no_contact),
         cmocka_unit_test(level_comes_before_direction),
-        cmocka_unit_test(a_board_that_lost_power_is_off_and_works_again),
+        cmocka_unit_test(a_loss_of_power_is_seen),
+        cmocka_unit_test(a_loss_of_power_is_seen_while_switching),
+        cmocka_unit_test(one_garbled_read_is_no_loss_of_power),
+        cmocka_unit_test(a_new_board_says_that_it_is_one),
+        cmocka_unit_test(a_garbled_read_moves_nothing_else),
+        cmocka_unit_test(a_write_that_went_wrong_is_repeated),
+        cmocka_unit_test(pins_of_no_channel_are_never_driven),
+        cmocka_unit_test(a_pin_that_lost_its_channel_is_released),
+        cmocka_unit_test(a_pin_that_is_held_is_on_and_not_driven),
+        cmocka_unit_test(after_a_failed_write_the_chip_is_asked),
         cmocka_unit_test(every_transfer_counts),
         cmocka_unit_test(a_level_that_did_not_stick_is_no_success),
         cmocka_unit_test(a_channel_beyond_the_pins_is_refused),

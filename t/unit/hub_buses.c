@@ -366,18 +366,8 @@ static void a_board_of_relays_has_a_topic_for_each(void **state)
     assert_contains(bench_ask(b, "[\"relay/i2c0-20-3/get\", {}]"), "true");
     assert_contains(bench_ask(b, "[\"relay/i2c0-20-4/get\", {}]"), "false");
     assert_contains(bench_ask(b, "[\"relay/i2c0-21-0/set\", {\"state\": true}]"), "true");
-    /*
-     * Their state can be read: a state that is there already is not set again, and a change is
-     * noticed.
-     */
+    /* Their state can be read: a change is noticed. */
     bench_clear(b);
-    assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_ERROR,
-                                                         .address = 0x20,
-                                                         .directions = FAULT_WRITES,
-                                                         .reg = -1,
-                                                         .error = -EIO}));
-    assert_contains(bench_ask(b, "[\"relay/i2c0-20-3/set\", {\"state\": true}]"), "true");
-    fault_bus_clear(b->fault[0]);
     uint8_t port = 0xff;
     assert_int_equal(i2c_transfer(b->sim[0], 0x20, &port, 1, NULL, 0), 0);
     bench_run(b, 3);

@@ -25,7 +25,7 @@ static void check_device(const device_case *device)
     const hub_device_config config = {device->topic, device->driver,
                                       device->option ? options : NULL};
     char why[512] = "";
-    const char *wrong = hub_check_device(&config, why, sizeof(why));
+    const char *wrong = hub_check_device(&config, NULL, 0, why, sizeof(why));
 
     if (device->why && (!wrong || !strstr(wrong, device->why))) {
         fail_msg("%s %s %s: \"%s\" where \"%s\" was expected", device->topic,
@@ -68,6 +68,7 @@ static void devices_are_checked(void **state)
         {"thermometer/i2c0-48", NULL, "power-on=on", "has no option 'power-on'"},
         {"relay/i2c0-3b", NULL, "pin=1", "only power-on, interlock and dead-time"},
         {"relay/i2c0-20-0", "pcf8574", "pin=8", "pin must be 0 to 7"},
+        {"relay/i2c0-20", "pcf8574", "pin=3", "it must name one, such as relay/i2c0-20-0"},
         {"relay/i2c0-20-0", "pcf8574", "active=maybe", "active must be low or high"},
         {"relay/i2c0-3b", NULL, "power-on", "must be NAME=VALUE"},
         {"relay/i2c0-3b", NULL, "=on", "must be NAME=VALUE"},
@@ -85,6 +86,35 @@ static void devices_are_checked(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         check_device(&cases[i]);
     }
+}
+
+/* Of a chip's relays each hangs on a pin of its own, named or by its channel's number. */
+static void a_pin_has_one_relay(void **state)
+{
+    const char *five[] = {"pin=5", NULL}, *four[] = {"active=high", "pin=4", NULL};
+    const hub_device_config earlier[] = {{"relay/i2c0-20-0", "pcf8574", five},
+                                         {"relay/i2c0-20-1", "pcf8574", NULL},
+                                         {"relay/i2c0-20-2", "pcf8574", four}};
+    const hub_device_config right[] = {{"relay/i2c0-20-0", "pcf8574", five}, /* the same relay */
+                                       {"relay/i2c0-20-6", "pcf8574", NULL},
+                                       {"relay/i2c0-21-5", "pcf8574", NULL},
+                                       {"relay/i2c1-20-5", "pcf8574", NULL},
+                                       {"relay/i2c0-3b", NULL, NULL}};
+    const hub_device_config wrong[] = {{"relay/i2c0-20-5", "pcf8574", NULL},
+                                       {"relay/i2c0-20-7", "pcf8574", five},
+                                       {"relay/i2c0-20-4", "pcf8574", NULL}};
+    char why[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++) {
+        assert_null(hub_check_device(&right[i], earlier, 3, why, sizeof(why)));
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        assert_non_null(hub_check_device(&wrong[i], earlier, 3, why, sizeof(why)));
+        assert_non_null(strstr(why, "already; a pin has one relay"));
+    }
+    assert_string_equal(why,
+                        "pin 4 of this pcf8574 is relay/i2c0-20-2's already; a pin has one relay");
 }
 
 static void buses_are_checked(void **state)
@@ -154,7 +184,7 @@ static void a_sentence_keeps_its_bounds(void **state)
 
     (void)state;
     memset(why, 'x', sizeof(why));
-    assert_non_null(hub_check_device(&(hub_device_config){"relay", NULL, NULL}, why, 8));
+    assert_non_null(hub_check_device(&(hub_device_config){"relay", NULL, NULL}, NULL, 0, why, 8));
     assert_int_equal(strlen(why), 7);
     assert_int_equal(why[8], 'x');
 }
@@ -162,9 +192,9 @@ static void a_sentence_keeps_its_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(devices_are_checked),         cmocka_unit_test(buses_are_checked),
-        cmocka_unit_test(modules_are_checked),         cmocka_unit_test(intervals_are_checked),
-        cmocka_unit_test(a_sentence_keeps_its_bounds),
+        cmocka_unit_test(modules_are_checked),   cmocka_unit_test(a_pin_has_one_relay),
+        cmocka_unit_test(devices_are_checked),   cmocka_unit_test(buses_are_checked),
+        cmocka_unit_test(intervals_are_checked), cmocka_unit_test(a_sentence_keeps_its_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -445,7 +445,7 @@ static void try_driver(const device_driver *driver, unsigned long functions)
     char why[256] = "";
     uint8_t memory[DEVICE_MAX_STATE] = {0};
     i2c_bus *bus = open_adapter(functions);
-    device device = {driver, bus, plug_chip_of(driver), -1, memory, NAN};
+    device device = {driver, bus, plug_chip_of(driver), -1, memory, NAN, NULL};
     int result = identify(&device, why, sizeof why);
     if (functions == SMBUS_ONLY && result == -EOPNOTSUPP) {
         assert_non_null(strstr(why, "adapter")); /* it says why */

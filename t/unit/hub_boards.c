@@ -1,0 +1,438 @@
+/*
+ * Plain relay boards as a whole: what the world does to them, what their contacts do, and what is
+ * published. Each test runs on every chip that it can happen to.
+ */
+#include "hub_bench.h"
+
+#include <errno.h>
+
+#define BOARD 0x20
+
+static const struct {
+    const char *driver, *chip;
+    bool has_directions;
+} boards[] = {
+    {"pcf8574", "pcf8574", false},
+    {"pca9554", "pca9554", true},
+    {"tca9534", "pca9554", true},
+    {"mcp23017", "mcp23017", true},
+};
+#define N_BOARDS (sizeof(boards) / sizeof(*boards))
+
+/* A bench with a board, and no channels yet. */
+static bench *with_board(size_t i)
+{
+    bench *b = bench_new();
+
+    assert_true(sim_add(b->sim[0], boards[i].chip, BOARD));
+    return b;
+}
+
+static void start(bench *b)
+{
+    bench_start(b);
+    bench_run(b, 0.5);
+    bench_clear(b);
+}
+
+static void add_channels(bench *b, const char *driver, int n)
+{
+    static const char *const topics[] = {"relay/i2c0-20-0", "relay/i2c0-20-1", "relay/i2c0-20-2",
+                                         "relay/i2c0-20-3", "relay/i2c0-20-4", "relay/i2c0-20-5",
+                                         "relay/i2c0-20-6", "relay/i2c0-20-7"};
+
+    for (int channel = 0; channel < n; channel++) {
+        bench_pin(b, topics[channel], driver, NULL);
+    }
+}
+
+static sim_port_record port(const bench *b)
+{
+    sim_port_record record;
+
+    assert_true(sim_port_read(b->sim[0], BOARD, &record));
+    return record;
+}
+
+/* The lower eight pins: as an output drives them, or high. */
+static uint8_t levels(const bench *b)
+{
+    return (uint8_t)port(b).levels;
+}
+
+/* Switches a channel and waits for the answer. */
+static const char *ask(bench *b, int channel, bool on)
+{
+    char request[64];
+
+    snprintf(request, sizeof(request), "[\"relay/i2c0-20-%d/set\", {\"state\": %s}]", channel,
+             on ? "true" : "false");
+    return bench_ask(b, request);
+}
+
+static const char *get(bench *b, int channel)
+{
+    char request[64];
+
+    snprintf(request, sizeof(request), "[\"relay/i2c0-20-%d/get\", {}]", channel);
+    return bench_ask(b, request);
+}
+
+/* What was published last about a channel, or NULL. */
+static const char *published(const bench *b, int channel)
+{
+    char beginning[32];
+
+    snprintf(beginning, sizeof(beginning), "[\"relay/i2c0-20-%d\"", channel);
+    return bench_last(b, beginning);
+}
+
+/* The n-th read from now on gives this value. */
+static void garble(bench *b, unsigned n, uint8_t value)
+{
+    assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_GARBAGE,
+                                                         .address = BOARD,
+                                                         .directions = FAULT_READS,
+                                                         .reg = -1,
+                                                         .skip = n,
+                                                         .count = 1,
+                                                         .garbage = value}));
+}
+
+/* Configuration checks refuse it; a hub that was given it all the same ignores the later line. */
+static void two_relays_on_one_pin_are_refused(void **state)
+{
+    bench *b = with_board(0);
+
+    (void)state;
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", "pin=3", NULL);
+    bench_pin(b, "relay/i2c0-20-3", "pcf8574", NULL);
+    bench_start(b);
+    bench_run(b, 0.5);
+    assert_int_equal(bench_logged(b, CT_DEVICE_CONFIG), 1);
+    assert_contains(ask(b, 3, true), "unknown-device");
+    assert_contains(ask(b, 0, true), "true");
+    assert_int_equal(levels(b), 0xf7);
+    bench_free(b);
+}
+
+/* ---- what is written comes from what is known ---- */
+
+static void a_button_on_a_free_pin_stays_a_button(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = with_board(i);
+        add_channels(b, boards[i].driver, 2);
+        assert_true(sim_port_hold(b->sim[0], BOARD, 1 << 5));
+        start(b);
+        assert_contains(ask(b, 0, true), "true");
+        assert_contains(ask(b, 1, true), "true");
+        assert_contains(ask(b, 0, false), "false");
+        assert_true(sim_port_hold(b->sim[0], BOARD, 0));
+        assert_int_equal(levels(b), 0xfd);
+        bench_free(b);
+    }
+}
+
+static void a_garbled_read_switches_no_other_relay(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; read < 8; read++) {
+            bench *b = with_board(i);
+            add_channels(b, boards[i].driver, 8);
+            start(b);
+            garble(b, read, 0xff ^ 0x3c);
+            assert_contains(ask(b, 0, true), "true");
+            assert_int_equal(levels(b), 0xfe);
+            bench_run(b, 5);
+            assert_int_equal(levels(b), 0xfe);
+            for (int pin = 1; pin < 8; pin++) {
+                assert_int_equal(port(b).changes[pin], 0);
+                assert_contains(get(b, pin), "false");
+            }
+            bench_free(b);
+        }
+    }
+}
+
+static void a_garbled_read_is_not_off_already(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; read < 8; read++) {
+            bench *b = with_board(i);
+            add_channels(b, boards[i].driver, 2);
+            start(b);
+            assert_contains(ask(b, 0, true), "true");
+            bench_run(b, 0.2);
+            garble(b, read, 0xff);
+            assert_contains(ask(b, 0, false), "false");
+            assert_int_equal(levels(b), 0xff);
+            assert_contains(published(b, 0), "false");
+            bench_free(b);
+        }
+    }
+}
+
+/* The same at a pulse's end. */
+static void a_garbled_read_prolongs_no_pulse(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; read < 4; read++) {
+            bench *b = with_board(i);
+            add_channels(b, boards[i].driver, 1);
+            start(b);
+            bench_ask(b, "[\"relay/i2c0-20-0/pulse/set\", {\"duration\": 1}]");
+            assert_int_equal(levels(b), 0xfe);
+            garble(b, read, 0xff);
+            bench_run(b, 1.2);
+            assert_int_equal(levels(b), 0xff);
+            assert_contains(published(b, 0), "false");
+            bench_free(b);
+        }
+    }
+}
+
+/* Reads that never agree: that is no state at all, and an error. */
+static void what_cannot_be_made_sure_is_an_error(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = with_board(i);
+        add_channels(b, boards[i].driver, 8);
+        start(b);
+        assert_contains(ask(b, 0, true), "true");
+        sim_set_fault(b->sim[0], BOARD, SIM_GARBAGE, 1);
+        assert_contains(ask(b, 1, true), "io-error");
+        bench_run(b, 3);
+        assert_contains(published(b, 0), "null");
+        assert_int_equal(levels(b) & 0x01, 0);
+        sim_set_fault(b->sim[0], BOARD, SIM_GARBAGE, 0);
+        bench_run(b, 3);
+        assert_contains(published(b, 0), "true");
+        assert_int_equal(levels(b) & 0x01, 0);
+        bench_free(b);
+    }
+}
+
+/* A failed command's state is null until the chip has been asked; then it is what is true. */
+static void after_a_failure_the_truth_is_published(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (int arrives = 0; arrives < 2; arrives++) {
+            bench *b = with_board(i);
+            add_channels(b, boards[i].driver, 2);
+            start(b);
+            assert_true(fault_bus_add(
+                b->fault[0], &(fault_rule){.kind = arrives ? FAULT_LOST_REPLY : FAULT_ERROR,
+                                           .address = BOARD,
+                                           .directions = FAULT_WRITES,
+                                           .reg = -1,
+                                           .count = 1,
+                                           .error = -EIO}));
+            assert_contains(ask(b, 0, true), "io-error");
+            assert_contains(published(b, 0), "null");
+            bench_run(b, 1);
+            assert_contains(published(b, 0), arrives ? "true" : "false");
+            assert_int_equal(levels(b), arrives ? 0xfe : 0xff);
+            bench_free(b);
+        }
+    }
+}
+
+/* Whatever holds it from outside, a relay that is on is published as on. */
+static void a_pin_that_is_held_is_published(void **state)
+{
+    bench *b = with_board(0);
+
+    (void)state;
+    add_channels(b, "pcf8574", 2);
+    start(b);
+    assert_true(sim_port_hold(b->sim[0], BOARD, 1 << 1));
+    bench_run(b, 3);
+    assert_contains(published(b, 1), "true");
+    assert_contains(ask(b, 1, false), "io-error");
+    assert_contains(ask(b, 0, true), "true");
+    bench_run(b, 3);
+    assert_contains(published(b, 1), "true");
+    assert_true(sim_port_hold(b->sim[0], BOARD, 0));
+    bench_run(b, 3);
+    assert_contains(published(b, 1), "false");
+    assert_int_equal(levels(b), 0xfe);
+    bench_free(b);
+}
+
+/* ---- interlocks hold for what is seen ---- */
+
+/* A board whose relays are on when its pins are high, as a PCF8574's are at power-up. */
+static bench *with_motor(int n)
+{
+    static const char *const topics[] = {"relay/i2c0-20-0", "relay/i2c0-20-1", "relay/i2c0-20-2"};
+    bench *b = with_board(0);
+
+    bench_remember(b);
+    for (int channel = 0; channel < n; channel++) {
+        bench_pin(b, topics[channel], "pcf8574", "active=high", "interlock=motor", NULL);
+    }
+    return b;
+}
+
+static void relays_that_are_found_on_together_go_off(void **state)
+{
+    bench *b = with_motor(2);
+
+    (void)state;
+    bench_start(b);
+    int64_t begin = b->time;
+    bench_run(b, 0.5);
+    assert_int_equal(levels(b) & 3, 0);
+    assert_true(b->time - begin <= 500000);
+    assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+    assert_contains(published(b, 0), "false");
+    assert_contains(published(b, 1), "false");
+    assert_contains(ask(b, 1, true), "true");
+    assert_int_equal(levels(b) & 3, 2);
+    bench_run(b, 10);
+    assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+    bench_free(b);
+}
+
+/* Another program has switched them on, or the power of the board has come back. */
+static void of_relays_that_come_on_the_last_commanded_stays(void **state)
+{
+    const uint8_t all_on = 0xff;
+
+    (void)state;
+    for (int last = 0; last < 3; last++) {
+        for (int power = 0; power < 2; power++) {
+            bench *b = with_motor(3);
+            bench_start(b);
+            bench_run(b, 1);
+            ask(b, (last + 1) % 3, true);
+            ask(b, last, true);
+            bench_clear(b);
+            if (power) {
+                sim_unplug(b->sim[0], BOARD);
+                sim_plug(b->sim[0], BOARD);
+            } else {
+                assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+            }
+            bench_run(b, 3);
+            assert_int_equal(levels(b) & 7, 1 << last);
+            assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+            assert_contains(get(b, last), "true");
+            assert_contains(get(b, (last + 1) % 3), "false");
+            bench_free(b);
+        }
+    }
+}
+
+/* The one that was commanded last was switched off again: none has a right to be on. */
+static void where_the_last_command_was_off_none_stays(void **state)
+{
+    const uint8_t all_on = 0xff;
+    bench *b = with_motor(2);
+
+    (void)state;
+    bench_start(b);
+    bench_run(b, 1);
+    ask(b, 0, true);
+    ask(b, 0, false);
+    assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+    bench_run(b, 3);
+    assert_int_equal(levels(b) & 3, 0);
+    bench_free(b);
+}
+
+/* Both were on before they became an interlock. */
+static void relays_that_become_members_while_on_obey(void **state)
+{
+    (void)state;
+    for (int last = 0; last < 2; last++) {
+        bench *b = with_board(0);
+        bench_remember(b);
+        add_channels(b, "pcf8574", 2);
+        assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+        assert_true(sim_add(b->sim[0], "relay-module", 0x3f));
+        start(b);
+        ask(b, !last, true);
+        ask(b, last, true);
+        bench_ask(b, last ? "[\"relay/i2c0-3b/set\", {\"state\": true}]"
+                          : "[\"relay/i2c0-3f/set\", {\"state\": true}]");
+        bench_ask(b, last ? "[\"relay/i2c0-3f/set\", {\"state\": true}]"
+                          : "[\"relay/i2c0-3b/set\", {\"state\": true}]");
+        const char *motor[] = {"interlock=motor", NULL}, *blind[] = {"interlock=blind", NULL};
+        const char *const *kept[2] = {b->devices[0].options, b->devices[1].options};
+        b->devices[0].options = b->devices[1].options = motor;
+        b->devices[2] = (hub_device_config){"relay/i2c0-3b", NULL, blind};
+        b->devices[3] = (hub_device_config){"relay/i2c0-3f", NULL, blind};
+        b->node.n_devices = 4;
+        bench_restart(b, "restart");
+        bench_run(b, 1);
+        assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 2);
+        assert_int_equal(levels(b) & 3, last ? 1 : 2); /* active low */
+        sim_relay_record relay[2];
+        assert_true(sim_relay_read(b->sim[0], 0x3b, &relay[0]));
+        assert_true(sim_relay_read(b->sim[0], 0x3f, &relay[1]));
+        assert_int_equal(relay[0].contact, !last);
+        assert_int_equal(relay[1].contact, last);
+        bench_stop(b);
+        b->node.n_devices = 2;
+        b->devices[0].options = kept[0];
+        b->devices[1].options = kept[1];
+        bench_free(b);
+    }
+}
+
+/* It cannot be switched off now: that is tried again, and not more than once a second. */
+static void what_cannot_be_switched_off_is_tried_again(void **state)
+{
+    const uint8_t all_on = 0xff;
+    bench *b = with_motor(2);
+
+    (void)state;
+    bench_start(b);
+    bench_run(b, 1);
+    ask(b, 0, true);
+    bench_clear(b);
+    assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_ERROR,
+                                                         .address = BOARD,
+                                                         .directions = FAULT_WRITES,
+                                                         .reg = -1,
+                                                         .error = -EIO}));
+    assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+    bench_run(b, 4);
+    unsigned transfers = sim_transfers(b->sim[0], BOARD);
+    assert_int_equal(levels(b) & 3, 3);
+    bench_run(b, 10);
+    assert_true(sim_transfers(b->sim[0], BOARD) - transfers < 500);
+    fault_bus_clear(b->fault[0]);
+    bench_run(b, 5);
+    assert_int_equal(levels(b) & 3, 1);
+    assert_contains(published(b, 1), "false");
+    bench_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_relays_on_one_pin_are_refused),
+        cmocka_unit_test(a_button_on_a_free_pin_stays_a_button),
+        cmocka_unit_test(a_garbled_read_switches_no_other_relay),
+        cmocka_unit_test(a_garbled_read_is_not_off_already),
+        cmocka_unit_test(a_garbled_read_prolongs_no_pulse),
+        cmocka_unit_test(what_cannot_be_made_sure_is_an_error),
+        cmocka_unit_test(after_a_failure_the_truth_is_published),
+        cmocka_unit_test(a_pin_that_is_held_is_published),
+        cmocka_unit_test(relays_that_are_found_on_together_go_off),
+        cmocka_unit_test(of_relays_that_come_on_the_last_commanded_stays),
+        cmocka_unit_test(where_the_last_command_was_off_none_stays),
+        cmocka_unit_test(relays_that_become_members_while_on_obey),
+        cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
