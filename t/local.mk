@@ -45,3 +45,13 @@ clean-local:
 
 distclean-local:
 	rm -rf t/kernel/linux
+
+# A random walk over a house of relays: a short one among the unit tests; make walk MINUTES=60.
+UNIT_TESTS += t/walk/walk
+t_walk_walk_SOURCES = t/walk/walk.h t/walk/walk.c t/walk/hub_life.c t/walk/model.c t/walk/world.c
+t_walk_walk_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+t_walk_walk_LDADD = libhub.la libsim.la libbase.la $(JSONC_LIBS)
+
+walk: t/walk/walk
+	t/walk/walk --minutes=$${MINUTES:-1} $(WALKFLAGS)
+.PHONY: walk

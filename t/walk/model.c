@@ -1,0 +1,340 @@
+/* What may move, what is expected, and findings. */
+#include "walk.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEAD_TIME   (SECOND / 2)  /* of an interlock: the default */
+#define PULSE_SLACK (3 * SECOND)  /* an end that fails is tried again, and a hub may be away */
+#define EARLY       (SECOND / 20) /* that a pulse may be shorter, for the time of its own making */
+
+static const char *name_of(int state)
+{
+    static const char *const names[] = {"nothing", "null", "off", "on"};
+
+    return names[state + 2];
+}
+
+static unsigned bit_of(int target)
+{
+    return target ? MAY_GO_ON : MAY_GO_OFF;
+}
+
+void model_finding(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(w->finding, sizeof w->finding, format, arguments);
+    va_end(arguments);
+    walk_note("FINDING: %s", w->finding);
+    _exit(1);
+}
+
+/* ---- moves ---- */
+
+static unsigned on_in_group(int group)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < RELAYS; i++) {
+        n += w->relays[i].config.group == group && w->relays[i].contact == 1;
+    }
+    return n;
+}
+
+static void check_group(unsigned relay)
+{
+    const relay_model *moved = &w->relays[relay];
+
+    if (moved->config.group < 0 || w->group_upset[moved->config.group]) {
+        return;
+    }
+    if (on_in_group(moved->config.group) > 1) {
+        model_finding("%s was switched on while another one of its interlock is on",
+                      relays[relay].topic);
+    }
+    for (unsigned i = 0; i < RELAYS; i++) {
+        const relay_model *other = &w->relays[i];
+
+        if (i != relay && other->config.group == moved->config.group && other->off_at &&
+            w->time < other->off_at + DEAD_TIME) {
+            model_finding("%s was switched on %lld ms after %s went off", relays[relay].topic,
+                          (long long)(w->time - other->off_at) / 1000, relays[i].topic);
+        }
+    }
+}
+
+static void moved(unsigned relay, int to)
+{
+    relay_model *r = &w->relays[relay];
+    const bool explained =
+        r->may & bit_of(to) || (to == 0 && r->pulse_from && w->time >= r->pulse_from - EARLY);
+
+    walk_note("  %s goes %s", relays[relay].topic, name_of(to));
+    w->moves++;
+    r->contact = to;
+    if (!explained) {
+        model_finding("%s went %s, and nothing explains it", relays[relay].topic, name_of(to));
+    }
+    if (to == 1) {
+        check_group(relay);
+    } else {
+        r->off_at = w->time;
+    }
+}
+
+void model_look(void)
+{
+    for (unsigned i = 0; i < RELAYS; i++) {
+        const int contact = world_contact(i);
+
+        if (contact != w->relays[i].contact) {
+            moved(i, contact);
+        }
+    }
+}
+
+/* ---- what happens to the house ---- */
+
+/* The relays of a group may all go off; until the next calm more than one may be found on. */
+static void upset(int group)
+{
+    if (group < 0) {
+        return;
+    }
+    w->group_upset[group] = true;
+    for (unsigned i = 0; i < RELAYS; i++) {
+        if (w->relays[i].config.group == group) {
+            w->relays[i].may |= MAY_GO_OFF;
+            w->relays[i].expected = -1;
+        }
+    }
+}
+
+static void power_on(unsigned relay)
+{
+    relay_model *r = &w->relays[relay];
+
+    if (r->config.power_on < 0) {
+        r->expected = -1;
+    } else {
+        r->may |= bit_of(r->config.power_on);
+        r->expected = r->config.power_on;
+        r->pulse_until = 0; /* it ends a pulse, or not: both are said in the documentation */
+    }
+    if (r->config.group >= 0) {
+        upset(r->config.group);
+    }
+}
+
+void model_power(unsigned board)
+{
+    w->disturbed[board] = true;
+    for (unsigned i = 0; i < RELAYS; i++) {
+        if (relays[i].board == board) {
+            w->relays[i].contact = world_contact(i);
+            w->relays[i].lost_power = true;
+            power_on(i);
+        }
+    }
+}
+
+void model_disturbed(uint8_t address)
+{
+    for (unsigned i = 0; i < BOARDS; i++) {
+        w->disturbed[i] = w->disturbed[i] || boards[i].address == address;
+    }
+}
+
+void model_reconfigured(unsigned relay)
+{
+    upset(w->relays[relay].config.group);
+}
+
+/* ---- the hub ---- */
+
+/* A pulse may have begun, and ends at `end` or later. */
+static void pulse_may_end(relay_model *r, int64_t end)
+{
+    if (!r->pulse_from || end < r->pulse_from) {
+        r->pulse_from = end;
+    }
+}
+
+void model_hub_killed(void)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        request_model *request = &w->requests[i];
+
+        if (request->asker && request->pulse) {
+            pulse_may_end(&w->relays[request->relay], request->asked_at + request->pulse);
+            w->relays[request->relay].may |= MAY_GO_OFF;
+        }
+        request->asker = 0;
+    }
+}
+
+void model_hub_stops(void)
+{
+    for (unsigned i = 0; i < RELAYS; i++) {
+        if (w->relays[i].pulse_from) {
+            w->relays[i].may |= MAY_GO_OFF;
+        }
+    }
+}
+
+void model_hub_starts(void)
+{
+    for (unsigned i = 0; i < RELAYS; i++) {
+        w->relays[i].published = -2;
+    }
+}
+
+/* ---- requests ---- */
+
+static request_model *find_request(uint64_t asker)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        if (w->requests[i].asker == asker) {
+            return &w->requests[i];
+        }
+    }
+    return NULL;
+}
+
+void model_asked(uint64_t asker, unsigned relay, int target, int64_t pulse)
+{
+    request_model *request = find_request(0);
+    relay_model *r = &w->relays[relay];
+
+    if (!request) {
+        model_finding("more than %d requests are unanswered", REQUESTS);
+    }
+    *request = (request_model){asker, (int)relay, target, pulse, w->time};
+    r->lost_power = w->unplugged[relays[relay].board];
+    if (target < 0) {
+        return;
+    }
+    r->may |= bit_of(target);
+    r->expected = -1;
+    for (unsigned i = 0; i < RELAYS && r->config.group >= 0 && target == 1; i++) {
+        if (i != relay && w->relays[i].config.group == r->config.group) {
+            w->relays[i].may |= MAY_GO_OFF;
+            w->relays[i].expected = -1;
+        }
+    }
+}
+
+/* Whether nothing but this request has to do with the relay. */
+static bool is_alone(const request_model *request)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        const request_model *other = &w->requests[i];
+
+        if (other != request && other->asker && other->relay == request->relay) {
+            return false;
+        }
+    }
+    return w->relays[request->relay].config.group < 0 && !w->relays[request->relay].lost_power;
+}
+
+static void succeeded(const request_model *request, int state, const char *text)
+{
+    relay_model *r = &w->relays[request->relay];
+
+    if (request->target >= 0 && state != request->target) {
+        model_finding("asked to go %s, answered %.60s", name_of(request->target), text);
+    }
+    if (!request->pulse && is_alone(request) && state >= 0 && state != r->contact) {
+        model_finding("the contact of %s is %s, answered was %.60s", relays[request->relay].topic,
+                      name_of(r->contact), text);
+    }
+    if (request->pulse) {
+        r->pulse_from = request->asked_at + request->pulse;
+        r->pulse_until = w->time + request->pulse;
+    } else if (request->target >= 0) {
+        r->pulse_from = r->pulse_until = 0;
+    }
+}
+
+void model_answered(uint64_t asker, int state, const char *text)
+{
+    request_model *request = find_request(asker);
+
+    if (!request) {
+        model_finding("an answer to request %llu, which is not outstanding: %.60s",
+                      (unsigned long long)asker, text);
+    }
+    if (state > -2) {
+        succeeded(request, state, text);
+    } else if (request->pulse) {
+        pulse_may_end(&w->relays[request->relay], request->asked_at + request->pulse);
+        w->relays[request->relay].may |= MAY_GO_OFF;
+    }
+    request->asker = 0;
+}
+
+void model_published(unsigned relay, int state)
+{
+    w->relays[relay].published = state;
+}
+
+/* ---- calm ---- */
+
+static void check_relay(unsigned i)
+{
+    const relay_model *r = &w->relays[i];
+    const char *topic = relays[i].topic;
+
+    if (w->unplugged[relays[i].board]) {
+        if (r->published >= 0) {
+            model_finding("%s has no power, but %s is published", topic, name_of(r->published));
+        }
+        return;
+    }
+    if (r->published == -2) {
+        model_finding("nothing is published of %s", topic);
+    }
+    if (r->published >= 0 && r->published != r->contact) {
+        model_finding("the contact of %s is %s, published is %s", topic, name_of(r->contact),
+                      name_of(r->published));
+    }
+    if (r->expected >= 0 && r->expected != r->contact) {
+        model_finding("%s was to be %s after its power came, and is %s", topic,
+                      name_of(r->expected), name_of(r->contact));
+    }
+    if (r->pulse_until && w->time > r->pulse_until + PULSE_SLACK && r->contact == 1) {
+        model_finding("%s is on %lld ms after the end of its pulse", topic,
+                      (long long)(w->time - r->pulse_until) / 1000);
+    }
+}
+
+void model_calm(void)
+{
+    w->checks++;
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        if (w->requests[i].asker) {
+            model_finding("request %llu was never answered",
+                          (unsigned long long)w->requests[i].asker);
+        }
+    }
+    for (int group = 0; group < GROUPS; group++) {
+        if (on_in_group(group) > 1) {
+            model_finding("%u relays of an interlock are on", on_in_group(group));
+        }
+        w->group_upset[group] = false;
+    }
+    for (unsigned i = 0; i < RELAYS; i++) {
+        check_relay(i);
+    }
+    for (unsigned i = 0; i < RELAYS; i++) {
+        w->relays[i].may = 0;
+        w->relays[i].expected = -1;
+        w->relays[i].lost_power = false;
+    }
+    memset(w->disturbed, 0, sizeof w->disturbed);
+}
