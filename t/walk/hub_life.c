@@ -33,6 +33,12 @@ static int64_t wall(void *baton)
     return w->wall + w->time;
 }
 
+static int64_t boottime(void *baton)
+{
+    (void)baton;
+    return w->time - w->booted;
+}
+
 /* ---- what it says ---- */
 
 static int relay_by_topic(const char *topic)
@@ -166,7 +172,7 @@ void life_run(int64_t microseconds)
 
 void life_begin(void)
 {
-    static const hub_bus_config bus = {0, "sim"};
+    static const hub_bus_config bus = {0, "sim", HUB_MODULES_BIGCLOWN};
     const hub_node_config node = {
         .name = NODE,
         .buses = &bus,
@@ -183,9 +189,11 @@ void life_begin(void)
         .datetime = "2024-01-02T03:04:05Z",
         .reason_for_reset = w->reason,
     };
-    const hub_environment environment = {{open_bus, now, true, NULL}, wall};
+    char boot_id[24];
+    const hub_environment environment = {{open_bus, now, true, NULL}, wall, boottime, boot_id};
     const hub_output output = {on_reply, on_publish, on_log, NULL};
 
+    snprintf(boot_id, sizeof boot_id, "boot-%u", w->boots);
     world_open();
     for (unsigned i = 0; i < RELAYS; i++) {
         configure(i);
@@ -219,11 +227,13 @@ void life_ask(unsigned relay, int target, int64_t pulse, unsigned rights)
     hub_request(the_hub, NODE, rights, w->asked, text, strlen(text));
 }
 
-void life_end(void)
+void life_end(bool successor)
 {
-    hub_destroy(the_hub);
+    model_hub_stops(successor);
+    (successor ? hub_hand_over : hub_destroy)(the_hub);
     the_hub = NULL;
     model_look();
+    model_hub_stopped(successor);
     world_check();
     world_close();
 }

@@ -178,11 +178,29 @@ void model_hub_killed(void)
     }
 }
 
-void model_hub_stops(void)
+/* A hub without a successor ends all pulses. */
+void model_hub_stops(bool successor)
 {
-    for (unsigned i = 0; i < RELAYS; i++) {
+    for (unsigned i = 0; i < RELAYS && !successor; i++) {
         if (w->relays[i].pulse_from) {
             w->relays[i].may |= MAY_GO_OFF;
+        }
+    }
+}
+
+void model_hub_stopped(bool successor)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        if (w->requests[i].asker) {
+            model_finding("the hub has ended without an answer to request %llu",
+                          (unsigned long long)w->requests[i].asker);
+        }
+    }
+    for (unsigned i = 0; i < RELAYS && !successor; i++) {
+        const relay_model *r = &w->relays[i];
+
+        if (r->pulse_until && r->contact == 1 && !w->disturbed[relays[i].board]) {
+            model_finding("the hub has ended, and the pulse of %s goes on", relays[i].topic);
         }
     }
 }

@@ -205,6 +205,7 @@ static void cut_the_machines_power(void)
     walk_note("the machine loses its power");
     w->power_cuts++;
     w->boots++;
+    w->booted = w->time;
     for (unsigned i = 0; i < BOARDS; i++) {
         if (!w->unplugged[i]) {
             world_unplug(i);
@@ -227,7 +228,7 @@ static void interval(bool killed)
         w->reason = "crash";
     } else {
         w->time += random_time(walk_chance(70) ? SECOND / 10 : 20 * SECOND);
-        w->reason = walk_chance(50) ? "restart" : "power-on";
+        w->reason = "restart";
         if (walk_chance(25)) {
             reconfigure(any_relay());
         }
@@ -254,8 +255,7 @@ static void live(uint64_t steps)
     if (w->steps >= steps) {
         be_calm();
     }
-    model_hub_stops();
-    life_end();
+    life_end(w->steps < steps && walk_chance(60));
     _exit(0);
 }
 

@@ -99,7 +99,8 @@ typedef struct request_model {
 typedef struct walk {
     _Atomic int64_t time; /* microseconds, monotonic, through all lives */
     int64_t wall;         /* what the wall clock is ahead of it */
-    unsigned boots;       /* of the machine */
+    int64_t booted;       /* when the machine was started last */
+    unsigned boots;       /* and how often */
     uint64_t random;
     uint64_t asked;
     relay_model relays[RELAYS];
@@ -151,7 +152,8 @@ void model_look(void);
 /* A board has lost or got its power: contacts move without anyone's command. */
 void model_power(unsigned board);
 /* The hub ends in order, or is killed, or starts. */
-void model_hub_stops(void);
+void model_hub_stops(bool successor);
+void model_hub_stopped(bool successor);
 void model_hub_killed(void);
 void model_hub_starts(void);
 /* A relay's configuration was changed. */
@@ -173,6 +175,7 @@ void life_begin(void);
 void life_run(int64_t microseconds);
 /* Asks for a relay's state (target -1), for a set, or for a pulse. */
 void life_ask(unsigned relay, int target, int64_t pulse, unsigned rights);
-void life_end(void);
+/* `successor`: the next hub starts at once, as after a graceful. */
+void life_end(bool successor);
 
 #endif
