@@ -24,6 +24,12 @@
 /* When a relay that is on against the rule is switched off again, if that has failed. */
 #define RETRY_AFTER INT64_C(1000000)
 
+/*
+ * While the first look at the buses is not finished, a relay that was not found yet is none that is
+ * missing: the request waits, and looks again after this time, in microseconds.
+ */
+#define LOOKED_AFTER INT64_C(50000)
+
 struct interlock {
     hub *hub;
     char name[sizeof(((pin *)NULL)->interlock)];
@@ -134,6 +140,11 @@ static void step(interlock *interlock)
     bool waits = false;
 
     if (interlock->hub->stopping) {
+        return;
+    }
+    if (missing && !device->node->ready) {
+        interlock->resume_at = now + LOOKED_AFTER;
+        request->deadline = interlock->resume_at + OFF_WITHIN;
         return;
     }
     if (missing) {

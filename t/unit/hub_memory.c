@@ -151,6 +151,24 @@ static void an_option_that_is_added_moves_nothing(void **state)
 }
 
 /* Where it cannot be known whether the machine was started, a start moves nothing. */
+/* The relay that is found first waits for the other one, which is not missing. */
+static void an_interlock_waits_until_all_were_looked_for(void **state)
+{
+    bench *b = *state;
+    sim_port_record port;
+
+    assert_true(sim_add(b->sim[0], "pcf8574", 0x20));
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3f));
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", "interlock=up", "power-on=on", NULL);
+    bench_pin(b, "relay/i2c0-3f", NULL, "interlock=up", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 5);
+    assert_true(sim_port_read(b->sim[0], 0x20, &port));
+    assert_int_equal(port.levels & 1, 0);
+    assert_int_equal(record(b, 0x3f).contact, 0);
+}
+
 static void nothing_moves_where_the_boot_is_not_known(void **state)
 {
     bench *b = with_power_on(state);
@@ -373,6 +391,7 @@ int main(void)
         BENCH_TEST(a_start_of_the_machine_is_one),
         BENCH_TEST(a_start_of_the_machine_counts_for_a_relay_that_comes_later),
         BENCH_TEST(an_option_that_is_added_moves_nothing),
+        BENCH_TEST(an_interlock_waits_until_all_were_looked_for),
         BENCH_TEST(nothing_moves_where_the_boot_is_not_known),
         BENCH_TEST(nothing_moves_where_the_boot_cannot_be_noted),
         BENCH_TEST(a_clock_that_is_set_changes_no_pulse),

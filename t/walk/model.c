@@ -289,6 +289,9 @@ void model_answered(uint64_t asker, int state, const char *text)
     }
     if (state > -2) {
         succeeded(request, state, text);
+    } else if (request->target == 1 && !request->pulse) {
+        w->relays[request->relay].pulse_until =
+            0; /* it may have been done, and cancelled a pulse */
     } else if (request->pulse) {
         pulse_may_end(&w->relays[request->relay], request->asked_at + request->pulse);
         w->relays[request->relay].may |= MAY_GO_OFF;
@@ -353,6 +356,9 @@ void model_calm(void)
         w->relays[i].may = 0;
         w->relays[i].expected = -1;
         w->relays[i].lost_power = false;
+        if (w->relays[i].contact != 1) {
+            w->relays[i].pulse_until = 0;
+        }
     }
     memset(w->disturbed, 0, sizeof w->disturbed);
 }
