@@ -30,9 +30,10 @@ void ws_husks_abandon(bool abandon)
 
 /*
  * After the suspend hook has returned, the MPM still writes c->sbh = NULL and, behind it, a flag of
- * its own. Only when the first was seen, and two timers have run out since, may the connection be
- * freed. Two, since a process that was stopped in between finds one of them expired when it goes
- * on, before the MPM's thread has done anything.
+ * its own; then it takes the connection's socket off the list of those that its workers are busy
+ * with, and which it closes where it is told to stop. Only when the first was seen, and two timers
+ * have run out since, may the connection be freed. Two, since a process that was stopped in between
+ * finds one of them expired when it goes on, before the MPM's thread has done anything.
  */
 static void free_when_released(ws_timer *timer)
 {

@@ -15,7 +15,7 @@
  * correct the MPM's counters.
  */
 void ws_husk_bury(ws_loop *loop, conn_rec *c);
-/* From any thread: whether the MPM frees them from now on, since the process ends. */
+/* From any thread: whether none is freed from now on, since the process ends. */
 void ws_husks_abandon(bool abandon);
 
 #endif

@@ -160,8 +160,9 @@ static void adopt(void *baton)
 }
 
 /*
- * The MPM frees a connection that is the reactor's: it does so when the process ends, before it
- * frees pchild.
+ * Another thread frees a connection that is the reactor's. The event MPM as it is never does: when
+ * a child ends it frees pchild, where the reactor was joined, and no connection. A server that does
+ * waits for the reactor first.
  */
 static apr_status_t end_own_reactor(void *unused)
 {
@@ -202,7 +203,7 @@ void ws_reactor_join(void)
         joined = true;
     }
     pthread_mutex_unlock(&join_mutex);
-    /* Not destroyed: connections that the MPM has not let go of are its, and the process ends. */
+    /* Not destroyed, nor are connections that the MPM has not let go of: the process ends. */
 }
 
 /* ---- one session on a worker thread ---- */

@@ -18,15 +18,19 @@ typedef int ssl_HOOK_pre_handshake_t(conn_rec *c, SSL *ssl, int is_proxy);
 static BIO_METHOD *method;
 static void (*tell)(conn_rec *c, SSL *ssl);
 
-/* ---- the network end, as OpenSSL wants it ---- */
+/* ---- the network end, as OpenSSL wants it: its data is the wire; NULL: that is gone ---- */
 
 static int wire_read(BIO *bio, char *room, int size)
 {
     ws_wire *wire = BIO_get_data(bio);
     const size_t length = size < 0 ? 0 : (size_t)size;
-    const size_t part = length < wire->received_length ? length : wire->received_length;
+    size_t part;
 
     BIO_clear_retry_flags(bio);
+    if (!wire) {
+        return -1;
+    }
+    part = length < wire->received_length ? length : wire->received_length;
     if (part == 0 && !wire->ended) {
         BIO_set_retry_read(bio);
         return -1;
@@ -40,8 +44,10 @@ static int wire_read(BIO *bio, char *room, int size)
 /* What the socket does not take the wire keeps: OpenSSL never has to try again. */
 static int wire_write(BIO *bio, const char *data, int length)
 {
+    ws_wire *wire = BIO_get_data(bio);
+
     BIO_clear_retry_flags(bio);
-    return ws_wire_send(BIO_get_data(bio), data, (size_t)length) ? length : -1;
+    return wire && ws_wire_send(wire, data, (size_t)length) ? length : -1;
 }
 
 static long wire_control(BIO *bio, int command, long number, void *pointer)
@@ -54,7 +60,7 @@ static long wire_control(BIO *bio, int command, long number, void *pointer)
     case BIO_CTRL_FLUSH:
         return 1;
     case BIO_CTRL_EOF:
-        return wire->ended && wire->received_length == 0;
+        return !wire || (wire->ended && wire->received_length == 0);
     default:
         return 0;
     }
@@ -173,8 +179,12 @@ void ws_tls_keep(ws_tls *tls)
     tls->filters_in = tls->filters_out = NULL;
 }
 
+/* mod_ssl may have a reference still, until the connection is freed: it gets no wire with it. */
 void ws_tls_free(ws_tls *tls)
 {
+    if (tls->ssl) {
+        BIO_set_data(SSL_get_wbio(tls->ssl), NULL);
+    }
     SSL_free(tls->ssl);
     tls->ssl = NULL;
 }

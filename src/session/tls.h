@@ -38,7 +38,10 @@ void ws_tls_give_back(ws_tls *tls);
  * session's alone.
  */
 void ws_tls_keep(ws_tls *tls);
-/* After that: frees it. */
+/*
+ * After that: gives it up. Whoever else still has a reference cannot reach the wire through it: the
+ * wire may be freed now.
+ */
 void ws_tls_free(ws_tls *tls);
 
 /*

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define LARGE 200000
 
@@ -448,6 +449,36 @@ static void a_batch_sends_what_a_transport_would(void **state)
     }
 }
 
+/*
+ * mod_ssl keeps its reference until the connection is freed, long after the session: whatever it
+ * does with the SSL object then, the wire's memory is not looked at.
+ */
+static void what_mod_ssl_keeps_does_not_reach_the_wire(void **state)
+{
+    int ends[2];
+    connection c;
+    ws_queue queue;
+    SSL *kept;
+    char byte;
+
+    (void)state;
+    fault_at = 0;
+    begin(&c, &queue, true);
+    kept = c.transport->tls.ssl;
+    SSL_up_ref(kept);
+    end(&c, &queue);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    c.transport->wire = (ws_wire){.fd = ends[0], .reads = true, .writes = true};
+    assert_true(SSL_shutdown(kept) < 0);
+    assert_true(SSL_read(kept, &byte, 1) <= 0);
+    assert_int_equal(BIO_eof(SSL_get_rbio(kept)), 1);
+    assert_true(__real_recv(ends[1], &byte, 1, 0) < 0);
+    assert_int_equal(errno, EAGAIN);
+    SSL_free(kept);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -466,6 +497,7 @@ int main(void)
         cmocka_unit_test(leaving_and_the_end_of_a_connection),
         cmocka_unit_test(what_is_offered_is_not_overtaken),
         cmocka_unit_test(a_batch_sends_what_a_transport_would),
+        cmocka_unit_test(what_mod_ssl_keeps_does_not_reach_the_wire),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -230,6 +230,9 @@ sub run_quietly {
     return $output;
 }
 
+# A socket's state in /proc/net/tcp: its peer has closed its side.
+use constant CLOSE_WAIT => '08';
+
 # The first of $count ports in a row that are free on the loopback interface, below the range that
 # the kernel takes for outgoing connections. Random, since several suites may run at once.
 sub free_ports {
@@ -274,6 +277,16 @@ sub wait_for_end {
         select undef, undef, undef, 0.02;
     }
     return;
+}
+
+# How many connections to these ports of the loopback interface have been closed by the client and not yet
+# by the server.
+sub abandoned_connections {
+    my (@ports) = @_;
+
+    my %local = map { sprintf('0100007F:%04X', $_) => 1 } @ports;
+    open my $fh, '<', '/proc/net/tcp' or return 0;
+    return scalar grep { my (undef, $from, undef, $state) = split; $local{$from} && $state eq CLOSE_WAIT } <$fh>;
 }
 
 # Lines of an error log that no test may cause: a crash, or a sanitizer's finding.
