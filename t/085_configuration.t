@@ -34,7 +34,7 @@ wrong 'ClownTalkBus 0', qr/ClownTalkBus takes two or three arguments, an I2C bus
 wrong 'ClownTalkBus x sim', qr/ClownTalkBus must be a whole number of a bus's label from 0 to 99, not 'x'/;
 wrong "ClownTalkBus $_ sim", qr/ from 0 to 99, not '$_'/ for -1, 100, '1.5', '0x1';
 wrong "ClownTalkBus 0 $_", qr{ClownTalkBus: .*/dev/i2c-N.*sim.*not '\Q$_\E'}
-    for 'i2c-1', '/dev/ttyS0', 'simulated', '/dev/i2c-', '/dev/i2c-x';
+    for 'i2c-1', '/dev/ttyS0', 'simulated', '/dev/i2c-', '/dev/i2c-1x', '/dev/i2c-../x';
 wrong "ClownTalkBus 0 sim $_", qr/ClownTalkBus: a bus's option must be modules=bigclown or modules=none, not '$_'/
     for 'modules', 'modules=', 'modules=grove', 'bigclown';
 wrong "ClownTalkBus 0 sim\nClownTalkDevice relay/i2c0-20-0 pcf8574 pin=3\nClownTalkDevice relay/i2c0-20-3 pcf8574",
@@ -104,7 +104,7 @@ for my $in_location (0, 1) {
 
 # ---- what is right: the bounds, and every form ----
 
-right 'ClownTalkBus 0 /dev/i2c-1 modules=bigclown', 'ClownTalkBus 1 sim modules=none';
+right 'ClownTalkBus 0 /dev/i2c-1 modules=bigclown', 'ClownTalkBus 2 /dev/i2c-usb', 'ClownTalkBus 1 sim modules=none';
 right 'ClownTalkBus 0 sim', 'ClownTalkBus 99 /dev/i2c-0', "<ClownTalkNode a/b-c.9>\nClownTalkBus 0 sim\n</ClownTalkNode>";
 right '<VirtualHost *:80>', 'ClownTalkBus 0 sim', 'ClownTalkLED sim', '</VirtualHost>';
 right 'ClownTalkLED /sys/class/leds/ACT', 'ClownTalkPublishInterval thermometer 0.1',

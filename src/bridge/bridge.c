@@ -51,6 +51,7 @@ typedef struct bridge {
     bool broken;       /* standard output has lost its reader */
     char line[HUB_MAX_LINE + 1];
     size_t length; /* of what has come of the current line */
+    bool begun;    /* the first line has come */
     bool skips;    /* it is too long: the rest is dropped */
     talk_text output;
     size_t written; /* bytes of it that are out */
@@ -167,9 +168,15 @@ static void take_line(bridge *bridge, const char *line, size_t length)
 
 static void end_line(bridge *bridge)
 {
+    static const char bom[] = "\xef\xbb\xbf"; /* that some editors put in front of a text */
     const char *at = bridge->line, *end = bridge->line + bridge->length, *line;
     size_t length;
 
+    if (!bridge->begun && bridge->length >= sizeof(bom) - 1 &&
+        memcmp(at, bom, sizeof(bom) - 1) == 0) {
+        at += sizeof(bom) - 1;
+    }
+    bridge->begun = true;
     if (bridge->skips) {
         const talk_message nothing = {0};
         refuse(bridge, &nothing, TALK_MALFORMED, "the message is longer than 65536 bytes");
@@ -281,7 +288,7 @@ static void print_help(void)
         "  --led PATH               an LED: /sys/class/leds/NAME, or sim\n"
         "  --state-dir DIR          remember relay states and settings there\n"
         "  --rescan SECONDS         look for new devices at this interval (default: 30), 0: never\n"
-        "  --furious                needs no opening message\n"
+        "  -f, --furious            needs no opening message\n"
         "  --help, --version\n"
         "\n"
         "--bus, --device and --interval may be given several times. The first message must be\n"
@@ -446,7 +453,7 @@ static int read_command_line(settings *settings, int argc, char **argv)
     };
     int option, status;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "f", options, NULL)) != -1) {
         if ((status = take_option(settings, option, optarg))) {
             return status;
         }

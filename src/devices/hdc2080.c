@@ -94,7 +94,7 @@ static device_step fetch(device *device, uint16_t *raw)
     if (!(status & STATUS_DRDY)) {
         return ++state->polls < POLLS ? POLL_TIME : -ETIMEDOUT;
     }
-    result = i2c_read_register(device->bus, device->address, REG_TEMPERATURE, data, sizeof data);
+    result = i2c_read_agreed(device->bus, device->address, REG_TEMPERATURE, data, sizeof data);
     *raw = (uint16_t)(data[2] | data[3] << 8);
     return result < 0 ? result : 0;
 }

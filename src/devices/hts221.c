@@ -116,7 +116,7 @@ static device_step fetch(device *device, int16_t *raw)
         return ++state->polls < POLLS ? POLL_TIME : -ETIMEDOUT;
     }
     result =
-        i2c_read_register(device->bus, device->address, REG_DATA | REG_ADVANCE, data, sizeof data);
+        i2c_read_agreed(device->bus, device->address, REG_DATA | REG_ADVANCE, data, sizeof data);
     *raw = le16(data);
     return result < 0 ? result : 0;
 }
@@ -135,8 +135,8 @@ static device_step load_calibration(device *device)
 {
     hts221_state *state = device->state;
     uint8_t registers[16];
-    int result = i2c_read_register(device->bus, device->address, REG_CALIBRATION | REG_ADVANCE,
-                                   registers, sizeof registers);
+    int result = i2c_read_agreed(device->bus, device->address, REG_CALIBRATION | REG_ADVANCE,
+                                 registers, sizeof registers);
     if (result < 0) {
         return result;
     }

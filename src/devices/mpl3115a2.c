@@ -112,7 +112,7 @@ static device_step fetch(device *device, uint8_t data[5])
     if ((status & (STATUS_PTDR | STATUS_PDR)) != (STATUS_PTDR | STATUS_PDR)) {
         return ++state->polls < POLLS ? POLL_TIME : -ETIMEDOUT;
     }
-    return read_results(device, data);
+    return i2c_read_agreed(device->bus, device->address, REG_RESULT, data, 5);
 }
 
 static int configure(device *device)

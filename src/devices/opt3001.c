@@ -112,6 +112,7 @@ static device_step opt3001_measure(device *device, unsigned step, double *values
 {
     const opt3001_state *state = device->state;
     uint16_t config, raw;
+    uint8_t data[2];
     int result;
     if (step == 0) {
         /*
@@ -137,10 +138,11 @@ static device_step opt3001_measure(device *device, unsigned step, double *values
     if (!(config & CONFIG_CRF)) {
         return step < LAST_POLL ? POLL_TIME : -ETIMEDOUT;
     }
-    result = i2c_read16be(device->bus, device->address, REG_RESULT, &raw);
+    result = i2c_read_agreed(device->bus, device->address, REG_RESULT, data, sizeof data);
     if (result < 0) {
         return result;
     }
+    raw = (uint16_t)(data[0] << 8 | data[1]);
     if (raw >> 12 > EXPONENT_MAX) {
         return -EIO;
     }

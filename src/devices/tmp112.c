@@ -126,6 +126,7 @@ static device_step tmp112_start(device *device, unsigned step)
 static device_step tmp112_measure(device *device, unsigned step, double *values)
 {
     uint16_t config, raw;
+    uint8_t data[2];
     int result;
     if (step == 0) {
         result = i2c_write16be(device->bus, device->address, REG_CONFIG, CONFIG_OURS | CONFIG_OS);
@@ -141,10 +142,11 @@ static device_step tmp112_measure(device *device, unsigned step, double *values)
     if (!(config & CONFIG_OS)) {
         return step < LAST_POLL ? POLL_TIME : -ETIMEDOUT;
     }
-    result = i2c_read16be(device->bus, device->address, REG_TEMPERATURE, &raw);
+    result = i2c_read_agreed(device->bus, device->address, REG_TEMPERATURE, data, sizeof data);
     if (result < 0) {
         return result;
     }
+    raw = (uint16_t)(data[0] << 8 | data[1]);
     if (raw & ZERO_12_BIT) {
         return -EIO;
     }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MAX_TRANSFER 8192 /* bytes in one message: the limit of Linux's I2C_RDWR */
 
@@ -97,6 +98,24 @@ int i2c_transfer(i2c_bus *bus, uint8_t address, const uint8_t *write, size_t wri
 int i2c_read8(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t *value)
 {
     return i2c_read_register(bus, address, reg, value, 1);
+}
+
+int i2c_read_agreed(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t *data, size_t length)
+{
+    uint8_t first[I2C_MAX_REGISTER_BLOCK], second[I2C_MAX_REGISTER_BLOCK];
+    int result = i2c_read_register(bus, address, reg, first, length);
+    if (result >= 0) {
+        result = i2c_read_register(bus, address, reg, data, length);
+    }
+    if (result < 0 || memcmp(first, data, length) == 0) {
+        return result;
+    }
+    memcpy(second, data, length);
+    result = i2c_read_register(bus, address, reg, data, length);
+    if (result < 0) {
+        return result;
+    }
+    return memcmp(first, data, length) == 0 || memcmp(second, data, length) == 0 ? 0 : -EIO;
 }
 
 int i2c_write8(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t value)

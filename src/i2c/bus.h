@@ -96,6 +96,11 @@ int i2c_write_register(i2c_bus *bus, uint8_t address, uint8_t reg, const uint8_t
 int i2c_transfer(i2c_bus *bus, uint8_t address, const uint8_t *write, size_t write_length,
                  uint8_t *read, size_t read_length);
 int i2c_read8(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t *value);
+/*
+ * Reads registers that do not change meanwhile, such as a result, until two reads agree: long wires
+ * garble bytes, and most chips have no checksum. At most three reads; -EIO where no two agree.
+ */
+int i2c_read_agreed(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t *data, size_t length);
 int i2c_write8(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t value);
 /* Writes a register that gives back what was written, and compares: -EIO where it does not. */
 int i2c_write8_verified(i2c_bus *bus, uint8_t address, uint8_t reg, uint8_t value);

@@ -19,8 +19,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
+
+#define I2C_MAJOR 89 /* <linux/major.h> has none of it */
 
 #define LOCK_PATIENCE                                                                              \
     3000000              /* µs: a predecessor that is ending releases the lock within this time */
@@ -255,24 +259,35 @@ static const i2c_bus_ops linux_ops = {
     .close = linux_close,
 };
 
-/* The N of "/dev/i2c-N", or -1. */
-static int bus_number(const char *device)
-{
-    static const char prefix[] = "/dev/i2c-";
-    const char *digits = device + sizeof prefix - 1;
-    if (strncmp(device, prefix, sizeof prefix - 1) != 0) {
-        return -1;
-    }
-    size_t n = strspn(digits, "0123456789");
-    if (n < 1 || n > 7 || digits[n] != '\0' || (digits[0] == '0' && n > 1)) {
-        return -1;
-    }
-    return atoi(digits);
-}
-
+/* "/dev/i2c-N", or "/dev/i2c-NAME": a link to one, which begins with a letter. */
 static bool recognises(const char *device)
 {
-    return bus_number(device) >= 0;
+    static const char prefix[] = "/dev/i2c-", digits[] = "0123456789",
+                      letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                      others[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789._:-";
+    if (strncmp(device, prefix, sizeof prefix - 1) != 0) {
+        return false;
+    }
+    const char *name = device + sizeof prefix - 1;
+    if (*name && strchr(letters, *name)) {
+        return name[strspn(name, others)] == '\0';
+    }
+    size_t n = strspn(name, digits);
+    return n >= 1 && n <= 7 && name[n] == '\0' && (name[0] != '0' || n == 1);
+}
+
+/*
+ * The N of the bus that is open, whatever name led to it, or -1: it is no device of i2c-dev.
+ * Documentation/admin-guide/devices.txt: these are character devices with the major number 89.
+ */
+static int bus_number(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISCHR(status.st_mode) || major(status.st_rdev) != I2C_MAJOR) {
+        return -1;
+    }
+    return (int)minor(status.st_rdev);
 }
 
 /* The adapter's name for messages: "i2c-1 (bcm2835 (i2c@7e804000))", or just "i2c-1". */
@@ -330,14 +345,19 @@ static const char *open_advice(int error)
 
 static int linux_open(i2c_bus **result, const char *device, char *why, size_t why_size)
 {
-    char path[32], adapter[128];
-    int number = bus_number(device);
-    snprintf(path, sizeof path, "/dev/i2c-%d", number);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    char adapter[128];
+    int fd = open(device, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         int error = errno;
-        snprintf(why, why_size, "cannot open %s: %s%s", path, strerror(error), open_advice(error));
+        snprintf(why, why_size, "cannot open %s: %s%s", device, strerror(error),
+                 open_advice(error));
         return -error;
+    }
+    int number = bus_number(fd);
+    if (number < 0) {
+        snprintf(why, why_size, "%s is no I2C adapter", device);
+        close(fd);
+        return -ENOTTY;
     }
     describe(number, adapter, sizeof adapter);
     int error = lock(fd, adapter, why, why_size);

@@ -66,4 +66,17 @@ $bridge->send('["relay/i2c0-3b/get", {}, {"id": 1}]');
 is_deeply($bridge->wait_for('relay/i2c0-3b', 1)->[1], {state => undef}, '... and needs no opening');
 is($bridge->finish, 0, 'the end');
 
+$bridge = Bridge->start('--bus', '0=sim', '-f');
+$bridge->send('["relay/i2c0-3b/get", {}, {"id": 1}]');
+is_deeply($bridge->wait_for('relay/i2c0-3b', 1)->[1], {state => undef}, '-f is --furious');
+is($bridge->finish, 0, 'the end');
+
+# Some editors put a byte order mark in front of a text.
+$bridge = Bridge->start('--bus', '0=sim');
+$bridge->send_bytes("\xef\xbb\xbf" . qq(["clown.talk/-/config/set", {}, {"id": 1}]\n));
+is($bridge->wait_for('clown.talk/-/config/ok', 1)->[1]{device}, 'bridge', 'a mark in front of the first line is skipped');
+$bridge->send_bytes("\xef\xbb\xbf" . qq(["-/-/config/list", {}, {"id": 2}]\n));
+is($bridge->wait_for('-/-/error')->[1]{error}, 'malformed', '... and nowhere else');
+is($bridge->finish, 0, 'the end');
+
 done_testing();

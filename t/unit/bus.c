@@ -18,10 +18,11 @@ static i2c_bus *open_sim(_Atomic int64_t *time)
 static void device_strings_are_checked(void **state)
 {
     (void)state;
-    static const char *const right[] = {"/dev/i2c-0", "/dev/i2c-1", "/dev/i2c-22", "sim"};
+    static const char *const right[] = {"/dev/i2c-0", "/dev/i2c-1", "/dev/i2c-22", "/dev/i2c-usb",
+                                        "sim"};
     static const char *const wrong[] = {
-        "",      "/dev/i2c-", "/dev/i2c-1x", "/dev/i2c-01", "/dev/i2c--1",      "/dev/i2c1",
-        "i2c-1", "sim:",      "simulated",   "/dev/ttyS0",  "/dev/i2c-99999999"};
+        "",      "/dev/i2c-", "/dev/i2c-1x", "/dev/i2c-01", "/dev/i2c--1",       "/dev/i2c1",
+        "i2c-1", "sim:",      "simulated",   "/dev/ttyS0",  "/dev/i2c-99999999", "/dev/i2c-a/b"};
     char why[256];
     for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
         assert_int_equal(i2c_bus_check(kinds, right[i], why, sizeof why), 0);

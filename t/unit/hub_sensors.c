@@ -275,6 +275,54 @@ static void zero_has_no_sign(void **state)
                     "{\"publish-interval\": 1}");
 }
 
+/* One garbled read of a result, by bytes that may well be a result, is never published. */
+static void one_garbled_read_is_no_value(void **state)
+{
+    static const struct {
+        const char *chip, *topic, *value;
+        uint8_t address, reg;
+    } sensors[] = {
+        {"tmp112", "thermometer/i2c0-49", "[21.50, ", 0x49, 0x00},
+        {"opt3001", "lux-meter/i2c0-44", "[600.", 0x44, 0x00},
+        {"hdc2080", "humidity-sensor/i2c0-41", "[45.0, ", 0x41, 0x00},
+        {"hts221", "humidity-sensor/i2c0-5f", "[45.0, ", 0x5f, 0xa8},
+        {"mpl3115a2", "barometer/i2c0-60", "[101.325, ", 0x60, 0x01},
+    };
+    bench *b = *state;
+
+    for (size_t i = 0; i < sizeof(sensors) / sizeof(*sensors); i++) {
+        assert_true(sim_add(b->sim[0], sensors[i].chip, sensors[i].address));
+    }
+    b->time += 1000000; /* they have had power for a while */
+    bench_start(b);
+    bench_run(b, 10);
+    for (unsigned skip = 0; skip < 8; skip++) {
+        for (size_t i = 0; i < sizeof(sensors) / sizeof(*sensors); i++) {
+            assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_GARBAGE,
+                                                                 .address = sensors[i].address,
+                                                                 .directions = FAULT_READS,
+                                                                 .reg = sensors[i].reg,
+                                                                 .skip = skip,
+                                                                 .count = 1,
+                                                                 .garbage = 0x40}));
+        }
+        bench_clear(b);
+        bench_run(b, 6);
+        for (size_t i = 0; i < sizeof(sensors) / sizeof(*sensors); i++) {
+            char topic[64];
+            snprintf(topic, sizeof(topic), "[\"%s\"", sensors[i].topic);
+            assert_in_range(bench_published(b, topic), 5, 7);
+            for (size_t k = 0; k < b->n_lines; k++) {
+                if (b->lines[k].kind == LINE_PUBLICATION &&
+                    strncmp(b->lines[k].text, topic, strlen(topic)) == 0) {
+                    assert_contains(b->lines[k].text, sensors[i].value);
+                }
+            }
+        }
+        fault_bus_clear(b->fault[0]);
+    }
+}
+
 static void settings_are_remembered(void **state)
 {
     bench *b = with_thermometer(state);
@@ -569,6 +617,7 @@ int main(void)
         BENCH_TEST(an_offset_leads_to_what_can_be),
         BENCH_TEST(whole_numbers_have_three_spellings),
         BENCH_TEST(zero_has_no_sign),
+        BENCH_TEST(one_garbled_read_is_no_value),
         BENCH_TEST(settings_are_remembered),
         BENCH_TEST(an_interval_that_was_never_set_is_not_remembered),
         BENCH_TEST(a_sensor_that_fails_becomes_null_once_and_leaves),

@@ -11,11 +11,14 @@
 #include <linux/i2c-dev.h>
 #include <linux/i2c.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PATH "/dev/i2c-77"
+#define LINK "/dev/i2c-usb" /* to PATH */
 #define SMBUS_ONLY                                                                                 \
     (I2C_FUNC_SMBUS_BYTE | I2C_FUNC_SMBUS_BYTE_DATA | I2C_FUNC_SMBUS_WORD_DATA |                   \
      I2C_FUNC_SMBUS_I2C_BLOCK)
@@ -35,6 +38,7 @@ static struct {
     int lock_error;
     int64_t locked_until; /* µs; a predecessor holds the lock until then */
     unsigned rdwr, smbus, forced;
+    bool no_device; /* what is opened is none of i2c-dev */
 } adapter = {.fd = -1};
 
 /* The clock of this bus and of the chips behind it, which only sleeps move. */
@@ -71,11 +75,21 @@ int open(const char *path, int flags, ...)
     va_start(arguments, flags);
     int mode = flags & O_CREAT ? va_arg(arguments, int) : 0;
     va_end(arguments);
-    if (strcmp(path, PATH) != 0) {
+    if (strcmp(path, PATH) != 0 && strcmp(path, LINK) != 0) {
         return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     }
     assert_true(flags & O_CLOEXEC);
     return adapter.fd = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", flags, 0);
+}
+
+int fstat(int fd, struct stat *status)
+{
+    if (fd != adapter.fd) {
+        return (int)syscall(SYS_newfstatat, fd, "", status, AT_EMPTY_PATH);
+    }
+    *status = (struct stat){.st_mode = S_IFCHR,
+                            .st_rdev = adapter.no_device ? makedev(4, 64) : makedev(89, 77)};
+    return 0;
 }
 
 int flock(int fd, int operation)
@@ -378,6 +392,27 @@ static void the_lock_is_waited_for(void **state)
     adapter.fd = -1;
 }
 
+/* A rule of udev gives an adapter a name that stays. */
+static void a_link_is_opened_by_its_name(void **state)
+{
+    (void)state;
+    char why[256] = "";
+    i2c_bus *bus;
+    memset(&adapter, 0, sizeof adapter);
+    adapter.functions = EVERYTHING;
+    assert_int_equal(i2c_bus_open(kinds, &bus, LINK, why, sizeof why), 0);
+    i2c_bus_close(bus);
+    /* The lock is the adapter's, so the error names that. */
+    adapter.lock_error = EWOULDBLOCK;
+    assert_int_equal(i2c_bus_open(kinds, &bus, LINK, why, sizeof why), -EBUSY);
+    assert_non_null(strstr(why, PATH " is in use by another"));
+    adapter.lock_error = 0;
+    adapter.no_device = true;
+    assert_int_equal(i2c_bus_open(kinds, &bus, LINK, why, sizeof why), -ENOTTY);
+    assert_string_equal(why, LINK " is no I2C adapter");
+    adapter.fd = -1;
+}
+
 static void what_is_no_adapter_is_refused(void **state)
 {
     (void)state;
@@ -486,6 +521,7 @@ int main(void)
         cmocka_unit_test(a_kernel_drivers_address_is_respected),
         cmocka_unit_test(errors_are_brought_to_a_few),
         cmocka_unit_test(the_lock_is_waited_for),
+        cmocka_unit_test(a_link_is_opened_by_its_name),
         cmocka_unit_test(what_is_no_adapter_is_refused),
         cmocka_unit_test(every_driver_works_on_every_adapter),
     };
