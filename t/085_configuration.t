@@ -89,7 +89,7 @@ for my $in_location (0, 1) {
     wrong 'ClownTalkRequireOpening maybe', qr/ClownTalkRequireOpening must be On or Off/, $in_location;
     wrong 'ClownTalkDeflate 9', qr/ClownTalkDeflate must be On or Off/, $in_location;
     wrong "ClownTalkMaxMessage $_", qr/ClownTalkMaxMessage must be a whole number of bytes from 125 to 1073741824, not '$_'/,
-        $in_location for 0, 124, 1073741825, '16k', '1e3', '99999999999999999999', '-1';
+        $in_location for 0, 124, 1073741825, '16k', '1.5e1', '99999999999999999999', '-1';
     wrong "ClownTalkRate $_", qr/ClownTalkRate must be .* from 0\.1 to 1000000, as in 50\/s, not '\Q$_\E'/, $in_location
         for 0, '0/s', '0.09', '1000001', '50/min', '-1', 'fast', '/s', 'nan', '50/s/s';
     wrong "ClownTalkRate 50/s $_", qr/ClownTalkRate must be a whole number of requests at once from 1 to 1000000, not '$_'/,
