@@ -41,12 +41,14 @@ static void create_units(worker *worker, site *site, const device_driver *driver
 /* A chip was identified. All its devices exist before the first of them works on it. */
 static void take(worker *worker, site *site, const device_driver *driver)
 {
+    bool returned = site->was_there;
+
     site->state = SITE_PRESENT;
     site->was_there = true;
     site->fresh = false;
     site->quick_looks = 0;
     create_units(worker, site, driver);
-    units_begin(worker, site);
+    units_begin(worker, site, returned);
 }
 
 static void log_refusal(worker *worker, site *site, int error)

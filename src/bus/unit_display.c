@@ -7,6 +7,10 @@
 /* A page could not be written. Perhaps the display lost power: once, it is switched on again. */
 static void draw_again(worker *worker, unit *unit, int error)
 {
+    if (error == DEVICE_LOST_POWER) {
+        unit_lost_power(worker, unit);
+        error = -EIO;
+    }
     if (unit->requests->again || error == -ETIMEDOUT) {
         unit_fail(worker, unit, error);
         return;

@@ -20,7 +20,7 @@ static power_sign look_for_power(unit *unit)
                                                   : POWER_KEPT;
 }
 
-void units_begin(worker *worker, site *site)
+void units_begin(worker *worker, site *site, bool returned)
 {
     power_sign power = POWER_KEPT, before = site->power;
     bool looked = false;
@@ -35,6 +35,9 @@ void units_begin(worker *worker, site *site)
         if (!looked) {
             power = look_for_power(unit);
             looked = true;
+            if (power == POWER_LOST && returned) {
+                unit_lost_power(worker, unit);
+            }
         }
         unit->power = before > power ? before : power;
         if ((error = unit_recover(worker, unit)) < 0) {

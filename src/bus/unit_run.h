@@ -4,8 +4,11 @@
 
 #include "unit.h"
 
-/* A chip was identified and its devices were created: they are recovered, and configured next. */
-void units_begin(worker *worker, site *site);
+/*
+ * A chip was identified and its devices were created: they are recovered, and configured next.
+ * `returned`: it was there before.
+ */
+void units_begin(worker *worker, site *site, bool returned);
 /* Takes over a message from the owner: a request, or a new interval. */
 void unit_take(worker *worker, unit *unit, message *message);
 /* When unit_run() has something to do. */

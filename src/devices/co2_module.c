@@ -23,6 +23,7 @@
 #define REG_OUTPUT   0x01
 #define REG_POLARITY 0x02
 #define REG_CONFIG   0x03 /* 1: input */
+#define POWER_UP     0xff /* REG_OUTPUT and REG_CONFIG */
 
 /* All outputs are low; a pin is pulled low by making it an output, and released as an input. */
 #define PIN_BOOST      0x02 /* P1 low: charges the capacitor */
@@ -163,11 +164,30 @@ static int set_pins(device *device, uint8_t directions)
     return i2c_write8_verified(device->bus, device->address, REG_CONFIG, directions);
 }
 
+/* Whether the pins are as they were left; what is not so is believed when it is seen twice. */
+static int check_pins(device *device, uint8_t expected)
+{
+    int as_powered_up = 0;
+    for (int look = 0; look < 2; look++) {
+        uint8_t directions, output;
+        int result = i2c_read8(device->bus, device->address, REG_CONFIG, &directions);
+        if (result < 0 || directions == expected) {
+            return result < 0 ? result : 0;
+        }
+        result = i2c_read8(device->bus, device->address, REG_OUTPUT, &output);
+        if (result < 0) {
+            return result;
+        }
+        as_powered_up += directions == POWER_UP && output == POWER_UP;
+    }
+    return as_powered_up == 2 ? DEVICE_LOST_POWER : -EIO;
+}
+
 /* Whether the LP8 pulls its ready pin low; and whether the expander is still as we left it. */
 static int read_ready(device *device, bool *low)
 {
-    uint8_t directions, pins;
-    int result = i2c_read8(device->bus, device->address, REG_CONFIG, &directions);
+    uint8_t pins;
+    int result = check_pins(device, PINS_MEASURE);
     if (result >= 0) {
         result = i2c_read8(device->bus, device->address, REG_INPUT, &pins);
     }
@@ -175,7 +195,7 @@ static int read_ready(device *device, bool *low)
         return result;
     }
     *low = !(pins & PIN_READY);
-    return directions == PINS_MEASURE ? 0 : -EIO;
+    return 0;
 }
 
 static int send_frame(device *device, const uint8_t *frame, size_t length)
@@ -273,7 +293,10 @@ static device_step begin_charge(device *device)
     if (rest > 0) {
         return rest;
     }
-    int result = set_pins(device, PINS_CHARGE);
+    int result = check_pins(device, PINS_IDLE);
+    if (result >= 0) {
+        result = set_pins(device, PINS_CHARGE);
+    }
     if (result < 0) {
         return finish(device, result);
     }
@@ -284,11 +307,7 @@ static device_step begin_charge(device *device)
 static device_step begin_boot(device *device)
 {
     co2_state *state = device->state;
-    uint8_t directions;
-    int result = i2c_read8(device->bus, device->address, REG_CONFIG, &directions);
-    if (result >= 0 && directions != PINS_CHARGE) {
-        result = -EIO; /* it lost power, so nothing was charged */
-    }
+    int result = check_pins(device, PINS_CHARGE); /* after a loss of power nothing is charged */
     if (result >= 0) {
         result = set_pins(device, PINS_MEASURE);
     }
@@ -485,6 +504,18 @@ static device_step co2_module_probe(i2c_bus *bus, uint8_t address, unsigned step
     return -ENODEV;
 }
 
+static int co2_module_present(device *device)
+{
+    char why[2];
+    /* What is expected depends on the cycle; power-up's value is none of it. */
+    int result = check_pins(device, PINS_IDLE);
+    if (result == DEVICE_LOST_POWER) {
+        return result;
+    }
+    device_step step = co2_module_probe(device->bus, device->address, 0, why, sizeof why);
+    return step < 0 ? (int)step : 0;
+}
+
 static const char *co2_module_option(void *state, const char *name, const char *value)
 {
     if (strcmp(name, "calibration") != 0) {
@@ -541,6 +572,7 @@ const device_driver co2_module_driver = {
     .companion = UART_ADDRESS,
     .state_size = sizeof(co2_state),
     .probe = co2_module_probe,
+    .present = co2_module_present,
     .option = co2_module_option,
     .start = co2_module_start,
     .sensor = &co2_module_sensor,

@@ -14,7 +14,8 @@
 /* Section "Register Descriptions". */
 #define REG_OUTPUT     0x01
 #define REG_CONFIG     0x03
-#define CONFIG_OUTPUTS 0x00 /* all pins; 1 makes a pin an input, and power-up is FFh */
+#define CONFIG_OUTPUTS 0x00 /* all pins; 1 makes a pin an input */
+#define POWER_UP       0xff /* both registers */
 
 /* Port values: P4, P5 and P6, P7 are the inputs of the half bridges. */
 #define PORT_NEUTRAL 0x50 /* no current */
@@ -26,6 +27,27 @@
 #define NEUTRAL_TRIES 50     /* the first ten at once, then one per millisecond ... */
 #define PROMPT_TRIES  10
 #define NEUTRAL_TIME  500000 /* ... unless each takes long: µs after which no other one begins */
+
+/* Whether the chip is as it was left; what is not so is believed when it is seen twice. */
+static int relay_module_present(device *device)
+{
+    int as_powered_up = 0;
+    for (int look = 0; look < 2; look++) {
+        uint8_t output, config;
+        int result = i2c_read8(device->bus, device->address, REG_OUTPUT, &output);
+        if (result >= 0) {
+            result = i2c_read8(device->bus, device->address, REG_CONFIG, &config);
+        }
+        if (result < 0) {
+            return result;
+        }
+        if (output == PORT_NEUTRAL && config == CONFIG_OUTPUTS) {
+            return 0;
+        }
+        as_powered_up += output == POWER_UP && config == POWER_UP;
+    }
+    return as_powered_up == 2 ? DEVICE_LOST_POWER : -EIO;
+}
 
 /* Ends any current through the coil, hard. 0 once the chip has confirmed it. */
 static int neutralise(device *device)
@@ -60,10 +82,10 @@ static int relay_module_recover(device *device)
 /* Writes a pulse's beginning; what comes of it, the caller must neutralise. */
 static int pulse(device *device, uint8_t port)
 {
-    uint8_t found;
+    uint8_t found = PORT_NEUTRAL;
     int64_t begin = device->bus->ops->now(device->bus);
     int result = i2c_write8(device->bus, device->address, REG_OUTPUT, port);
-    if (result >= 0) {
+    for (int look = 0; look < 2 && result >= 0 && found != port; look++) {
         result = i2c_read8(device->bus, device->address, REG_OUTPUT, &found);
     }
     if (result < 0) {
@@ -79,34 +101,28 @@ static int pulse(device *device, uint8_t port)
     return 0;
 }
 
-static int relay_module_set(device *device, bool on)
+/* Whether the pins were outputs to the end: then current has flowed. */
+static int see_directions(device *device)
 {
-    uint8_t output, config;
-    int result = i2c_read8(device->bus, device->address, REG_OUTPUT, &output);
-    if (result >= 0) {
+    uint8_t config = CONFIG_OUTPUTS;
+    int result = 0;
+    for (int look = 0; look < 2; look++) {
         result = i2c_read8(device->bus, device->address, REG_CONFIG, &config);
-    }
-    if (result < 0) {
-        return result;
-    }
-    if (output != PORT_NEUTRAL || config != CONFIG_OUTPUTS) { /* it lost power since */
-        result = relay_module_recover(device);
-        if (result < 0) {
+        if (result < 0 || config == CONFIG_OUTPUTS) {
             return result;
         }
     }
-    result = pulse(device, on ? PORT_ON : PORT_OFF);
+    return config == POWER_UP ? DEVICE_LOST_POWER : -EIO;
+}
+
+static int relay_module_set(device *device, bool on)
+{
+    int result = pulse(device, on ? PORT_ON : PORT_OFF);
     int ended = neutralise(device);
     if (result == 0) {
         result = ended;
     }
-    if (result == 0) { /* the pins were outputs to the end? Then current has flowed. */
-        result = i2c_read8(device->bus, device->address, REG_CONFIG, &config);
-    }
-    if (result < 0) {
-        return result;
-    }
-    return config == CONFIG_OUTPUTS ? 0 : -EIO;
+    return result == 0 ? see_directions(device) : result;
 }
 
 static device_step relay_module_probe(i2c_bus *bus, uint8_t address, unsigned step, char *why,
@@ -139,6 +155,7 @@ const device_driver relay_module_driver = {
     .type = "relay",
     .addresses = (const uint8_t[]){0x3b, 0x3f, 0},
     .probe = relay_module_probe,
+    .present = relay_module_present,
     .start = relay_module_start,
     .relay = &relay_module_relay,
 };

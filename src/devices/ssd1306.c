@@ -39,6 +39,31 @@ static const uint8_t settings[] = {
 };
 static const uint8_t display_on[] = {0xaf};
 
+typedef struct ssd1306_state {
+    bool mute; /* it says that it is off even just after it was switched on: its word is nothing */
+} ssd1306_state;
+
+/* Whether it says twice that it is off, as power-up leaves it: 1, 0, or a negative errno. */
+static int says_off(device *device)
+{
+    uint8_t status = STATUS_OFF;
+    for (int look = 0; look < 2 && (status & STATUS_OFF); look++) {
+        int result = i2c_transfer(device->bus, device->address, NULL, 0, &status, 1);
+        if (result < 0) {
+            return result;
+        }
+    }
+    return !!(status & STATUS_OFF);
+}
+
+/* A display that has lost its power has lost what it showed. */
+static int ssd1306_present(device *device)
+{
+    const ssd1306_state *state = device->state;
+    int off = says_off(device);
+    return off == 1 ? (state->mute ? 0 : DEVICE_LOST_POWER) : off;
+}
+
 static int send_commands(device *device, const uint8_t *commands, size_t length)
 {
     return i2c_write_register(device->bus, device->address, CONTROL_COMMANDS, commands, length);
@@ -91,6 +116,10 @@ static device_step ssd1306_init(device *device, unsigned step)
         result = send_page(device, step - 1, blank);
     } else {
         result = send_commands(device, display_on, sizeof display_on);
+        if (result >= 0) {
+            result = says_off(device);
+            ((ssd1306_state *)device->state)->mute = result == 1;
+        }
     }
     if (result < 0) {
         return result;
@@ -105,18 +134,11 @@ static device_step ssd1306_start(device *device, unsigned step)
 
 static int ssd1306_write_page(device *device, unsigned page, const uint8_t *bytes)
 {
-    uint8_t status;
     if (page >= PAGES) {
         return -EINVAL;
     }
-    int result = i2c_transfer(device->bus, device->address, NULL, 0, &status, 1);
-    if (result < 0) {
-        return result;
-    }
-    if (status & STATUS_OFF) {
-        return -EIO; /* it lost power, and what it showed */
-    }
-    return send_page(device, page, bytes);
+    int result = ssd1306_present(device);
+    return result < 0 ? result : send_page(device, page, bytes);
 }
 
 static const display_ops ssd1306_display = {
@@ -130,7 +152,9 @@ const device_driver ssd1306_driver = {
     .name = "ssd1306",
     .type = "display-oled",
     .addresses = (const uint8_t[]){0x3c, 0x3d, 0},
+    .state_size = sizeof(ssd1306_state),
     .probe = ssd1306_probe,
+    .present = ssd1306_present,
     .start = ssd1306_start,
     .display = &ssd1306_display,
 };

@@ -167,6 +167,34 @@ static void on_result(hub_device *device, request *request, const message *resul
     }
 }
 
+/* ---- what is seen ---- */
+
+/* Whether a client's command waits: it is newer than the power. */
+static bool is_commanded(const hub_device *device)
+{
+    for (const request *request = device->requests; request; request = request->next) {
+        if (request->asker && request->progress != REQUEST_ANSWERED &&
+            (request->form == TALK_SET || request->form == TALK_PULSE_SET)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Power has come on: the machine has started, or the chip was seen to have lost its power. */
+static void apply_power_on(hub_device *device)
+{
+    bool on;
+
+    if (!device->pin || device->pin->power_on == POWER_ON_KEEP || is_commanded(device)) {
+        return;
+    }
+    on = device->pin->power_on == POWER_ON_ON;
+    hub_log(device->node->hub, HUB_INFO, CT_POWER_ON, "%s is switched %s, its power-on state",
+            device->topic, on ? "on" : "off");
+    request_own(device, TALK_SET, relay_switch_command(on, 0));
+}
+
 static void on_event(hub_device *device, const message *event)
 {
     relay *relay = device->state;
@@ -194,6 +222,10 @@ static void on_event(hub_device *device, const message *event)
         relay->failed = false;
         device_publish(device, payload_of(relay->state), 0);
         break;
+    case MESSAGE_POWER_LOST:
+        apply_power_on(device);
+        device_pump(device);
+        break;
     default:
         break;
     }
@@ -205,21 +237,13 @@ static void on_event(hub_device *device, const message *event)
 /* ---- appearing and leaving ---- */
 
 /*
- * The configured state applies when power comes on: when the machine starts, or when the module
- * comes back.
+ * Whether a chip that was found has lost its power since it was last left. Where its registers do
+ * not tell, the memory does: it is as power-up leaves it, and not as it was left.
  */
-static void apply_power_on(hub_device *device)
+static bool has_lost_power(const message *found, relay_state before, relay_state now)
 {
-    bool on;
-
-    if (!device->pin || device->pin->power_on == POWER_ON_KEEP ||
-        (!relay_power_on_is_due(device) && !device->was_lost)) {
-        return;
-    }
-    on = device->pin->power_on == POWER_ON_ON;
-    hub_log(device->node->hub, HUB_INFO, CT_POWER_ON, "%s is switched %s, its power-on state",
-            device->topic, on ? "on" : "off");
-    request_own(device, TALK_SET, relay_switch_command(on, 0));
+    return found->relay.power == POWER_LOST ||
+           (found->relay.power == POWER_DOUBTFUL && before != RELAY_UNKNOWN && before != now);
 }
 
 static void on_found(hub_device *device, const message *found, message *adopt)
@@ -245,7 +269,9 @@ static void on_found(hub_device *device, const message *found, message *adopt)
     if (relay->interlock) {
         interlock_seen(device);
     }
-    apply_power_on(device);
+    if (relay_power_on_is_due(device) || has_lost_power(found, before, state)) {
+        apply_power_on(device);
+    }
 }
 
 static void on_lost(hub_device *device)

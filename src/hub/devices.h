@@ -26,7 +26,6 @@ struct hub_device {
     const device_driver *driver; /* NULL: not on a bus, or not seen yet */
     const pin *pin;              /* NULL: not configured */
     bool listed;
-    bool was_lost;
     struct json_object *last; /* payload of the last publication, or NULL */
 
     /* request_queue.h */

@@ -76,7 +76,6 @@ void device_left(hub_device *device)
 {
     device->listed = false;
     device->unit = 0;
-    device->was_lost = true;
     device->republish_at = HUB_NEVER;
     device->node->list_changed = true;
     if (device->class->lost) {

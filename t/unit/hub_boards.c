@@ -266,6 +266,141 @@ static void a_pin_that_is_held_is_published(void **state)
     bench_free(b);
 }
 
+/* ---- loss of power ---- */
+
+static void cut_power(bench *b, double seconds)
+{
+    sim_unplug(b->sim[0], BOARD);
+    bench_run(b, seconds);
+    sim_plug(b->sim[0], BOARD);
+}
+
+/* Channel 0 keeps, 1 comes on, 2 goes off when power comes on. */
+static bench *with_power_on(size_t i)
+{
+    bench *b = with_board(i);
+
+    bench_pin(b, "relay/i2c0-20-0", boards[i].driver, NULL);
+    bench_pin(b, "relay/i2c0-20-1", boards[i].driver, "power-on=on", NULL);
+    bench_pin(b, "relay/i2c0-20-2", boards[i].driver, "power-on=off", NULL);
+    bench_remember(b);
+    b->config.reason_for_reset = "restart";
+    return b;
+}
+
+static void a_loss_of_power_is_seen_however_short(void **state)
+{
+    static const double lengths[] = {0, 0.3, 1, 4, 9, 60};
+
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = with_power_on(i);
+        start(b);
+        for (size_t j = 0; j < sizeof(lengths) / sizeof(*lengths); j++) {
+            ask(b, 0, true);
+            ask(b, 1, false);
+            ask(b, 2, true);
+            bench_clear(b);
+            cut_power(b, lengths[j]);
+            bench_run(b, 5);
+            assert_int_equal(bench_logged(b, CT_POWER_LOST), 1);
+            assert_int_equal(bench_logged(b, CT_POWER_ON), 2);
+            assert_int_equal(levels(b) & 7, 5);
+            assert_contains(published(b, 0), "false"); /* keep: what is true */
+            assert_contains(published(b, 1), "true");
+            assert_contains(published(b, 2), "false");
+            assert_contains(get(b, 0), "false");
+        }
+        bench_free(b);
+    }
+}
+
+/* A PCF8574 that is active high has all its relays on then. */
+static void what_power_up_switches_on_is_published(void **state)
+{
+    bench *b = with_board(0);
+
+    (void)state;
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", "active=high", NULL);
+    bench_pin(b, "relay/i2c0-20-1", "pcf8574", "active=high", "power-on=off", NULL);
+    b->config.reason_for_reset = "restart";
+    start(b);
+    ask(b, 0, false);
+    ask(b, 1, false);
+    cut_power(b, 1);
+    bench_run(b, 5);
+    assert_contains(published(b, 0), "true");
+    assert_contains(published(b, 1), "false");
+    assert_int_equal(levels(b) & 3, 1);
+    bench_free(b);
+}
+
+static void absence_is_no_loss_of_power(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = with_power_on(i);
+        start(b);
+        ask(b, 0, true);
+        ask(b, 1, false);
+        ask(b, 2, true);
+        bench_clear(b);
+        sim_set_fault(b->sim[0], BOARD, SIM_NO_ACKNOWLEDGE, 1);
+        bench_run(b, 60);
+        sim_set_fault(b->sim[0], BOARD, SIM_NO_ACKNOWLEDGE, 0);
+        bench_run(b, 40);
+        assert_int_equal(bench_logged(b, CT_POWER_LOST), 0);
+        assert_int_equal(bench_logged(b, CT_POWER_ON), 0);
+        assert_int_equal(levels(b) & 7, 2);
+        assert_contains(published(b, 0), "true");
+        assert_contains(published(b, 2), "true");
+        bench_free(b);
+    }
+}
+
+/* FFh is what all these chips have at power-up, or nearly. */
+static void a_garbled_read_is_no_loss_of_power(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; read < 6; read++) {
+            bench *b = with_power_on(i);
+            start(b);
+            ask(b, 0, true);
+            ask(b, 1, false);
+            bench_clear(b);
+            garble(b, read, 0xff);
+            bench_run(b, 10);
+            assert_int_equal(bench_logged(b, CT_POWER_LOST), 0);
+            assert_int_equal(levels(b) & 7, 6);
+            bench_free(b);
+        }
+    }
+}
+
+/* Stop, cut the power, start: the memory knows what the registers do not. */
+static void a_loss_of_power_without_a_hub_is_seen(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        bench *b = with_board(i);
+        bench_pin(b, "relay/i2c0-20-0", boards[i].driver, "power-on=on", NULL);
+        bench_remember(b);
+        b->config.reason_for_reset = "restart";
+        start(b);
+        ask(b, 0, true);
+        bench_stop(b);
+        sim_unplug(b->sim[0], BOARD);
+        sim_plug(b->sim[0], BOARD);
+        bench_start(b);
+        bench_run(b, 1);
+        assert_int_equal(bench_logged(b, CT_POWER_ON), 1);
+        assert_int_equal(levels(b) & 1, 0);
+        assert_contains(published(b, 0), "true");
+        bench_free(b);
+    }
+}
+
 /* ---- interlocks hold for what is seen ---- */
 
 /* A board whose relays are on when its pins are high, as a PCF8574's are at power-up. */
@@ -428,6 +563,11 @@ int main(void)
         cmocka_unit_test(what_cannot_be_made_sure_is_an_error),
         cmocka_unit_test(after_a_failure_the_truth_is_published),
         cmocka_unit_test(a_pin_that_is_held_is_published),
+        cmocka_unit_test(a_loss_of_power_is_seen_however_short),
+        cmocka_unit_test(what_power_up_switches_on_is_published),
+        cmocka_unit_test(absence_is_no_loss_of_power),
+        cmocka_unit_test(a_garbled_read_is_no_loss_of_power),
+        cmocka_unit_test(a_loss_of_power_without_a_hub_is_seen),
         cmocka_unit_test(relays_that_are_found_on_together_go_off),
         cmocka_unit_test(of_relays_that_come_on_the_last_commanded_stays),
         cmocka_unit_test(where_the_last_command_was_off_none_stays),

@@ -186,6 +186,23 @@ static void what_was_shown_comes_back_with_the_display(void **state)
     assert_text(memory(b) + 2 * 128, "still here");
 }
 
+/* Nothing is drawn meanwhile: it is looked at every two seconds. */
+static void a_display_that_lost_power_shows_the_same_again(void **state)
+{
+    bench *b = ready(state);
+
+    bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-2\": \"still here\"}]");
+    sim_unplug(b->sim[0], 0x3c);
+    sim_plug(b->sim[0], 0x3c);
+    bench_run(b, 3);
+    assert_text(memory(b) + 2 * 128, "still here");
+    assert_int_equal(bench_logged(b, CT_POWER_LOST), 1);
+    /* One garbled read is no loss: 43h says that it is off. */
+    sim_garble(b->sim[0], 0x3c, 0x40);
+    bench_run(b, 10);
+    assert_int_equal(bench_logged(b, CT_POWER_LOST), 1);
+}
+
 static void a_display_that_is_away_is_an_io_error(void **state)
 {
     bench *b = ready(state);
@@ -377,6 +394,7 @@ int main(void)
         BENCH_TEST(only_pages_that_changed_are_sent),
         BENCH_TEST(wrong_contents_are_refused),
         BENCH_TEST(what_was_shown_comes_back_with_the_display),
+        BENCH_TEST(a_display_that_lost_power_shows_the_same_again),
         BENCH_TEST(a_display_that_is_away_is_an_io_error),
         BENCH_TEST(a_led_is_driven),
         BENCH_TEST(a_led_blinks),

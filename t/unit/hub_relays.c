@@ -627,6 +627,94 @@ static void a_power_on_state_is_for_when_power_came_on(void **state)
     assert_int_equal(record(b, 0x3b).contact, 1);
 }
 
+static void cut_power(bench *b, uint8_t address, double seconds)
+{
+    sim_unplug(b->sim[0], address);
+    bench_run(b, seconds);
+    sim_plug(b->sim[0], address);
+}
+
+/* The module was seen to have lost its power, however long that lasted, and whenever it is seen. */
+static void a_loss_of_power_is_seen_however_short(void **state)
+{
+    static const double lengths[] = {0, 0.3, 1, 4, 9, 60};
+    bench *b = with_relays(state);
+
+    bench_pin(b, "relay/i2c0-3b", NULL, "power-on=off", NULL);
+    bench_start(b);
+    bench_run(b, 1);
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+        bench_ask(b, ON);
+        bench_ask(b, "[\"relay/i2c0-3f/set\", {\"state\": true}]");
+        bench_clear(b);
+        cut_power(b, 0x3b, lengths[i]);
+        cut_power(b, 0x3f, lengths[i]);
+        bench_run(b, 5);
+        assert_int_equal(bench_logged(b, CT_POWER_LOST), 2);
+        assert_int_equal(bench_logged(b, CT_POWER_ON), 1);
+        assert_int_equal(record(b, 0x3b).contact, 0);
+        assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+        /* keep: a bistable contact is where it was, and is published so. */
+        assert_int_equal(record(b, 0x3f).contact, 1);
+        assert_contains(bench_ask(b, "[\"relay/i2c0-3f/get\", {}]"), "true");
+    }
+    assert_int_equal(record(b, 0x3f).pulses, sizeof(lengths) / sizeof(*lengths));
+}
+
+/* However long it was away: it has kept its power, and nothing moves. */
+static void absence_is_no_loss_of_power(void **state)
+{
+    bench *b = with_relays(state);
+
+    bench_pin(b, "relay/i2c0-3b", NULL, "power-on=off", NULL);
+    bench_start(b);
+    bench_run(b, 1);
+    bench_ask(b, ON);
+    bench_clear(b);
+    sim_set_fault(b->sim[0], 0x3b, SIM_NO_ACKNOWLEDGE, 1);
+    bench_run(b, 60);
+    sim_set_fault(b->sim[0], 0x3b, SIM_NO_ACKNOWLEDGE, 0);
+    bench_run(b, 40);
+    assert_int_equal(bench_logged(b, CT_POWER_LOST), 0);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    assert_string_equal(bench_last(b, TOPIC), IS_ON);
+}
+
+/* Seen by a request itself: that is newer than the power, and holds. */
+static void a_command_is_newer_than_the_power(void **state)
+{
+    bench *b = with_relays(state);
+
+    bench_pin(b, "relay/i2c0-3b", NULL, "power-on=off", NULL);
+    bench_start(b);
+    bench_run(b, 1);
+    cut_power(b, 0x3b, 0);
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    bench_run(b, 5);
+    assert_int_equal(bench_logged(b, CT_POWER_LOST), 1);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    assert_string_equal(bench_last(b, TOPIC), IS_ON);
+}
+
+/* A module whose power was cut while no hub was there. */
+static void a_loss_of_power_without_a_hub_is_seen(void **state)
+{
+    bench *b = with_relays(state);
+
+    bench_remember(b);
+    b->config.reason_for_reset = "restart";
+    bench_pin(b, "relay/i2c0-3b", NULL, "power-on=off", NULL);
+    bench_start(b);
+    bench_ask(b, ON);
+    bench_stop(b);
+    sim_unplug(b->sim[0], 0x3b);
+    sim_plug(b->sim[0], 0x3b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+}
+
 /* ---- interlocks ---- */
 
 static bench *interlocked(void **state)
@@ -841,6 +929,10 @@ int main(void)
         BENCH_TEST(a_set_that_fails_half_way_makes_the_state_unknown),
         BENCH_TEST(an_energised_coil_comes_before_everything),
         BENCH_TEST(a_power_on_state_is_for_when_power_came_on),
+        BENCH_TEST(a_loss_of_power_is_seen_however_short),
+        BENCH_TEST(absence_is_no_loss_of_power),
+        BENCH_TEST(a_command_is_newer_than_the_power),
+        BENCH_TEST(a_loss_of_power_without_a_hub_is_seen),
         BENCH_TEST(of_an_interlock_only_one_is_on),
         BENCH_TEST(switching_off_waits_for_nothing),
         BENCH_TEST(requests_take_turns),

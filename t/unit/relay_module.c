@@ -133,7 +133,7 @@ static void a_dead_chip_is_an_error_in_bounded_time(void **state)
     (void)state;
     bench *b = open_module();
     assert_int_equal(relay(b)->recover(&b->device), 0);
-    inject(b, (fault_rule){FAULT_ERROR, .reg = -1, .skip = 3, .error = -ENXIO});
+    inject(b, (fault_rule){FAULT_ERROR, .reg = -1, .skip = 1, .error = -ENXIO});
     int64_t begin = b->time;
     assert_int_equal(relay(b)->set(&b->device, true), -ENXIO);
     assert_true(b->time - begin < 150000);
@@ -173,9 +173,9 @@ static void a_write_that_did_not_stick_is_no_success(void **state)
     (void)state;
     bench *b = open_module();
     assert_int_equal(relay(b)->recover(&b->device), 0);
-    /* set() reads output, config, and then the output that it has written */
-    inject(b, (fault_rule){FAULT_GARBAGE, .directions = FAULT_READS, .reg = OUTPUT, .skip = 1,
-                           .count = 1, .garbage = 0x50});
+    /* set() reads the output that it has written, and once more where it is not right */
+    inject(b, (fault_rule){FAULT_GARBAGE, .directions = FAULT_READS, .reg = OUTPUT, .count = 2,
+                           .garbage = 0x50});
     assert_int_equal(relay(b)->set(&b->device, true), -EIO);
     assert_neutral(b);
     bench_close(b);
@@ -186,11 +186,46 @@ static void a_module_that_lost_power_is_set_up_again_before_it_moves(void **stat
     (void)state;
     bench *b = open_module();
     assert_int_equal(relay(b)->recover(&b->device), 0);
+    assert_int_equal(b->device.driver->present(&b->device), 0);
     sim_unplug(b->sim, ADDRESS);
     sim_plug(b->sim, ADDRESS);
+    assert_int_equal(b->device.driver->present(&b->device), DEVICE_LOST_POWER);
+    assert_int_equal(relay(b)->set(&b->device, true), DEVICE_LOST_POWER); /* not looked at before */
+    assert_int_equal(record(b).pulses, 0);
+    assert_int_equal(relay(b)->recover(&b->device), 0);
+    assert_int_equal(b->device.driver->present(&b->device), 0);
     assert_int_equal(relay(b)->set(&b->device, true), 0);
     assert_int_equal(record(b).contact, 1);
     assert_int_equal(record(b).unsafe_starts, 0);
+    assert_neutral(b);
+    bench_close(b);
+}
+
+/* Read once, it may say anything; twice, it is true. */
+static void one_garbled_read_is_no_loss_of_power(void **state)
+{
+    static const uint8_t garbage[] = {0xff, 0x00, 0x30};
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        bench *b = open_module();
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        inject(b, (fault_rule){FAULT_GARBAGE, .directions = FAULT_READS, .reg = -1, .skip = i % 2,
+                               .count = 1, .garbage = garbage[i / 2]});
+        assert_int_equal(b->device.driver->present(&b->device), 0);
+        assert_int_equal(relay(b)->set(&b->device, true), 0);
+        bench_close(b);
+    }
+}
+
+/* A coil that something else has energised is noticed, and that is no loss of power. */
+static void current_through_the_coil_is_noticed(void **state)
+{
+    (void)state;
+    bench *b = open_module();
+    assert_int_equal(relay(b)->recover(&b->device), 0);
+    assert_int_equal(i2c_write8(b->sim, ADDRESS, OUTPUT, 0x30), 0);
+    assert_int_equal(b->device.driver->present(&b->device), -EIO);
+    assert_int_equal(relay(b)->recover(&b->device), 0);
     assert_neutral(b);
     bench_close(b);
 }
@@ -242,6 +277,8 @@ int main(void)
         cmocka_unit_test(a_lost_reply_of_the_first_write_ends_neutral),
         cmocka_unit_test(a_write_that_did_not_stick_is_no_success),
         cmocka_unit_test(a_module_that_lost_power_is_set_up_again_before_it_moves),
+        cmocka_unit_test(one_garbled_read_is_no_loss_of_power),
+        cmocka_unit_test(current_through_the_coil_is_noticed),
         cmocka_unit_test(every_single_fault_ends_neutral),
         cmocka_unit_test(probe_only_reads),
     };

@@ -98,7 +98,7 @@ static void a_display_that_lost_power_is_noticed(void **state)
     fill(page, 1);
     assert_int_equal(display(b)->write_page(&b->device, 0, page), -ENXIO);
     sim_plug(b->sim, 0x3c);
-    assert_int_equal(display(b)->write_page(&b->device, 0, page), -EIO);
+    assert_int_equal(display(b)->write_page(&b->device, 0, page), DEVICE_LOST_POWER);
     assert_int_equal(init(b, &steps), 0);
     assert_int_equal(display(b)->write_page(&b->device, 0, page), 0);
     assert_page(b, 0, page);
@@ -135,6 +135,31 @@ static void probe_only_reads(void **state)
     bench_close(b);
 }
 
+/* Its status is read twice; and one that always says "off" is not believed. */
+static void its_word_is_checked(void **state)
+{
+    (void)state;
+    for (int always = 0; always < 2; always++) {
+        bench *b = bench_open("ssd1306", "ssd1306", 0x3c);
+        uint8_t page[128] = {0};
+        unsigned steps;
+        fault_rule off = {FAULT_GARBAGE, .directions = FAULT_READS, .reg = -1, .garbage = 0x43};
+        if (always) {
+            inject(b, off);
+        }
+        assert_int_equal(init(b, &steps), 0);
+        if (!always) {
+            off.count = 1;
+            inject(b, off);
+        }
+        assert_int_equal(b->device.driver->present(&b->device), 0);
+        fill(page, 1);
+        assert_int_equal(display(b)->write_page(&b->device, 2, page), 0);
+        assert_page(b, 2, page);
+        bench_close(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_page_changes_nothing_else),
         cmocka_unit_test(pieces_do_where_the_adapter_knows_smbus_only),
         cmocka_unit_test(a_display_that_lost_power_is_noticed),
+        cmocka_unit_test(its_word_is_checked),
         cmocka_unit_test(bus_errors_come_through),
         cmocka_unit_test(probe_only_reads),
     };
