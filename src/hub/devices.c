@@ -147,6 +147,9 @@ struct json_object *device_list(const hub_node *node)
     json_object_object_add(list, "sensors", sensors);
     json_object_object_add(list, "actuators", actuators);
     json_object_object_add(list, "notifications", notifications);
+    if (!node->remembers) {
+        json_object_object_add(list, "remembers", json_object_new_boolean(false));
+    }
     return list;
 }
 

@@ -201,6 +201,7 @@ void setup_nodes(hub *hub, const hub_config *config)
         node->hub = hub;
         copy_node(node, &config->nodes[i]);
         note_boot(node);
+        node->remembers = state_is_remembered(node->states);
         /* Relays of an interlock exist from the beginning: one that is absent may still be on. */
         for (size_t j = 0; j < node->n_pins; j++) {
             each_relay(node, &node->pins[j], create_interlocked);
