@@ -156,6 +156,7 @@ int64_t hub_next_due(const hub *hub)
 
     for (size_t i = 0; i < hub->n_nodes; i++) {
         const hub_node *node = &hub->nodes[i];
+        due = node->save_at < due ? node->save_at : due;
         if (!node->ready && hub->started + HUB_FIRST_LOOK < due) {
             due = hub->started + HUB_FIRST_LOOK;
         }
@@ -267,9 +268,18 @@ static void check_ready(hub_node *node)
     intake_release(node);
 }
 
+static void save_shown(hub_node *node)
+{
+    node->save_at = HUB_NEVER;
+    state_save(node->states);
+}
+
 static void tick(hub_node *node)
 {
     check_ready(node);
+    if (node->save_at <= hub_now(node->hub)) {
+        save_shown(node);
+    }
     for (size_t i = 0; i < node->n_devices; i++) {
         device_tick(node->devices[i]);
     }
@@ -386,6 +396,11 @@ void hub_destroy(hub *hub)
         }
         free(hub->buses[i].pins);
         free(hub->buses[i].device);
+    }
+    for (size_t i = 0; i < hub->n_nodes; i++) {
+        if (hub->nodes[i].save_at != HUB_NEVER) {
+            save_shown(&hub->nodes[i]);
+        }
     }
     if (hub->writer) {
         state_writer_destroy(hub->writer);

@@ -547,6 +547,60 @@ static void a_pulse_that_was_only_noted_is_ended(void **state)
     assert_string_equal(bench_last(b, TOPIC), IS_OFF);
 }
 
+/* ---- what is shown ---- */
+
+static const char *const starts[] = {"restart", "power-on"};
+
+static void a_display_shows_what_it_showed(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "ssd1306", 0x3c));
+    bench_remember(b);
+    bench_start(b);
+    bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-2\": \"21.5 \u2103\"}]");
+    for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+        bench_restart(b, starts[i]);
+        bench_run(b, 2);
+        assert_contains(bench_last(b, "[\"display-oled"), "\"line-2\": \"21.5 ");
+        assert_contains(bench_ask(b, "[\"display-oled/i2c0-3c/get\", {}]"), "21.5");
+    }
+    /* Within a minute it is on disk, too. */
+    bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-3\": \"later\"}]");
+    bench_run(b, 61);
+    bench_restart(b, "crash");
+    bench_run(b, 2);
+    assert_contains(bench_last(b, "[\"display-oled"), "\"line-3\": \"later\"");
+    bench_stop(b);
+    write_file(b, STATES,
+               "{\"version\": 1, \"devices\": {\"display-oled/i2c0-3c\": {\"shown\": "
+               "{\"line-0\": 7, \"raw\": []}}}}");
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 2);
+    assert_contains(bench_last(b, "[\"display-oled"), "\"line-0\": \"\"");
+}
+
+static void an_led_blinks_as_it_did(void **state)
+{
+    bench *b = *state;
+
+    b->node.led = "sim";
+    bench_remember(b);
+    bench_start(b);
+    bench_ask(b, "[\"led/-/set\", {\"state\": \"2-dot\"}]");
+    for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+        bench_restart(b, starts[i]);
+        bench_run(b, 2);
+        assert_string_equal(bench_last(b, "[\"led"), "[\"led/-\", {\"state\": \"2-dot\"}]");
+    }
+    bench_stop(b);
+    write_file(b, STATES, "{\"version\": 1, \"devices\": {\"led/-\": {\"shown\": \"dots\"}}}");
+    bench_clear(b);
+    bench_start(b);
+    assert_contains(bench_last(b, "[\"led"), "off");
+}
+
 /* ---- history ---- */
 
 /* The machine starts in 1970, is suspended for a while, and then learns the time of day. */
@@ -591,6 +645,8 @@ int main(void)
         BENCH_TEST(an_empty_file_of_notes_says_nothing),
         BENCH_TEST(what_cannot_be_written_is_not_believed),
         BENCH_TEST(a_pulse_that_was_only_noted_is_ended),
+        BENCH_TEST(a_display_shows_what_it_showed),
+        BENCH_TEST(an_led_blinks_as_it_did),
         BENCH_TEST(history_keeps_its_order_when_the_clock_is_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
