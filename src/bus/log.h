@@ -34,6 +34,8 @@ typedef enum log_code {
     CT_LED_NOT_OPENED = 1030,     /* the LED cannot be driven */
     CT_LED_OPENED = 1031,         /* the LED is driven */
     CT_BOOT_NOT_NOTED = 1050,     /* the machine's start cannot be remembered: no power-on states */
+    CT_STATE_LOCKED = 1051,       /* another hub remembers in the same directory */
+    CT_STATE_NO_NOTES = 1052,     /* the notes of moves are missing: no state is known */
     CT_PORT_UNASKED = 1060,       /* a chip answers where none may be asked what it is */
     /* The hub's socket (src/link/server.c). */
     CT_LINK_UNREAD = 1900,   /* a child process does not read its link */

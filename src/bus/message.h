@@ -54,6 +54,9 @@ typedef enum message_type {
     MESSAGE_POWER_LOST,
     MESSAGE_RESULT, /* of the request `serial` */
     MESSAGE_LOG,    /* a line for the log, in `data` */
+
+    /* From the memory of states to the owner: notes up to `serial` are on disk (hub/state.h). */
+    MESSAGE_MEMORY,
 } message_type;
 
 typedef struct message message;

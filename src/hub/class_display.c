@@ -28,11 +28,6 @@ typedef struct display {
     uint64_t drawing_serial;
 } display;
 
-static void create(hub_device *device)
-{
-    device->state = hub_allocate(1, sizeof(display));
-}
-
 static void destroy(hub_device *device)
 {
     display *display = device->state;
@@ -86,19 +81,19 @@ static struct json_object *blank(const hub_device *device)
 }
 
 /* What will be shown after a request: its lines among those that are there, or its image. */
-static struct json_object *merge(const hub_device *device, const request *request)
+static struct json_object *merge(const hub_device *device, struct json_object *payload)
 {
     const display *display = device->state;
     struct json_object *raw, *content;
 
-    if (json_object_object_get_ex(request->payload, "raw", &raw)) {
+    if (json_object_object_get_ex(payload, "raw", &raw)) {
         content = json_object_new_object();
         json_object_object_add(content, "raw", json_object_get(raw));
         return content;
     }
     content = blank(device);
     for (int i = 0; i < 2; i++) {
-        struct json_object *from = i == 0 ? display->shown : request->payload;
+        struct json_object *from = i == 0 ? display->shown : payload;
         if (!from) {
             continue;
         }
@@ -174,16 +169,15 @@ static talk_error read_raw(const hub_device *device, const struct json_object *r
     return TALK_BAD_PAYLOAD;
 }
 
-static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)
+/* Whether it can be shown: lines, or an image. */
+static talk_error check(const hub_device *device, struct json_object *payload, char *why,
+                        size_t why_size)
 {
     struct json_object *raw;
     bool has_raw, has_lines = false;
 
-    if (request->form != TALK_SET) {
-        return TALK_OK;
-    }
-    has_raw = json_object_object_get_ex(request->payload, "raw", &raw);
-    json_object_object_foreach(request->payload, member, text)
+    has_raw = json_object_object_get_ex(payload, "raw", &raw);
+    json_object_object_foreach(payload, member, text)
     {
         if (line_of(device, member) < 0) {
             continue;
@@ -207,6 +201,11 @@ static talk_error parse(hub_device *device, request *request, char *why, size_t 
     return TALK_BAD_PAYLOAD;
 }
 
+static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)
+{
+    return request->form == TALK_SET ? check(device, request->payload, why, why_size) : TALK_OK;
+}
+
 static void begin(hub_device *device, request *request)
 {
     display *display = device->state;
@@ -217,7 +216,8 @@ static void begin(hub_device *device, request *request)
     }
     json_object_put(display->drawing);
     /* A request of the hub's own draws again what was shown. */
-    display->drawing = request->payload ? merge(device, request) : json_object_get(display->shown);
+    display->drawing =
+        request->payload ? merge(device, request->payload) : json_object_get(display->shown);
     display->drawing_serial = request->serial;
     request->command = draw(device, display->drawing);
     request_send(device, request, DRAW_WITHIN);
@@ -236,6 +236,9 @@ static void on_result(hub_device *device, request *request, const message *resul
     json_object_put(display->shown);
     display->shown = display->drawing;
     display->drawing = NULL;
+    if (!request || request->asker) {
+        device_remember_shown(device, json_object_get(display->shown));
+    }
     device_publish(device, json_object_get(display->shown), request ? request->asker : 0);
     if (request) {
         request_answer(request, device->topic, json_object_get(display->shown));
@@ -270,6 +273,19 @@ static void on_found(hub_device *device, const message *found, message *adopt)
     }
     display->shown = blank(device);
     device_publish(device, json_object_get(display->shown), 0);
+}
+
+/* What an earlier hub has shown is drawn as soon as the display is there. */
+static void create(hub_device *device)
+{
+    display *display = device->state = hub_allocate(1, sizeof(*display));
+    struct json_object *shown = device_remembered_shown(device);
+    char why[TALK_MAX_MESSAGE];
+
+    if (json_object_is_type(shown, json_type_object) &&
+        check(device, shown, why, sizeof(why)) == TALK_OK) {
+        display->shown = merge(device, shown);
+    }
 }
 
 const hub_class class_display = {

@@ -217,6 +217,20 @@ static int64_t due(const hub_device *device)
 
 /* ---- requests ---- */
 
+/* N_STATES: it is none. */
+static unsigned state_of(struct json_object *value)
+{
+    unsigned state = 0;
+
+    if (!json_object_is_type(value, json_type_string)) {
+        return N_STATES;
+    }
+    while (state < N_STATES && strcmp(json_object_get_string(value), states[state]) != 0) {
+        state++;
+    }
+    return state;
+}
+
 static talk_error parse(hub_device *device, request *request, char *why, size_t why_size)
 {
     struct json_object *value;
@@ -226,12 +240,8 @@ static talk_error parse(hub_device *device, request *request, char *why, size_t 
         return TALK_OK;
     }
     if (json_object_object_get_ex(request->payload, "state", &value) &&
-        json_object_is_type(value, json_type_string)) {
-        for (unsigned i = 0; i < N_STATES; i++) {
-            if (strcmp(json_object_get_string(value), states[i]) == 0) {
-                return TALK_OK;
-            }
-        }
+        state_of(value) < N_STATES) {
+        return TALK_OK;
     }
     snprintf(why, why_size, "state is needed: \"off\", \"on\", \"1-dot\", \"2-dot\" or \"3-dot\"");
     return TALK_BAD_PAYLOAD;
@@ -240,13 +250,9 @@ static talk_error parse(hub_device *device, request *request, char *why, size_t 
 static unsigned wanted_state(const request *request)
 {
     struct json_object *value;
-    unsigned state = 0;
 
     json_object_object_get_ex(request->payload, "state", &value);
-    while (strcmp(json_object_get_string(value), states[state]) != 0) {
-        state++;
-    }
-    return state;
+    return state_of(value);
 }
 
 static void begin(hub_device *device, request *request)
@@ -265,6 +271,7 @@ static void begin(hub_device *device, request *request)
         fail(device, error);
         return;
     }
+    device_remember_shown(device, json_object_new_string(states[led->state]));
     device_publish(device, payload_of(led->state), request->asker);
     request_answer(request, device->topic, payload_of(led->state));
 }
@@ -278,6 +285,11 @@ static void create(hub_device *device)
 
     led->fd = -1;
     led->next = HUB_NEVER;
+    led->state = state_of(device_remembered_shown(device));
+    if (led->state == N_STATES) {
+        led->state = STATE_OFF;
+    }
+    led->since = hub_now(device->node->hub);
     led->path = strcmp(path, "sim") == 0 ? NULL : hub_copy(path);
     try_to_open(device);
 }

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long it may take until what is shown is on disk, in microseconds. */
+#define SHOWN_WITHIN INT64_C(60000000)
+
 /* ---- finding ---- */
 
 /* The index of a topic, or where it would have to be inserted. */
@@ -147,6 +150,9 @@ struct json_object *device_list(const hub_node *node)
     json_object_object_add(list, "sensors", sensors);
     json_object_object_add(list, "actuators", actuators);
     json_object_object_add(list, "notifications", notifications);
+    if (!node->remembers) {
+        json_object_object_add(list, "remembers", json_object_new_boolean(false));
+    }
     return list;
 }
 
@@ -208,4 +214,24 @@ void device_send(hub_device *device, message *message)
 {
     message->unit = device->unit;
     worker_post(device->node->hub->buses[device->bus].worker, message);
+}
+
+/* ---- what is shown ---- */
+
+void device_remember_shown(hub_device *device, struct json_object *shown)
+{
+    hub_node *node = device->node;
+
+    state_set(node->states, device->topic, "shown", shown);
+    if (node->save_at == HUB_NEVER) {
+        node->save_at = hub_now(node->hub) + SHOWN_WITHIN;
+    }
+}
+
+struct json_object *device_remembered_shown(const hub_device *device)
+{
+    struct json_object *known = state_device(device->node->states, device->topic), *shown = NULL;
+
+    json_object_object_get_ex(known, "shown", &shown);
+    return shown;
 }

@@ -64,4 +64,12 @@ void device_schedule(hub_device *device);
 /* Sends a message to the device's bus: given away. */
 void device_send(hub_device *device, message *message);
 
+/*
+ * What is shown is worth remembering, but a clock on a display must not wear out an SD card: it is
+ * written within a minute, and at the end. Takes `shown` over.
+ */
+void device_remember_shown(hub_device *device, struct json_object *shown);
+/* What an earlier hub has shown, or NULL; it belongs to the store. */
+struct json_object *device_remembered_shown(const hub_device *device);
+
 #endif

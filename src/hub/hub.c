@@ -6,6 +6,7 @@
 #include "intake.h"
 #include "node.h"
 #include "presence.h"
+#include "relay.h"
 #include "request_queue.h"
 #include "setup.h"
 
@@ -155,6 +156,7 @@ int64_t hub_next_due(const hub *hub)
 
     for (size_t i = 0; i < hub->n_nodes; i++) {
         const hub_node *node = &hub->nodes[i];
+        due = node->save_at < due ? node->save_at : due;
         if (!node->ready && hub->started + HUB_FIRST_LOOK < due) {
             due = hub->started + HUB_FIRST_LOOK;
         }
@@ -192,6 +194,18 @@ static void rearm(hub *hub)
     timerfd_settime(hub->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+/* The list says whether states are remembered. */
+static void check_memory(hub *hub)
+{
+    for (size_t i = 0; i < hub->n_nodes && !hub->stopping; i++) {
+        hub_node *node = &hub->nodes[i];
+        if (node->remembers != state_is_remembered(node->states)) {
+            node->remembers = !node->remembers;
+            node->list_changed = true;
+        }
+    }
+}
+
 static void take(hub *hub, const message *message)
 {
     hub_bus *bus = &hub->buses[message->bus];
@@ -201,6 +215,10 @@ static void take(hub *hub, const message *message)
     case MESSAGE_LOG:
         hub->output.log(hub->output.baton, (hub_level)message->log.level, message->log.code,
                         (const char *)message->data);
+        break;
+    case MESSAGE_MEMORY:
+        relay_release_noted(hub, message->serial);
+        check_memory(hub);
         break;
     case MESSAGE_OPENED:
         bus->opened = true;
@@ -250,9 +268,18 @@ static void check_ready(hub_node *node)
     intake_release(node);
 }
 
+static void save_shown(hub_node *node)
+{
+    node->save_at = HUB_NEVER;
+    state_save(node->states);
+}
+
 static void tick(hub_node *node)
 {
     check_ready(node);
+    if (node->save_at <= hub_now(node->hub)) {
+        save_shown(node);
+    }
     for (size_t i = 0; i < node->n_devices; i++) {
         device_tick(node->devices[i]);
     }
@@ -334,6 +361,10 @@ static void stop_workers(hub *hub)
 {
     message *message;
 
+    while ((message = relay_cancel_noted(hub))) {
+        take(hub, message);
+        message_free(message);
+    }
     for (size_t i = 0; i < hub->n_buses; i++) {
         if (hub->buses[i].worker) {
             worker_stop(hub->buses[i].worker, !hub->leaves_pulses);
@@ -366,6 +397,11 @@ void hub_destroy(hub *hub)
         free(hub->buses[i].pins);
         free(hub->buses[i].device);
     }
+    for (size_t i = 0; i < hub->n_nodes; i++) {
+        if (hub->nodes[i].save_at != HUB_NEVER) {
+            save_shown(&hub->nodes[i]);
+        }
+    }
     if (hub->writer) {
         state_writer_destroy(hub->writer);
     }
@@ -394,8 +430,13 @@ void hub_destroy(hub *hub)
 
 void hub_hand_over(hub *hub)
 {
-    /* A pulse that is not remembered would be ended by no other hub. */
-    hub->leaves_pulses = state_writer_remembers(hub->writer);
+    hub->leaves_pulses = true;
+    for (size_t i = 0; i < hub->n_nodes; i++) {
+        /* A pulse that is not remembered would be ended by no other hub. */
+        if (!state_is_remembered(hub->nodes[i].states)) {
+            hub->leaves_pulses = false;
+        }
+    }
     hub_destroy(hub);
 }
 

@@ -19,6 +19,8 @@
  *     config         history
  *     devices        request         check   one device; one request; directives
  *     ground         state           font    clocks, log, memory; what is kept on disk
+ *                    moves                   which relays may have moved
+ *                    state_dir               the directory for that
  *
  * Below `classes` no file names a class: it works through the class's table (class.h). The
  * structures themselves, and the headers that hold only data, are node.h, class.h, pin.h and

@@ -18,10 +18,12 @@ HUB_SOURCES = \
 	src/hub/interlock.c \
 	src/hub/presence.c \
 	src/hub/relay.c \
+	src/hub/moves.c \
 	src/hub/request.c \
 	src/hub/request_queue.c \
 	src/hub/setup.c \
-	src/hub/state.c
+	src/hub/state.c \
+	src/hub/state_dir.c
 libhub_la_SOURCES = $(HUB_SOURCES) \
 	src/hub/class.h \
 	src/hub/classes.h \
@@ -34,6 +36,7 @@ libhub_la_SOURCES = $(HUB_SOURCES) \
 	src/hub/hub.h \
 	src/hub/intake.h \
 	src/hub/interlock.h \
+	src/hub/moves.h \
 	src/hub/node.h \
 	src/hub/pin.h \
 	src/hub/presence.h \
@@ -42,7 +45,8 @@ libhub_la_SOURCES = $(HUB_SOURCES) \
 	src/hub/request_queue.h \
 	src/hub/settings.h \
 	src/hub/setup.h \
-	src/hub/state.h
+	src/hub/state.h \
+	src/hub/state_dir.h
 libhub_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libhub_la_CFLAGS = $(AM_CFLAGS) -pthread
 libhub_la_LIBADD = libbus.la libdevices.la libi2cbus.la libtalk.la $(JSONC_LIBS) -lm

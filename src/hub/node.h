@@ -17,7 +17,8 @@
 typedef struct hub_device hub_device; /* devices.h */
 typedef struct hub_node hub_node;
 typedef struct hub_bus hub_bus;
-typedef struct held held; /* intake.c */
+typedef struct held held;                   /* intake.c */
+typedef struct noted_command noted_command; /* relay.c */
 
 /* How long requests wait for the first look at the buses, in microseconds. */
 #define HUB_FIRST_LOOK INT64_C(2000000)
@@ -53,6 +54,8 @@ struct hub_node {
     size_t n_intervals;
     char *led; /* as in hub_node_config, or NULL */
     state_store *states;
+    bool remembers;      /* as last published in the list */
+    int64_t save_at;     /* when `states` are to be written, HUB_NEVER: nothing waits for that */
     double air_pressure; /* kPa, as last sent to the buses; NAN: unknown */
     /* Requests that wait for the first look, in order. */
     held *held;
@@ -74,6 +77,7 @@ struct hub {
     queue inbox;      /* from the buses and from the writer of states */
     int64_t started;
     state_writer *writer;
+    noted_command *noted_commands; /* that wait for the disk, in order */
     hub_node *nodes;
     size_t n_nodes;
     hub_bus *buses;

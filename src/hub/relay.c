@@ -5,6 +5,9 @@
 #include "node.h"
 #include "request_queue.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 /* ---- memory ---- */
 
 void relay_remember_state(hub_device *device, relay_state state)
@@ -28,6 +31,7 @@ void relay_remember_pulse(hub_device *device, int64_t pulse)
 
     state_set(device->node->states, device->topic, STATE_PULSE_END,
               pulse ? json_object_new_double(end) : NULL);
+    state_pulses(device->node->states, device->topic, pulse != 0);
 }
 
 static struct json_object *remembered(const hub_device *device, const char *member)
@@ -81,12 +85,75 @@ void relay_forget_power_on(hub_node *node, const char *topic)
 
 /* ---- commands ---- */
 
-static void begin_move(hub_device *device)
+/* A command that waits for the note of its move to be on disk. */
+struct noted_command {
+    noted_command *next;
+    uint64_t ticket;
+    worker *worker;
+    message *command;
+};
+
+/* Sends a command as soon as the next hub would know of it. Takes it over. */
+static void send_noted(hub_device *device, message *command)
 {
+    hub *hub = device->node->hub;
     relay *relay = device->state;
+    noted_command *waiting, **end = &hub->noted_commands;
+    uint64_t ticket = state_moving(device->node->states, device->topic, command->relay.pulse > 0,
+                                   !device->driver->relay->get);
 
     relay->moving++;
-    state_moving(device->node->states, device->topic);
+    if (!ticket && !hub->noted_commands) {
+        device_send(device, command);
+        return;
+    }
+    waiting = hub_allocate(1, sizeof(*waiting));
+    command->bus = device->bus;
+    command->unit = device->unit;
+    waiting->command = command;
+    waiting->worker = hub->buses[device->bus].worker;
+    waiting->ticket = ticket;
+    while (*end) { /* in order, also behind one whose note has just come to be on disk */
+        waiting->ticket = waiting->ticket > (*end)->ticket ? waiting->ticket : (*end)->ticket;
+        end = &(*end)->next;
+    }
+    *end = waiting;
+}
+
+/* The oldest command of those whose notes are on disk up to this ticket; or NULL. */
+static noted_command *next_noted(hub *hub, uint64_t ticket)
+{
+    noted_command *first = hub->noted_commands;
+
+    if (!first || first->ticket > ticket) {
+        return NULL;
+    }
+    hub->noted_commands = first->next;
+    return first;
+}
+
+void relay_release_noted(hub *hub, uint64_t ticket)
+{
+    noted_command *noted;
+
+    while ((noted = next_noted(hub, ticket))) {
+        worker_post(noted->worker, noted->command);
+        free(noted);
+    }
+}
+
+message *relay_cancel_noted(hub *hub)
+{
+    noted_command *noted = next_noted(hub, UINT64_MAX);
+    message *command = noted ? noted->command : NULL;
+
+    if (command) {
+        command->type = MESSAGE_RESULT;
+        command->error = -ECANCELED;
+        command->relay.attempted = false;
+    }
+    free(noted);
+    return command;
 }
 
 void relay_end_move(hub_device *device)
@@ -95,7 +162,7 @@ void relay_end_move(hub_device *device)
 
     if (relay->moving > 0) {
         relay->moving--;
-        state_moved(device->node->states);
+        state_moved(device->node->states, device->topic);
     }
     state_save(device->node->states);
 }
@@ -112,8 +179,7 @@ message *relay_switch_command(bool on, int64_t pulse)
 
 void relay_send(hub_device *device, request *request)
 {
-    begin_move(device);
-    request_send(device, request, RELAY_WITHIN);
+    send_noted(device, request_take_command(device, request, RELAY_WITHIN));
 }
 
 void relay_send_off(hub_device *device)
@@ -121,8 +187,7 @@ void relay_send_off(hub_device *device)
     relay *relay = device->state;
     message *off = relay_switch_command(false, 0);
 
-    begin_move(device);
     relay->off_serial = off->serial = ++device->node->hub->last_serial;
     off->deadline = hub_now(device->node->hub) + RELAY_WITHIN;
-    device_send(device, off);
+    send_noted(device, off);
 }

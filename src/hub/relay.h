@@ -55,6 +55,10 @@ message *relay_switch_command(bool on, int64_t pulse);
 void relay_send(hub_device *device, request *request);
 /* Switches a relay off without a request; `off_serial` names the command. */
 void relay_send_off(hub_device *device);
+/* Sends the commands whose notes are on disk up to this ticket (state.h). */
+void relay_release_noted(hub *hub, uint64_t ticket);
+/* At the end: the next command that was not sent, as its own result; or NULL. */
+message *relay_cancel_noted(hub *hub);
 /* A command is over, and what it did has been noted: saves that. */
 void relay_end_move(hub_device *device);
 

@@ -73,7 +73,7 @@ void device_pump(hub_device *device)
 
 /* ---- to the bus and back ---- */
 
-void request_send(hub_device *device, request *request, int64_t within)
+message *request_take_command(hub_device *device, request *request, int64_t within)
 {
     message *command = request->command;
 
@@ -81,7 +81,12 @@ void request_send(hub_device *device, request *request, int64_t within)
     request->deadline = hub_now(device->node->hub) + within + BUS_GRACE;
     command->serial = request->serial;
     command->deadline = request->deadline - BUS_GRACE;
-    device_send(device, command);
+    return command;
+}
+
+void request_send(hub_device *device, request *request, int64_t within)
+{
+    device_send(device, request_take_command(device, request, within));
 }
 
 void request_result(hub *hub, const message *result)

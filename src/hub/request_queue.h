@@ -21,6 +21,8 @@ void request_own(hub_device *device, talk_form form, message *command);
  * have answered a request.
  */
 void device_pump(hub_device *device);
+/* Takes the request's command, which is to be sent now and finished within microseconds. */
+message *request_take_command(hub_device *device, request *request, int64_t within);
 /* Sends the request's command to its device, to be finished within this time in microseconds. */
 void request_send(hub_device *device, request *request, int64_t within);
 /* A result came from a bus. */

@@ -69,6 +69,7 @@ static void copy_node(hub_node *node, const hub_node_config *config)
     node->rescan = (int64_t)llround(config->rescan * 1e6);
     node->air_pressure = NAN;
     node->held_end = &node->held;
+    node->save_at = HUB_NEVER;
     node->intervals = hub_allocate(config->n_intervals, sizeof(*node->intervals));
     node->n_intervals = config->n_intervals;
     for (size_t i = 0; i < config->n_intervals; i++) {
@@ -201,6 +202,7 @@ void setup_nodes(hub *hub, const hub_config *config)
         node->hub = hub;
         copy_node(node, &config->nodes[i]);
         note_boot(node);
+        node->remembers = state_is_remembered(node->states);
         /* Relays of an interlock exist from the beginning: one that is absent may still be on. */
         for (size_t j = 0; j < node->n_pins; j++) {
             each_relay(node, &node->pins[j], create_interlocked);

@@ -1,5 +1,8 @@
 #include "state.h"
 
+#include "moves.h"
+#include "state_dir.h"
+
 #include "base/clock.h"
 
 #include <errno.h>
@@ -8,12 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define STATE_MAX_FILE 1048576 /* bytes: a larger file is not one of ours */
-#define STATE_VERSION  1
+#define STATE_VERSION 1
 
 /*
  * A change is written after this delay: the publication goes out before the disk is busy, and what
@@ -21,20 +22,27 @@
  * moving relay.
  */
 #define GATHER_NS 2000000
+/* Seconds until what could not be written is tried again. */
+#define RETRY_AFTER 2
+/* How long the owner before may take to end, as for a bus; microseconds. */
+#define LOCK_PATIENCE INT64_C(3000000)
 
 struct state_store {
     state_store *next;
     state_writer *writer;
-    char *file;   /* "nodes_bridge_0.json" */
-    char *moving; /* "nodes_bridge_0.moving" */
+    char *file;       /* "nodes_bridge_0.json" */
+    char *moves_file; /* "nodes_bridge_0.moving" */
     struct json_object *devices;
     bool new_boot;
-    unsigned in_motion; /* relays whose move has not been recorded */
+    bool unreadable; /* there is a file, and nobody knows what it says: it is left alone */
 
     /* Shared with the writer's thread, under its mutex. */
-    char *pending;    /* what is to be written, or NULL */
-    uint64_t moves;   /* that were ever begun, and 1 for those of an earlier hub */
-    uint64_t settles; /* how many `pending` records; if all, the file may go */
+    moves *moves;
+    uint64_t ticket; /* of the newest note that waits for the disk */
+    char *pending;   /* what is to be written, or NULL */
+    char *failed;    /* what could not be, until it is tried again */
+    bool lost;       /* a move was not noted: what is on disk must not be believed */
+    int last_error;  /* of writing, so that it is logged once */
 };
 
 struct state_writer {
@@ -49,7 +57,8 @@ struct state_writer {
     pthread_cond_t cond;
     bool stopping;
     state_store *stores;
-    int last_error; /* of writing, so that it is logged once; the writing thread's */
+    uint64_t last_ticket;
+    uint64_t noted; /* tickets up to this one are on disk */
 };
 
 static void say(state_writer *writer, hub_level level, log_code code, const char *format, ...)
@@ -71,6 +80,15 @@ static void say(state_writer *writer, hub_level level, log_code code, const char
     queue_push(writer->outbox, line);
 }
 
+/* Tells the owner that notes are on disk, or that what is remembered has changed. */
+static void tell(state_writer *writer)
+{
+    message *told = message_new(MESSAGE_MEMORY, 0);
+
+    told->serial = writer->noted;
+    queue_push(writer->outbox, told);
+}
+
 static char *own(const char *text)
 {
     char *copy = strdup(text);
@@ -80,76 +98,106 @@ static char *own(const char *text)
     return copy;
 }
 
-/* ---- writing: on the writer's thread ---- */
+/* ---- failure; all of it under the mutex ---- */
 
-static int write_all(int fd, const char *text)
+static bool is_remembered(const state_store *store)
 {
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        ssize_t written = write(fd, text, left);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0) {
-            return -1;
-        }
-        text += written;
-        left -= (size_t)written;
-    }
-    return 0;
+    return store->writer->dir >= 0 && !store->unreadable && !store->lost && !store->last_error;
 }
 
-/* Replaces a file as a whole, durably. 0 or an errno. */
-static int replace(state_writer *writer, const char *file, const char *text)
+static void set_error(state_store *store, int error)
 {
-    char temporary[300];
-    int fd, error = 0;
+    state_writer *writer = store->writer;
+    bool before = is_remembered(store);
 
-    snprintf(temporary, sizeof(temporary), "%s.new", file);
-    fd =
-        openat(writer->dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        return errno;
-    }
-    if (write_all(fd, text) < 0 || fsync(fd) < 0) {
-        error = errno;
-    }
-    if (close(fd) < 0 && !error) {
-        error = errno;
-    }
-    if (!error &&
-        (renameat(writer->dir, temporary, writer->dir, file) < 0 || fsync(writer->dir) < 0)) {
-        error = errno;
-    }
-    if (error) {
-        unlinkat(writer->dir, temporary, 0);
-    }
-    return error;
-}
-
-static bool write_store(state_writer *writer, const char *file, const char *text)
-{
-    int error = replace(writer, file, text);
-
-    if (error && error != writer->last_error) {
+    if (error && error != store->last_error) {
         say(writer, HUB_ERROR, CT_STATE_NOT_WRITTEN,
-            "%s/%s: relay states and settings cannot be remembered: %s", writer->path, file,
+            "%s/%s: relay states and settings cannot be remembered: %s", writer->path, store->file,
             strerrordesc_np(error));
     }
-    if (!error && writer->last_error) {
+    if (!error && store->last_error) {
         say(writer, HUB_INFO, CT_STATE_WRITTEN, "%s/%s: states are remembered again", writer->path,
-            file);
+            store->file);
     }
-    writer->last_error = error;
-    return !error;
+    store->last_error = error;
+    if (before != is_remembered(store)) {
+        tell(writer);
+    }
 }
 
-/* Every move that was begun has been recorded: the file that names them may go. Under the mutex. */
-static void settle(state_store *store, uint64_t moves)
+/*
+ * A relay moves without a note. What the directory claims about it is to say nothing: its notes,
+ * or else the states themselves. Where not even that can be done, as on a read-only file system,
+ * the next hub cannot write there either, and does not believe what it cannot write.
+ */
+static void lose(state_store *store, int error)
 {
-    if (!store->writer->last_error && moves && store->moves == moves) {
-        unlinkat(store->writer->dir, store->moving, 0);
+    const state_writer *writer = store->writer;
+    int fd;
+
+    set_error(store, error);
+    store->lost = true;
+    if (moves_distrust(store->moves) == 0 || unlinkat(writer->dir, store->file, 0) == 0) {
+        return;
+    }
+    fd = openat(writer->dir, store->file, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* ---- writing: on the writer's thread ---- */
+
+/* Puts the notes of every store on disk. Holds the mutex, except while it waits for the disk. */
+static void sync_notes(state_writer *writer)
+{
+    uint64_t ticket = writer->last_ticket;
+
+    if (writer->noted == ticket) {
+        return;
+    }
+    for (state_store *store = writer->stores; store; store = store->next) {
+        int error;
+        if (store->ticket <= writer->noted) {
+            continue;
+        }
+        pthread_mutex_unlock(&writer->mutex);
+        error = moves_sync(store->moves);
+        pthread_mutex_lock(&writer->mutex);
+        if (error) {
+            lose(store, error);
+        }
+    }
+    writer->noted = ticket;
+    tell(writer);
+}
+
+/*
+ * Writes a store's text. Holds the mutex, except while it waits for the disk. After a loss the
+ * notes come first: no state may be claimed for a relay that moves at this moment.
+ */
+static void write_store(state_store *store, char *text)
+{
+    state_writer *writer = store->writer;
+    int error = store->lost ? moves_prepare(store->moves, true) : 0;
+
+    if (!error) {
+        pthread_mutex_unlock(&writer->mutex);
+        error = state_dir_replace(writer->dir, store->file, text);
+        pthread_mutex_lock(&writer->mutex);
+    }
+    free(store->failed);
+    store->failed = NULL;
+    if (error) {
+        store->failed = text;
+        set_error(store, error);
+        return;
+    }
+    free(text);
+    store->lost = false;
+    set_error(store, 0);
+    if (!store->pending) {
+        moves_settle(store->moves);
     }
 }
 
@@ -163,38 +211,60 @@ static state_store *next_pending(state_writer *writer)
     return store;
 }
 
-/* Writes whatever waits. Holds the mutex, except while it writes. */
+/* Writes whatever waits. Holds the mutex, except while it waits for the disk. */
 static void write_pending(state_writer *writer)
 {
     state_store *store;
 
     while ((store = next_pending(writer))) {
         char *text = store->pending;
-        uint64_t settles = store->settles;
 
         store->pending = NULL;
-        pthread_mutex_unlock(&writer->mutex);
-        write_store(writer, store->file, text);
-        free(text);
-        pthread_mutex_lock(&writer->mutex);
-        settle(store, settles);
+        write_store(store, text);
+        sync_notes(writer);
     }
+}
+
+/* What could not be written is to be tried again. Whether there is anything. */
+static bool retry(state_writer *writer, bool now)
+{
+    bool any = false;
+
+    for (state_store *store = writer->stores; store; store = store->next) {
+        any = any || store->failed;
+        if (now && store->failed && !store->pending) {
+            store->pending = store->failed;
+            store->failed = NULL;
+        }
+    }
+    return any;
 }
 
 /* Waits for something to write. Releases the mutex meanwhile. */
 static void wait_for_change(state_writer *writer)
 {
     const struct timespec gathering = {.tv_nsec = GATHER_NS};
+    struct timespec again;
 
-    while (!writer->stopping && !next_pending(writer)) {
-        pthread_cond_wait(&writer->cond, &writer->mutex);
+    while (!writer->stopping && writer->noted == writer->last_ticket && !next_pending(writer)) {
+        if (!retry(writer, false)) {
+            pthread_cond_wait(&writer->cond, &writer->mutex);
+            continue;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &again);
+        again.tv_sec += RETRY_AFTER;
+        if (pthread_cond_timedwait(&writer->cond, &writer->mutex, &again) == ETIMEDOUT) {
+            retry(writer, true);
+        }
     }
-    if (writer->stopping) {
+    sync_notes(writer);
+    if (writer->stopping || !next_pending(writer)) {
         return;
     }
     pthread_mutex_unlock(&writer->mutex);
     nanosleep(&gathering, NULL);
     pthread_mutex_lock(&writer->mutex);
+    sync_notes(writer);
 }
 
 static void *writer_main(void *data)
@@ -215,10 +285,27 @@ static void *writer_main(void *data)
 
 /* ---- life ---- */
 
+static void open_dir(state_writer *writer, const char *path, int64_t patience)
+{
+    int dir = state_dir_open(path, patience);
+
+    writer->path = own(path);
+    writer->dir = dir < 0 ? -1 : dir;
+    if (dir == -EBUSY) {
+        say(writer, HUB_WARNING, CT_STATE_LOCKED,
+            "%s is in use by another hub or clowntalk-bridge, which holds its lock: nothing is "
+            "remembered (ClownTalkStateDir)",
+            path);
+    } else if (dir < 0) {
+        say(writer, HUB_WARNING, CT_STATE_NOT_READ,
+            "%s: relay states and settings cannot be remembered: %s", path, strerrordesc_np(-dir));
+    }
+}
+
 state_writer *state_writer_create(const state_config *config)
 {
-    const char *dir = config->dir;
     state_writer *writer = calloc(1, sizeof(*writer));
+    pthread_condattr_t monotonic;
 
     if (!writer) {
         return NULL;
@@ -228,16 +315,14 @@ state_writer *state_writer_create(const state_config *config)
     writer->first_start = config->first_start;
     writer->dir = -1;
     pthread_mutex_init(&writer->mutex, NULL);
-    pthread_cond_init(&writer->cond, NULL);
-    if (!dir) {
-        return writer;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&writer->cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (config->dir) {
+        open_dir(writer, config->dir, config->threaded ? LOCK_PATIENCE : 0);
     }
-    writer->path = own(dir);
-    writer->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (writer->dir < 0) {
-        say(writer, HUB_WARNING, CT_STATE_NOT_READ,
-            "%s: relay states and settings cannot be remembered: %s", dir, strerrordesc_np(errno));
-    } else if (config->threaded) {
+    if (writer->dir >= 0 && config->threaded) {
         writer->threaded = pthread_create(&writer->thread, NULL, writer_main, writer) == 0;
     }
     return writer;
@@ -245,9 +330,11 @@ state_writer *state_writer_create(const state_config *config)
 
 static void store_free(state_store *store)
 {
+    moves_free(store->moves);
     free(store->file);
-    free(store->moving);
+    free(store->moves_file);
     free(store->pending);
+    free(store->failed);
     json_object_put(store->devices);
     free(store);
 }
@@ -284,73 +371,17 @@ void state_writer_die(state_writer *writer)
     writer->dir = -1;
 }
 
-bool state_writer_remembers(const state_writer *writer)
+bool state_is_remembered(state_store *store)
 {
-    return writer->dir >= 0;
+    bool remembered;
+
+    pthread_mutex_lock(&store->writer->mutex);
+    remembered = is_remembered(store);
+    pthread_mutex_unlock(&store->writer->mutex);
+    return remembered;
 }
 
 /* ---- reading ---- */
-
-/* A node's name as a file name: '/' becomes '_', and other unusual characters %XX. */
-static char *file_name(const char *node, const char *suffix)
-{
-    char name[256];
-    size_t length = 0;
-
-    for (; *node && length < sizeof(name) - 16; node++) {
-        unsigned char c = (unsigned char)*node;
-        if (c == '/') {
-            name[length++] = '_';
-        } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                   c == '-') {
-            name[length++] = (char)c;
-        } else {
-            length += (size_t)sprintf(name + length, "%%%02X", c);
-        }
-    }
-    strcpy(name + length, suffix);
-    return own(name);
-}
-
-/* A file's text, or NULL with errno. */
-static char *read_file(state_writer *writer, const char *file)
-{
-    int fd = openat(writer->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat status;
-    char *text = NULL;
-    size_t length = 0;
-    int error;
-
-    if (fd < 0) {
-        return NULL;
-    }
-    if (fstat(fd, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > STATE_MAX_FILE)) {
-        errno = EFBIG;
-    } else if (!(text = malloc(STATE_MAX_FILE + 1))) {
-        abort();
-    }
-    while (text && length < STATE_MAX_FILE) {
-        ssize_t got = read(fd, text + length, STATE_MAX_FILE - length);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            free(text);
-            text = NULL;
-        }
-        if (got <= 0) {
-            break;
-        }
-        length += (size_t)got;
-    }
-    if (text) {
-        text[length] = 0;
-    }
-    error = errno;
-    close(fd);
-    errno = error;
-    return text;
-}
 
 /*
  * The "devices" of a state file's text, NULL where it is not one; and in `boot` the start of the
@@ -367,7 +398,6 @@ static struct json_object *parse(const char *text, char boot[BASE_BOOT_ID])
         json_object_is_type(named, json_type_string)) {
         snprintf(boot, BASE_BOOT_ID, "%s", json_object_get_string(named));
     }
-
     if (json_object_is_type(root, json_type_object) &&
         json_object_object_get_ex(root, "version", &version) &&
         json_object_get_int(version) == STATE_VERSION &&
@@ -387,22 +417,6 @@ static struct json_object *parse(const char *text, char boot[BASE_BOOT_ID])
     }
     json_object_put(root);
     return result;
-}
-
-/* Relays that were moving when the hub ended: the position of their contacts is not known. */
-static void forget_moving(state_store *store, char *topics)
-{
-    char *rest = topics;
-
-    for (char *topic; (topic = strsep(&rest, "\n"));) {
-        if (!*topic || strlen(topic) > 64) {
-            continue;
-        }
-        say(store->writer, HUB_WARNING, CT_STATE_INTERRUPTED,
-            "%s was moving when the hub ended: its state is not known", topic);
-        state_set(store, topic, "state", NULL);
-    }
-    store->moves = 1;
 }
 
 /* Another start of the machine, or an unknown one: what pulsed then has to go off. */
@@ -426,14 +440,15 @@ static void read_store(state_store *store)
 {
     state_writer *writer = store->writer;
     char boot[BASE_BOOT_ID];
-    char *text = read_file(writer, store->file);
+    char *text = state_dir_read(writer->dir, store->file);
 
     if (!text && errno == ENOENT) {
         store->new_boot = writer->first_start && writer->boot_id[0];
     } else if (!text) {
+        store->unreadable = true;
         say(writer, HUB_WARNING, CT_STATE_NOT_READ,
-            "%s/%s cannot be read, so no relay's state is known: %s", writer->path, store->file,
-            strerrordesc_np(errno));
+            "%s/%s cannot be read, so no relay's state is known, and nothing is remembered: %s",
+            writer->path, store->file, strerrordesc_np(errno));
     } else if (!(store->devices = parse(text, boot))) {
         say(writer, HUB_WARNING, CT_STATE_CORRUPT,
             "%s/%s is damaged and will be replaced; no relay's state is known", writer->path,
@@ -447,28 +462,71 @@ static void read_store(state_store *store)
     free(text);
 }
 
+/* A relay that was moving when the hub ended: the position of its contact is not known. */
+static void forget_moving(void *baton, const char *topic, bool pulse)
+{
+    state_store *store = baton;
+
+    say(store->writer, HUB_WARNING, CT_STATE_INTERRUPTED,
+        "%s was moving when the hub ended: its state is not known", topic);
+    state_set(store, topic, "state", NULL);
+    if (pulse) { /* and it has to be ended */
+        state_set(store, topic, STATE_PULSE_END, json_object_new_int(0));
+    }
+}
+
+static void forget_all(state_store *store)
+{
+    json_object_object_foreach(store->devices, topic, device)
+    {
+        (void)topic;
+        json_object_object_del(device, "state");
+    }
+}
+
+/*
+ * What is remembered is believed only if this hub can write there, too. Else the one before it may
+ * have moved relays that it could not note.
+ */
+static void open_moves(state_store *store)
+{
+    state_writer *writer = store->writer;
+    int error = moves_read(store->moves, forget_moving, store);
+
+    if (error) {
+        say(writer, HUB_WARNING, CT_STATE_NO_NOTES,
+            "%s/%s does not say which relays have moved, so no relay's state is known",
+            writer->path, store->moves_file);
+        forget_all(store);
+    }
+    if ((error = moves_prepare(store->moves, error != 0))) {
+        store->lost = true;
+        set_error(store, error);
+        forget_all(store);
+    }
+}
+
 state_store *state_open(state_writer *writer, const char *node)
 {
     state_store *store = calloc(1, sizeof(*store));
-    char *text;
 
     if (!store) {
         abort();
     }
     store->writer = writer;
-    store->file = file_name(node, ".json");
-    store->moving = file_name(node, ".moving");
+    store->file = state_dir_file_name(node, ".json");
+    store->moves_file = state_dir_file_name(node, ".moving");
+    store->moves = moves_create(writer->dir, store->moves_file);
     if (writer->dir >= 0) {
         read_store(store);
     }
     if (!store->devices) {
         store->devices = json_object_new_object();
     }
-    if (writer->dir >= 0 && (text = read_file(writer, store->moving))) {
-        forget_moving(store, text);
-        free(text);
-    }
     pthread_mutex_lock(&writer->mutex);
+    if (writer->dir >= 0 && !store->unreadable) {
+        open_moves(store);
+    }
     store->next = writer->stores;
     writer->stores = store;
     pthread_mutex_unlock(&writer->mutex);
@@ -511,34 +569,53 @@ void state_set(state_store *store, const char *topic, const char *member, struct
     }
 }
 
-/* Without fsync: a power cut within these milliseconds is the only case that it does not cover. */
-void state_moving(state_store *store, const char *topic)
+static bool is_writable(const state_store *store)
 {
-    char line[80];
-    int fd;
+    return store->writer->dir >= 0 && !store->unreadable;
+}
 
-    store->in_motion++;
-    if (store->writer->dir < 0) {
-        return;
+uint64_t state_moving(state_store *store, const char *topic, bool pulse, bool durable)
+{
+    state_writer *writer = store->writer;
+    uint64_t ticket;
+    bool fresh;
+    int error;
+
+    if (!is_writable(store)) {
+        return 0;
     }
+    pthread_mutex_lock(&writer->mutex);
+    error = moves_begin(store->moves, topic, pulse, &fresh);
+    if (!error && fresh && durable && !store->lost) {
+        if (writer->threaded) {
+            store->ticket = ++writer->last_ticket;
+            pthread_cond_signal(&writer->cond);
+        } else {
+            error = moves_sync(store->moves);
+        }
+    }
+    if (error) {
+        lose(store, error);
+    }
+    ticket = store->ticket > writer->noted ? store->ticket : 0;
+    pthread_mutex_unlock(&writer->mutex);
+    return durable ? ticket : 0;
+}
+
+void state_moved(state_store *store, const char *topic)
+{
     pthread_mutex_lock(&store->writer->mutex);
-    store->moves++;
-    fd = openat(store->writer->dir, store->moving,
-                O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    /* A failure is reported when the state itself cannot be written. */
-    if (fd >= 0) {
-        snprintf(line, sizeof(line), "%s\n", topic);
-        (void)write_all(fd, line);
-        close(fd);
-    }
+    moves_end(store->moves, topic);
     pthread_mutex_unlock(&store->writer->mutex);
 }
 
-void state_moved(state_store *store)
+void state_pulses(state_store *store, const char *topic, bool pulse)
 {
-    if (store->in_motion > 0) {
-        store->in_motion--;
+    pthread_mutex_lock(&store->writer->mutex);
+    if (is_writable(store)) {
+        moves_set_pulse(store->moves, topic, pulse);
     }
+    pthread_mutex_unlock(&store->writer->mutex);
 }
 
 /* What the file is to say. */
@@ -555,37 +632,35 @@ static char *to_text(const state_store *store)
     return text;
 }
 
-void state_save(state_store *store)
+/* Hands it to the writer; `now`: or writes it here. */
+static void save(state_store *store, bool now)
 {
     state_writer *writer = store->writer;
     char *text;
 
-    if (writer->dir < 0) {
+    if (!is_writable(store)) {
         return;
     }
     text = to_text(store);
     pthread_mutex_lock(&writer->mutex);
     free(store->pending);
     store->pending = text;
-    store->settles = store->in_motion ? 0 : store->moves;
-    if (writer->threaded) {
-        pthread_cond_signal(&writer->cond);
-    } else {
+    moves_mark(store->moves);
+    if (now || !writer->threaded) {
         write_pending(writer);
+    } else {
+        pthread_cond_signal(&writer->cond);
     }
     pthread_mutex_unlock(&writer->mutex);
 }
 
+void state_save(state_store *store)
+{
+    save(store, false);
+}
+
 bool state_save_now(state_store *store)
 {
-    bool written;
-    char *text;
-
-    if (store->writer->dir < 0) {
-        return false;
-    }
-    text = to_text(store);
-    written = write_store(store->writer, store->file, text);
-    free(text);
-    return written;
+    save(store, true);
+    return state_is_remembered(store);
 }

@@ -5,9 +5,12 @@
  * machine in which it was written: times in it are the machine's own, and void after another start.
  *
  * The owner's thread changes what is remembered; a thread of its own writes, so that a slow disk
- * delays nothing. The file NODE.moving (nodes_bridge_0.moving) names the relays that are moving and
- * not yet recorded: a hub that finds a relay there when it starts does not know the position of its
- * contact. The file is written before the move, so it remains when the process dies.
+ * delays nothing but the first move of a relay whose chip cannot tell how its contact stands: that
+ * is noted on disk before (moves.h), until its new state is recorded.
+ *
+ * What could not be remembered must be known as unknown afterwards. Where the states cannot be
+ * written, the notes stay. Where a note cannot be written, they are made to say nothing about any
+ * relay. And a hub that cannot write to the directory believes no state in it.
  */
 #ifndef HUB_STATE_H
 #define HUB_STATE_H
@@ -35,7 +38,6 @@ state_writer *state_writer_create(const state_config *config);
 void state_writer_destroy(state_writer *writer);
 /* As if the process was killed: what was not written is lost. Only without its thread. */
 void state_writer_die(state_writer *writer);
-bool state_writer_remembers(const state_writer *writer);
 
 /* The member of a relay that pulses: when that ends, in seconds since the machine's start. */
 #define STATE_PULSE_END "pulse-end"
@@ -55,10 +57,21 @@ struct json_object *state_device(state_store *store, const char *topic);
  */
 void state_set(state_store *store, const char *topic, const char *member,
                struct json_object *value);
-/* A relay is about to move. */
-void state_moving(state_store *store, const char *topic);
+/*
+ * A relay is about to move; `pulse`: and has to be switched off again. `durable`: its chip cannot
+ * tell how the contact stands, so the note must be on disk first. 0: it may move now. Else a
+ * ticket: it may when MESSAGE_MEMORY has come with a serial of at least that.
+ */
+uint64_t state_moving(state_store *store, const char *topic, bool pulse, bool durable);
 /* The move is over; state_save() is to follow. */
-void state_moved(state_store *store);
+void state_moved(state_store *store, const char *topic);
+/* Whether a relay pulses, which it is noted with until that is recorded. */
+void state_pulses(state_store *store, const char *topic, bool pulse);
+/*
+ * Whether what is said here is remembered. False without a directory, and while it cannot be read,
+ * written or locked; MESSAGE_MEMORY comes when it changes.
+ */
+bool state_is_remembered(state_store *store);
 /* Hands what is remembered to the writer. */
 void state_save(state_store *store);
 /* Writes it before it returns. False, after a log line, where that is not possible. */

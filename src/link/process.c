@@ -184,6 +184,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     hub *hub;
 
     prctl(PR_SET_NAME, "clowntalk-hub");
+    signal(SIGXFSZ, SIG_IGN); /* a file that must not grow is an error as any other */
     hub_log_server = process->server;
     apr_pool_create(&pool, process->pool);
     instance =
@@ -612,17 +613,18 @@ static int listen_for_links(const hub_process *process)
 
 /*
  * The directory where states are remembered, for the server's user. Without it the server works,
- * but forgets.
+ * but forgets. One that belongs to another user is left to that one: it may be another server's.
  */
 static void make_state_dir(const hub_process *process)
 {
     const char *path = process->house->state_dir;
+    struct stat status;
 
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
                       "cannot create %s (ClownTalkStateDir): relay states will not be remembered",
                       path);
-    } else if (geteuid() == 0 &&
+    } else if (geteuid() == 0 && stat(path, &status) == 0 && status.st_uid == 0 &&
                chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
         CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
                       "cannot make the server's User the owner of %s (ClownTalkStateDir)", path);

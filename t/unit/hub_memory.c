@@ -4,6 +4,8 @@
  */
 #include "hub_bench.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #define IS_OFF  "[\"relay/i2c0-3b\", {\"state\": false}]"
 #define UNKNOWN "[\"relay/i2c0-3b\", {\"state\": null}]"
 #define TOPIC   "[\"relay/i2c0-3b\""
+#define NOTES   "nodes_bridge_0.moving"
 #define STATES  "nodes_bridge_0.json"
 
 static sim_relay_record record(const bench *b, uint8_t address)
@@ -375,6 +378,259 @@ static void a_pulse_that_cannot_be_ended_is_ended_by_the_next_hub(void **state)
     assert_int_equal(bench_published(b, IS_ON), 0);
 }
 
+/* ---- one owner ---- */
+
+#define LIST    "[\"-/-/config/list\", {}]"
+#define FORGETS "\"remembers\": false"
+
+/* A relay module, which was switched on, then off, and all that is remembered. */
+static bench *switched_off(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_null(strstr(bench_ask(b, LIST), "remembers"));
+    bench_ask(b, ON);
+    assert_string_equal(bench_ask(b, OFF), IS_OFF);
+    return b;
+}
+
+static void a_memory_has_one_owner(void **state)
+{
+    bench *b = switched_off(state), *other = bench_new();
+
+    assert_true(sim_add(other->sim[0], "relay-module", 0x3b));
+    other->config.state_dir = b->dir;
+    bench_start(other);
+    bench_run(other, 1);
+    assert_int_equal(bench_logged(other, CT_STATE_LOCKED), 1);
+    assert_contains(bench_ask(other, LIST), FORGETS);
+    assert_string_equal(bench_ask(other, GET), UNKNOWN);
+    assert_string_equal(bench_ask(other, ON), IS_ON);
+    bench_free(other);
+    bench_restart(b, "power-on");
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), IS_OFF);
+}
+
+/* A link, as a file that another user owns, cannot be read; it is not replaced either. */
+static void what_cannot_be_read_is_left_alone(void **state)
+{
+    bench *b = *state;
+    struct stat status;
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    assert_int_equal(symlink("/nonexistent", bench_file(b, STATES)), 0);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(bench_logged(b, CT_STATE_NOT_READ), 1);
+    assert_contains(bench_ask(b, LIST), FORGETS);
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    bench_stop(b);
+    assert_int_equal(lstat(bench_file(b, STATES), &status), 0);
+    assert_true(S_ISLNK(status.st_mode));
+}
+
+/* What root has written once can be read by the user to whom the directory belongs. */
+static void files_belong_to_the_owner_of_the_directory(void **state)
+{
+    bench *b = *state;
+    struct stat status;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    assert_int_equal(chown(b->dir, 1234, 5678), 0);
+    bench_start(b);
+    bench_run(b, 1);
+    bench_ask(b, ON);
+    assert_int_equal(stat(bench_file(b, STATES), &status), 0);
+    assert_int_equal(status.st_uid, 1234);
+    assert_int_equal(status.st_gid, 5678);
+    assert_int_equal(stat(bench_file(b, NOTES), &status), 0);
+    assert_int_equal(status.st_uid, 1234);
+}
+
+/* ---- what cannot be remembered is not known ---- */
+
+/* Three moves that cannot be recorded, and a kill. */
+static void move_and_die(bench *b)
+{
+    bench_ask(b, ON);
+    bench_ask(b, OFF);
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    assert_contains(bench_ask(b, LIST), FORGETS);
+    assert_int_equal(bench_logged(b, CT_STATE_NOT_WRITTEN), 1);
+    assert_contains(bench_last(b, "[\"-/-/config/ok\""), FORGETS);
+    bench_kill(b);
+    bench_clear(b);
+}
+
+static void states_that_cannot_be_written_are_unknown(void **state)
+{
+    bench *b = switched_off(state);
+
+    assert_int_equal(mkdir(bench_file(b, STATES ".new"), 0700), 0);
+    move_and_die(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), UNKNOWN);
+    assert_int_equal(bench_published(b, IS_OFF), 0);
+    /* As soon as it can be written, it is remembered again. */
+    assert_int_equal(rmdir(bench_file(b, STATES ".new")), 0);
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    assert_null(strstr(bench_ask(b, LIST), "remembers"));
+    bench_kill(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), IS_ON);
+}
+
+/* No file may grow, as on a full disk: there was room for the notes before. */
+static void a_full_disk_tells_no_lies(void **state)
+{
+    bench *b = switched_off(state);
+    struct rlimit full, before;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    for (rlim_t size = 0; size <= 8192; size += 8192) {
+        full = (struct rlimit){size, before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+        if (size) { /* the notes can be written, the states cannot */
+            assert_int_equal(mkdir(bench_file(b, STATES ".new"), 0700), 0);
+        }
+        move_and_die(b);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        if (size) {
+            assert_int_equal(rmdir(bench_file(b, STATES ".new")), 0);
+        }
+        bench_start(b);
+        bench_run(b, 1);
+        assert_string_equal(bench_ask(b, GET), UNKNOWN);
+        assert_int_equal(bench_published(b, IS_OFF), 0);
+        assert_string_equal(bench_ask(b, OFF), IS_OFF);
+    }
+}
+
+static void an_empty_file_of_notes_says_nothing(void **state)
+{
+    static const char *const odd[] = {"", "?", "relay/i2c0-3f", "a b c\n"};
+    bench *b = switched_off(state);
+
+    for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
+        bench_kill(b);
+        write_file(b, NOTES, odd[i]);
+        bench_clear(b);
+        bench_start(b);
+        bench_run(b, 1);
+        assert_int_equal(bench_logged(b, CT_STATE_NO_NOTES), 1);
+        assert_string_equal(bench_ask(b, GET), UNKNOWN);
+        assert_string_equal(bench_ask(b, OFF), IS_OFF);
+    }
+}
+
+/* A hub that cannot write there does not know what the one before could not write. */
+static void what_cannot_be_written_is_not_believed(void **state)
+{
+    bench *b = switched_off(state);
+
+    bench_kill(b);
+    assert_int_equal(unlink(bench_file(b, NOTES)), 0);
+    assert_int_equal(mkdir(bench_file(b, NOTES), 0700), 0);
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), UNKNOWN);
+    assert_contains(bench_ask(b, LIST), FORGETS);
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    bench_kill(b);
+    assert_int_equal(rmdir(bench_file(b, NOTES)), 0);
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(bench_published(b, IS_OFF), 0); /* nor later, when it can */
+}
+
+/* A pulse that had begun when its hub died is ended, even if it was not recorded. */
+static void a_pulse_that_was_only_noted_is_ended(void **state)
+{
+    bench *b = switched_off(state);
+
+    bench_request(b, ALL_RIGHTS, PULSE);
+    for (int step = 0; step < 100 && record(b, 0x3b).contact != 1; step++) {
+        b->time += 20000;
+        hub_run_buses(b->hub);
+    }
+    assert_int_equal(record(b, 0x3b).contact, 1);
+    bench_kill(b);
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+}
+
+/* ---- what is shown ---- */
+
+static const char *const starts[] = {"restart", "power-on"};
+
+static void a_display_shows_what_it_showed(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "ssd1306", 0x3c));
+    bench_remember(b);
+    bench_start(b);
+    bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-2\": \"21.5 \u2103\"}]");
+    for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+        bench_restart(b, starts[i]);
+        bench_run(b, 2);
+        assert_contains(bench_last(b, "[\"display-oled"), "\"line-2\": \"21.5 ");
+        assert_contains(bench_ask(b, "[\"display-oled/i2c0-3c/get\", {}]"), "21.5");
+    }
+    /* Within a minute it is on disk, too. */
+    bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-3\": \"later\"}]");
+    bench_run(b, 61);
+    bench_restart(b, "crash");
+    bench_run(b, 2);
+    assert_contains(bench_last(b, "[\"display-oled"), "\"line-3\": \"later\"");
+    bench_stop(b);
+    write_file(b, STATES,
+               "{\"version\": 1, \"devices\": {\"display-oled/i2c0-3c\": {\"shown\": "
+               "{\"line-0\": 7, \"raw\": []}}}}");
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 2);
+    assert_contains(bench_last(b, "[\"display-oled"), "\"line-0\": \"\"");
+}
+
+static void an_led_blinks_as_it_did(void **state)
+{
+    bench *b = *state;
+
+    b->node.led = "sim";
+    bench_remember(b);
+    bench_start(b);
+    bench_ask(b, "[\"led/-/set\", {\"state\": \"2-dot\"}]");
+    for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+        bench_restart(b, starts[i]);
+        bench_run(b, 2);
+        assert_string_equal(bench_last(b, "[\"led"), "[\"led/-\", {\"state\": \"2-dot\"}]");
+    }
+    bench_stop(b);
+    write_file(b, STATES, "{\"version\": 1, \"devices\": {\"led/-\": {\"shown\": \"dots\"}}}");
+    bench_clear(b);
+    bench_start(b);
+    assert_contains(bench_last(b, "[\"led"), "off");
+}
+
 /* ---- history ---- */
 
 /* The machine starts in 1970, is suspended for a while, and then learns the time of day. */
@@ -412,6 +668,16 @@ int main(void)
         BENCH_TEST(a_pulse_ends_with_its_hub),
         BENCH_TEST(a_pulse_goes_on_with_a_successor),
         BENCH_TEST(a_pulse_that_cannot_be_ended_is_ended_by_the_next_hub),
+        BENCH_TEST(a_memory_has_one_owner),
+        BENCH_TEST(what_cannot_be_read_is_left_alone),
+        BENCH_TEST(files_belong_to_the_owner_of_the_directory),
+        BENCH_TEST(states_that_cannot_be_written_are_unknown),
+        BENCH_TEST(a_full_disk_tells_no_lies),
+        BENCH_TEST(an_empty_file_of_notes_says_nothing),
+        BENCH_TEST(what_cannot_be_written_is_not_believed),
+        BENCH_TEST(a_pulse_that_was_only_noted_is_ended),
+        BENCH_TEST(a_display_shows_what_it_showed),
+        BENCH_TEST(an_led_blinks_as_it_did),
         BENCH_TEST(history_keeps_its_order_when_the_clock_is_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,6 +280,16 @@ static char *read_file(bench *b, const char *name)
     return text;
 }
 
+/* Whether no relay is noted as moving. */
+static bool nothing_moves(bench *b)
+{
+    char *text = read_file(b, "nodes_bridge_0.moving");
+    bool right = text[0] && !strchr(text, '/');
+
+    free(text);
+    return right;
+}
+
 static void a_damaged_memory_is_reported_and_starts_anew(void **state)
 {
     static const char *const damaged[] = {
@@ -395,7 +405,7 @@ static void a_move_that_was_interrupted_makes_the_state_unknown(void **state)
     bench_start(b);
     bench_ask(b, ON);
     bench_ask(b, "[\"relay/i2c0-3f/set\", {\"state\": true}]");
-    assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
+    assert_true(nothing_moves(b));
     bench_stop(b);
     write_file(b, "nodes_bridge_0.moving", "relay/i2c0-3b\nrelay/i2c0-3b\n");
     bench_start(b);
@@ -405,7 +415,7 @@ static void a_move_that_was_interrupted_makes_the_state_unknown(void **state)
     assert_true(bench_logged(b, CT_STATE_INTERRUPTED) > 0);
     /* The next command settles it. */
     bench_ask(b, OFF);
-    assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
+    assert_true(nothing_moves(b));
     bench_restart(b, "restart");
     assert_string_equal(bench_ask(b, GET), IS_OFF);
 }
@@ -421,12 +431,12 @@ static void the_move_is_noted_before_it_begins(void **state)
     bench_run(b, 1);
     bench_request(b, ALL_RIGHTS, ON);
     text = read_file(b, "nodes_bridge_0.moving");
-    assert_string_equal(text, "relay/i2c0-3b\n");
+    assert_contains(text, "relay/i2c0-3b ");
     free(text);
     assert_int_equal(record(b, 0x3b).pulses, 0);
     /* What was not begun did not move anything. */
     bench_stop(b);
-    assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
+    assert_true(nothing_moves(b));
 }
 
 /* One relay's record must not take another's note away. */
@@ -441,10 +451,10 @@ static void each_move_is_noted_for_itself(void **state)
     bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-3f/set\", {\"state\": false}]"); /* waits its gap */
     bench_ask(b, ON);
     text = read_file(b, "nodes_bridge_0.moving");
-    assert_contains(text, "relay/i2c0-3f\n");
+    assert_contains(text, "relay/i2c0-3f ");
     free(text);
     bench_run(b, 1);
-    assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
+    assert_true(nothing_moves(b));
 }
 
 /* ---- failure ---- */
@@ -531,7 +541,7 @@ static void a_set_that_crosses_the_loss_is_answered_once(void **state)
     bench_run(b, 1);
     assert_int_equal(bench_replies(b, b->asked), 1);
     bench_ask(b, "[\"relay/i2c0-3f/set\", {\"state\": true}]");
-    assert_int_equal(access(bench_file(b, "nodes_bridge_0.moving"), F_OK), -1);
+    assert_true(nothing_moves(b));
 }
 
 /* Nothing was written: the contact is where it was, and that stays known. */

@@ -74,7 +74,8 @@ static void the_list_names_every_device(void **state)
     assert_string_equal(
         bench_ask(b, "[\"-/-/config/list\", {}, {\"id\": \"x\"}]"),
         "[\"-/-/config/ok\", {\"sensors\": [\"thermometer/i2c0-48\"], \"actuators\": "
-        "[\"relay/i2c0-3b\"], \"notifications\": [\"boot\"]}, {\"id\": \"x\"}]");
+        "[\"relay/i2c0-3b\"], \"notifications\": [\"boot\"], \"remembers\": false}, {\"id\": "
+        "\"x\"}]");
 }
 
 static void a_get_measures_now_for_the_asker_alone(void **state)

@@ -1,0 +1,300 @@
+#include "moves.h"
+
+#include "state_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PLACE     128 /* bytes; a write within one sector of a disk is done or not done */
+#define PLACES    64  /* at first */
+#define MAX_TOPIC 64
+
+typedef struct place {
+    char topic[MAX_TOPIC + 1]; /* "": free */
+    bool pulse;
+    unsigned moving; /* moves that are under way */
+    uint64_t begun;  /* moves ever */
+    uint64_t marked; /* how many of them are recorded when the record is on disk; 0: not all */
+} place;
+
+struct moves {
+    int dir;
+    const char *file;
+    place *places;
+    size_t n_places;
+};
+
+static void grow(moves *moves, size_t n)
+{
+    place *places = realloc(moves->places, n * sizeof(*places));
+
+    if (!places) {
+        abort();
+    }
+    memset(places + moves->n_places, 0, (n - moves->n_places) * sizeof(*places));
+    moves->places = places;
+    moves->n_places = n;
+}
+
+moves *moves_create(int dir, const char *file)
+{
+    moves *moves = calloc(1, sizeof(*moves));
+
+    if (!moves) {
+        abort();
+    }
+    moves->dir = dir;
+    moves->file = file;
+    grow(moves, PLACES);
+    return moves;
+}
+
+void moves_free(moves *moves)
+{
+    free(moves->places);
+    free(moves);
+}
+
+/* The place of a relay, or NULL; of "", a free one. */
+static place *find(moves *moves, const char *topic)
+{
+    for (size_t i = 0; i < moves->n_places; i++) {
+        if (strcmp(moves->places[i].topic, topic) == 0) {
+            return &moves->places[i];
+        }
+    }
+    return NULL;
+}
+
+static place *take(moves *moves, const char *topic)
+{
+    place *place = find(moves, topic);
+
+    if (place) {
+        return place;
+    }
+    if (!find(moves, "")) {
+        grow(moves, 2 * moves->n_places);
+    }
+    place = find(moves, "");
+    snprintf(place->topic, sizeof(place->topic), "%s", topic);
+    return place;
+}
+
+static void format(const place *place, char line[PLACE + 1])
+{
+    char text[PLACE];
+
+    snprintf(text, sizeof(text), "%s%s", place->topic, place->pulse ? " pulse" : "");
+    snprintf(line, PLACE + 1, "%-*s\n", PLACE - 1, text);
+}
+
+static int open_file(const moves *moves)
+{
+    struct stat status;
+    int fd = openat(moves->dir, moves->file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    /* With a second name it is no file of ours. */
+    if (fd >= 0 && (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)) {
+        close(fd);
+        errno = EPERM;
+        return -1;
+    }
+    return fd;
+}
+
+/* Writes a place as it is. 0 or an errno. */
+static int write_place(const moves *moves, const place *place)
+{
+    char line[PLACE + 1];
+    int fd = open_file(moves), error = 0;
+    ssize_t written;
+
+    if (fd < 0) {
+        return errno;
+    }
+    format(place, line);
+    written = pwrite(fd, line, PLACE, (place - moves->places) * PLACE);
+    if (written != PLACE) {
+        error = written < 0 ? errno : ENOSPC;
+    }
+    close(fd);
+    return error;
+}
+
+/* ---- at the start ---- */
+
+/* Takes in a line; false where none of ours looks like it. */
+static bool read_line(moves *moves, char *line)
+{
+    size_t length = strlen(line);
+    char *word;
+    place *place;
+
+    while (length > 0 && line[length - 1] == ' ') {
+        line[--length] = 0;
+    }
+    if (length == 0) {
+        return true;
+    }
+    if ((word = strchr(line, ' '))) {
+        *word++ = 0;
+    }
+    if (!strchr(line, '/') || strlen(line) > MAX_TOPIC || (word && strcmp(word, "pulse") != 0)) {
+        return false;
+    }
+    place = take(moves, line);
+    place->pulse = place->pulse || word;
+    place->begun = 1;
+    return true;
+}
+
+static bool read_lines(moves *moves, char *text)
+{
+    size_t length = strlen(text);
+    char *line;
+
+    if (length == 0 || text[length - 1] != '\n') {
+        return false;
+    }
+    while ((line = strsep(&text, "\n"))) {
+        if (!read_line(moves, line)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int moves_read(moves *moves, void (*found)(void *baton, const char *topic, bool pulse), void *baton)
+{
+    char *text = state_dir_read(moves->dir, moves->file);
+    bool right;
+
+    if (!text) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    right = read_lines(moves, text);
+    free(text);
+    for (size_t i = 0; i < moves->n_places; i++) {
+        if (moves->places[i].topic[0]) {
+            found(baton, moves->places[i].topic, moves->places[i].pulse);
+        }
+    }
+    return right ? 0 : -1;
+}
+
+static bool is_prepared(const moves *moves)
+{
+    struct stat status;
+    int fd = open_file(moves);
+    bool right = fd >= 0 && fstat(fd, &status) == 0 && status.st_size > 0 &&
+                 status.st_size % PLACE == 0 && status.st_size >= PLACES * PLACE;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return right;
+}
+
+int moves_prepare(moves *moves, bool anew)
+{
+    char *text;
+    int error;
+
+    if (!anew && is_prepared(moves)) {
+        return 0;
+    }
+    if (!(text = calloc(moves->n_places, PLACE + 1))) {
+        abort();
+    }
+    for (size_t i = 0; i < moves->n_places; i++) {
+        format(&moves->places[i], text + i * PLACE);
+    }
+    error = state_dir_replace(moves->dir, moves->file, text);
+    free(text);
+    return error;
+}
+
+/* ---- moving ---- */
+
+int moves_begin(moves *moves, const char *topic, bool pulse, bool *fresh)
+{
+    place *place = take(moves, topic);
+
+    *fresh = !place->begun || (pulse && !place->pulse);
+    place->begun++;
+    place->moving++;
+    place->pulse = place->pulse || pulse;
+    return *fresh ? write_place(moves, place) : 0;
+}
+
+int moves_sync(const moves *moves)
+{
+    int fd = open_file(moves), error;
+
+    if (fd < 0) {
+        return errno;
+    }
+    error = fdatasync(fd) < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+void moves_end(moves *moves, const char *topic)
+{
+    place *place = find(moves, topic);
+
+    if (place && place->moving > 0) {
+        place->moving--;
+    }
+}
+
+void moves_set_pulse(moves *moves, const char *topic, bool pulse)
+{
+    place *place = find(moves, topic);
+
+    /* Another move, which waits, may begin a pulse. */
+    if (place && place->pulse != pulse && (pulse || place->moving <= 1)) {
+        place->pulse = pulse;
+        (void)write_place(moves, place);
+    }
+}
+
+/* ---- recorded ---- */
+
+void moves_mark(moves *moves)
+{
+    for (size_t i = 0; i < moves->n_places; i++) {
+        place *place = &moves->places[i];
+        place->marked = place->moving ? 0 : place->begun;
+    }
+}
+
+void moves_settle(moves *moves)
+{
+    for (size_t i = 0; i < moves->n_places; i++) {
+        place *place = &moves->places[i];
+        if (place->topic[0] && place->marked && place->marked == place->begun) {
+            *place = (struct place){0};
+            /* If it stays, the next hub knows less than it could. */
+            (void)write_place(moves, place);
+        }
+    }
+}
+
+int moves_distrust(const moves *moves)
+{
+    int fd = open_file(moves), error;
+
+    if (fd < 0) {
+        return errno;
+    }
+    error = ftruncate(fd, 0) < 0 || fsync(fd) < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
