@@ -9,6 +9,18 @@
 #include <errno.h>
 #include <string.h>
 
+/* A device of the chip, if it is not there already. */
+static void create_unit(worker *worker, site *site, const device_driver *driver, int channel,
+                        const char *const *options)
+{
+    for (const unit *unit = worker->units; unit; unit = unit->next) {
+        if (unit->site == site && unit->device.channel == channel) {
+            return;
+        }
+    }
+    unit_create(worker, site, driver, channel, options);
+}
+
 /* Its devices: one, or one for each relay. */
 static void create_units(worker *worker, site *site, const device_driver *driver)
 {
@@ -20,25 +32,28 @@ static void create_units(worker *worker, site *site, const device_driver *driver
             continue;
         }
         if (pin->channel >= 0 || channels <= 1) {
-            unit_create(worker, site, driver, pin->channel, pin->options);
+            create_unit(worker, site, driver, pin->channel, pin->options);
         }
         for (unsigned channel = 0; pin->channel < 0 && channels > 1 && channel < channels;
              channel++) {
-            unit_create(worker, site, driver, (int)channel, pin->options);
+            create_unit(worker, site, driver, (int)channel, pin->options);
         }
     }
     if (site_pin(worker, site->address)) {
         return;
     }
     if (channels <= 1) {
-        unit_create(worker, site, driver, -1, NULL);
+        create_unit(worker, site, driver, -1, NULL);
     }
     for (unsigned channel = 0; channels > 1 && channel < channels; channel++) {
-        unit_create(worker, site, driver, (int)channel, NULL);
+        create_unit(worker, site, driver, (int)channel, NULL);
     }
 }
 
-/* A chip was identified. All its devices exist before the first of them works on it. */
+/*
+ * A chip was identified, or some of its devices have left while others stayed. All its devices
+ * exist before the first of them works on it.
+ */
 static void take(worker *worker, site *site, const device_driver *driver)
 {
     bool returned = site->was_there;
@@ -47,6 +62,7 @@ static void take(worker *worker, site *site, const device_driver *driver)
     site->was_there = true;
     site->fresh = false;
     site->quick_looks = 0;
+    site->incomplete = false;
     create_units(worker, site, driver);
     units_begin(worker, site, returned);
 }
@@ -124,7 +140,13 @@ void site_look(worker *worker, site *site)
     const device_driver *driver;
     device_step result;
 
-    if (unit_by_address(worker, site->address)) {
+    const unit *unit = unit_by_address(worker, site->address);
+
+    if (unit && unit->site == site) {
+        take(worker, site, unit->device.driver);
+        return;
+    }
+    if (unit) {
         site_put_off(worker, site); /* the companion of a chip at another address */
         return;
     }

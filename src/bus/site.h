@@ -38,6 +38,7 @@ struct site {
     /* What the devices of the chip share (device->chip), of this driver; NULL: none was there. */
     void *chip;
     const device_driver *chip_driver;
+    bool incomplete;  /* some devices of the chip have left, while others stayed */
     power_sign power; /* of the chip, when its devices left before the owner was told */
 };
 

@@ -190,6 +190,9 @@ void unit_lost_power(worker *worker, unit *unit)
     worker_log(worker, HUB_WARNING, CT_POWER_LOST,
                "i2c%d-%02x: a %s has lost its power and is configured again", worker->config.label,
                unit->site->address, unit->device.driver->name);
+    if (unit->site->incomplete) {
+        unit->site->power = POWER_LOST; /* for those that return */
+    }
     for (struct unit *other = worker->units; other; other = other->next) {
         if (other->site != unit->site) {
             continue;
@@ -211,9 +214,8 @@ static void remove_unit(worker *worker, unit *unit)
         site->power = unit->power; /* the owner has not been told: when it returns */
     }
     unit_free(worker, unit);
-    if (!unit_by_address(worker, site->address)) {
-        site_left(worker, site);
-    }
+    site->incomplete = unit_by_address(worker, site->address) != NULL;
+    site_left(worker, site); /* what has left is looked for, also where others stay */
 }
 
 void unit_not_started(worker *worker, unit *unit, int error)

@@ -26,6 +26,7 @@ struct unit {
     unit_phase phase;
     unsigned step;
     int64_t due;     /* when the next step is, outside UNIT_IDLE */
+    bool begun;      /* it works on its chip, or has tried to */
     bool announced;  /* the owner knows it */
     int64_t checked; /* when it last answered */
     /* failures in a row */

@@ -103,6 +103,9 @@ void unit_switch(worker *worker, unit *unit)
     int error = move(worker, unit, request->relay.on, &request->relay.attempted);
 
     if (error < 0) {
+        if (pulse && request->relay.attempted) { /* it may have begun, and is ended at its time */
+            unit->pulse_end = worker_now(worker) + pulse;
+        }
         unit_answer(worker, unit, error);
         unit_fail(worker, unit, error);
         return;

@@ -29,9 +29,10 @@ void units_begin(worker *worker, site *site, bool returned)
     for (unit *unit = worker->units, *next; unit && worker->bus; unit = next) {
         int error;
         next = unit->next;
-        if (unit->site != site) {
+        if (unit->site != site || unit->begun) {
             continue;
         }
+        unit->begun = true;
         if (!looked) {
             power = look_for_power(unit);
             looked = true;

@@ -116,6 +116,9 @@ static void not_switched(hub_device *device, request *request, const message *re
         relay_remember_state(device, RELAY_UNKNOWN); /* a running pulse still ends */
         interlock_note(device, false);
     }
+    if (result->relay.attempted && result->relay.on && result->relay.pulse) {
+        relay_remember_pulse(device, result->relay.pulse); /* and so does one that may have begun */
+    }
     relay_end_move(device);
     if (changed && !relay->failed) {
         device_publish(device, payload_of(RELAY_UNKNOWN), 0);
@@ -189,6 +192,10 @@ static void apply_power_on(hub_device *device)
     if (!device->pin || device->pin->power_on == POWER_ON_KEEP || is_commanded(device)) {
         return;
     }
+    if (!relay_power_on_is_due(device)) { /* it stays due until it is done, also by a later hub */
+        relay_expect_power_on(device->node, device->topic);
+        state_save(device->node->states);
+    }
     on = device->pin->power_on == POWER_ON_ON;
     hub_log(device->node->hub, HUB_INFO, CT_POWER_ON, "%s is switched %s, its power-on state",
             device->topic, on ? "on" : "off");
@@ -221,6 +228,10 @@ static void on_event(hub_device *device, const message *event)
     case MESSAGE_RECOVERED:
         relay->failed = false;
         device_publish(device, payload_of(relay->state), 0);
+        if (relay_power_on_is_due(device)) {
+            apply_power_on(device);
+            device_pump(device);
+        }
         break;
     case MESSAGE_POWER_LOST:
         apply_power_on(device);

@@ -130,6 +130,28 @@ static const hub_device *unreachable(const interlock *interlock)
     return NULL;
 }
 
+/*
+ * The request that has the group cannot be carried out, because of another relay. One to put a
+ * relay into its power-on state is over with that: it does not come back hours later.
+ */
+static void refuse(interlock *interlock, const hub_device *other, const char *why)
+{
+    hub_device *device = interlock->serving;
+    request *request = device->requests;
+
+    request_refuse(request, TALK_IO_ERROR, "interlock %s: %s %s", interlock->name, other->topic,
+                   why);
+    if (!request->asker) {
+        hub_log(interlock->hub, HUB_ERROR, CT_POWER_ON,
+                "%s is not put into its power-on state: interlock %s: %s %s", device->topic,
+                interlock->name, other->topic, why);
+        relay_forget_power_on(device->node, device->topic);
+        state_save(device->node->states);
+    }
+    interlock_release(device, request);
+    device_pump(device);
+}
+
 /* Takes the next step of the request that has the group. */
 static void step(interlock *interlock)
 {
@@ -148,10 +170,7 @@ static void step(interlock *interlock)
         return;
     }
     if (missing) {
-        request_refuse(request, TALK_IO_ERROR, "interlock %s: %s does not answer and may be on",
-                       interlock->name, missing->topic);
-        interlock_release(device, request);
-        device_pump(device);
+        refuse(interlock, missing, "does not answer and may be on");
         return;
     }
     for (size_t i = 0; i < interlock->n_members; i++) {
@@ -323,11 +342,7 @@ void interlock_member_moved(hub_device *device, const message *result)
         return;
     }
     if (ours && result->error < 0) {
-        request *request = serving->requests;
-        request_refuse(request, TALK_IO_ERROR, "interlock %s: %s could not be switched off: %s",
-                       interlock->name, device->topic, strerrordesc_np(-result->error));
-        interlock_release(serving, request);
-        device_pump(serving);
+        refuse(interlock, device, "could not be switched off");
         return;
     }
     step(interlock);

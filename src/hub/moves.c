@@ -129,8 +129,8 @@ static int write_place(const moves *moves, const place *place)
 
 /* ---- at the start ---- */
 
-/* Takes in a line; false where none of ours looks like it. */
-static bool read_line(moves *moves, char *line)
+/* Takes in the line of a place; false where none of ours looks like it. */
+static bool read_line(moves *moves, size_t index, char *line)
 {
     size_t length = strlen(line);
     char *word;
@@ -148,8 +148,12 @@ static bool read_line(moves *moves, char *line)
     if (!strchr(line, '/') || strlen(line) > MAX_TOPIC || (word && strcmp(word, "pulse") != 0)) {
         return false;
     }
-    place = take(moves, line);
-    place->pulse = place->pulse || word;
+    while (index >= moves->n_places) {
+        grow(moves, 2 * moves->n_places);
+    }
+    place = &moves->places[index]; /* where it stands in the file, so that it is removed there */
+    snprintf(place->topic, sizeof(place->topic), "%s", line);
+    place->pulse = word != NULL;
     place->begun = 1;
     return true;
 }
@@ -162,8 +166,8 @@ static bool read_lines(moves *moves, char *text)
     if (length == 0 || text[length - 1] != '\n') {
         return false;
     }
-    while ((line = strsep(&text, "\n"))) {
-        if (!read_line(moves, line)) {
+    for (size_t i = 0; (line = strsep(&text, "\n")); i++) {
+        if (!read_line(moves, i, line)) {
             return false;
         }
     }

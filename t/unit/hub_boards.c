@@ -552,6 +552,70 @@ static void what_cannot_be_switched_off_is_tried_again(void **state)
     bench_free(b);
 }
 
+/* Others of its chip stay: it comes back all the same, and hears what it has missed. */
+static void a_channel_that_left_alone_returns(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
+    bench_pin(b, "relay/i2c0-20-1", "pca9554", "power-on=on", NULL);
+    bench_start(b);
+    bench_run(b, 1.5);
+    assert_int_equal(levels(b) & 3, 0);
+    sim_unplug(b->sim[0], BOARD);
+    assert_contains(get(b, 0), "io-error"); /* so that it is the first to leave */
+    while (!bench_logged(b, CT_DEVICE_LEFT)) {
+        bench_run(b, 0.01);
+    }
+    sim_plug(b->sim[0], BOARD);
+    bench_run(b, 10);
+    assert_int_equal(bench_logged(b, CT_DEVICE_LEFT), 1);
+    assert_int_equal(levels(b) & 3, 0);
+    assert_contains(get(b, 0), "{\"state\": true}");
+    assert_contains(get(b, 1), "{\"state\": true}");
+}
+
+static void a_channel_that_could_not_be_configured_is_tried_again(void **state)
+{
+    const fault_rule once = {.kind = FAULT_ERROR,
+                             .address = BOARD,
+                             .reg = 3,
+                             .directions = FAULT_WRITES,
+                             .count = 1,
+                             .error = -EIO};
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    add_channels(b, "pca9554", 2);
+    b->first_rule = &once;
+    bench_start(b);
+    bench_run(b, 5);
+    assert_int_equal(bench_logged(b, CT_DEVICE_NOT_STARTED), 1);
+    assert_contains(get(b, 0), "{\"state\": false}");
+    assert_contains(get(b, 1), "{\"state\": false}");
+}
+
+/* The command was carried out, and its answer was lost. */
+static void a_pulse_that_failed_ends_all_the_same(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pcf8574", BOARD));
+    add_channels(b, "pcf8574", 1);
+    start(b);
+    assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_LOST_REPLY,
+                                                         .address = BOARD,
+                                                         .directions = FAULT_WRITES,
+                                                         .reg = -1,
+                                                         .count = 3,
+                                                         .error = -EIO}));
+    assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/pulse/set\", {\"duration\": 3}]"), "io-error");
+    assert_int_equal(levels(b) & 1, 0);
+    bench_run(b, 4);
+    assert_int_equal(levels(b) & 1, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -573,6 +637,9 @@ int main(void)
         cmocka_unit_test(where_the_last_command_was_off_none_stays),
         cmocka_unit_test(relays_that_become_members_while_on_obey),
         cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
+        BENCH_TEST(a_channel_that_left_alone_returns),
+        BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
+        BENCH_TEST(a_pulse_that_failed_ends_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

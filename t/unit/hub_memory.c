@@ -651,6 +651,29 @@ static void history_keeps_its_order_when_the_clock_is_set(void **state)
     assert_contains(answer, "\"mean\": [21.5, 21.5, 21.5, null, null, null, 21.5, 21.5]");
 }
 
+/* Wherever in the file it stood: or each later hub would read it once more. */
+static void a_note_is_gone_once_the_state_is_recorded(void **state)
+{
+    bench *b = *state;
+    char notes[64 * 128 + 1];
+
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    for (size_t i = 0; i < 64; i++) {
+        snprintf(notes + 128 * i, sizeof notes - 128 * i, "%-127s\n",
+                 i == 2 ? "relay/i2c0-3b pulse" : "");
+    }
+    write_file(b, NOTES, notes);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(bench_logged(b, CT_STATE_INTERRUPTED), 1);
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    bench_restart(b, "crash");
+    bench_run(b, 1);
+    assert_int_equal(bench_logged(b, CT_STATE_INTERRUPTED), 0);
+    assert_int_equal(record(b, 0x3b).contact, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -679,6 +702,7 @@ int main(void)
         BENCH_TEST(a_display_shows_what_it_showed),
         BENCH_TEST(an_led_blinks_as_it_did),
         BENCH_TEST(history_keeps_its_order_when_the_clock_is_set),
+        BENCH_TEST(a_note_is_gone_once_the_state_is_recorded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
