@@ -34,7 +34,7 @@ my %sensors = (
     ],
     'barometer/i2c0-60' => [0x60, 'mpl3115a2',
         [0x62f38, '"pressure": [101.326, "kPa"], "altitude": [25331.5, "m"]'],
-        [0xc3510, '"pressure": [200.004, "kPa"], "altitude": [-15535.0, "m"]'],
+        [0xc3510, '"pressure": [200.004, "kPa"], "altitude": [-12000.0, "m"]'],
     ],
 );
 

@@ -1,5 +1,6 @@
 # The relay module's coil, as the kernel saw it: neutral before direction, pulses of 20 ms, and
-# a hub that finds it energised ends that before anything else.
+# a hub that finds it energised ends that before anything else. A board's chip, which is written
+# from what is known of it; and a loss of power, which is seen.
 use strict;
 use warnings;
 
@@ -18,12 +19,16 @@ use constant {PULSE => 0.020, GAP => 0.100};    # seconds
 sub describe { return ClownTalk::Trace::describe(@_) }
 
 # One relay as it is at power-up. The other one's owner died in the middle of a pulse.
-my $stub = ClownTalk::Stub->new(0x3b, 0x3f, 0x48)->plug(0x48, 'tmp112', 0x1900);
-$stub->plug($_, 'tca9534a') for 0x3b, 0x3f;
+my $stub = ClownTalk::Stub->new(0x20, 0x3b, 0x3f, 0x48)->plug(0x48, 'tmp112', 0x1900);
+$stub->plug($_, 'tca9534a') for 0x20, 0x3b, 0x3f;
 $stub->set_bytes(0x3f, OUTPUT, ON)->set_bytes(0x3f, DIRECTION, 0x00);
 
 my $trace  = ClownTalk::Trace->new;
-my $server = ClownTalk::Node->new('ClownTalkBus 0 ' . $stub->device . ' modules=bigclown')->start;
+my $server = ClownTalk::Node->new('ClownTalkBus 0 ' . $stub->device . " modules=bigclown\n" . <<'END')->start;
+ClownTalkDevice relay/i2c0-20-0 tca9534
+ClownTalkDevice relay/i2c0-20-1 tca9534
+ClownTalkDevice relay/i2c0-20-2 tca9534 power-on=on
+END
 my $client = ClownTalk::Client->connect($server->node_url);
 $client->talk('clown.talk/-/config/set');
 
@@ -110,6 +115,43 @@ for my $try (1 .. 20) {
     last;
 }
 ok $on_time, 'a kill came in the middle of a pulse';
+
+# ---- a board: three channels of one chip ----
+
+sub switch_channel {
+    my ($channel, $on) = @_;
+
+    $client->forget;
+    $client->talk("relay/i2c0-20-$channel/set", {state => $on ? JSON::PP::true : JSON::PP::false});
+    ok $client->wait_topic("relay/i2c0-20-$channel",
+        sub { defined $_[0]{payload}{state} && !$_[0]{payload}{state} == !$on }),
+        "channel $channel is switched " . ($on ? 'on' : 'off');
+}
+
+switch_channel(2, 0);
+$trace->forget;
+switch_channel(0, 1);
+switch_channel(1, 1);
+switch_channel(0, 0);
+is describe($trace->hub_writes(0x20)), '1=fe 1=fc 1=fd',
+    'each switching is one write of the output, and directions are not touched';
+is $stub->byte(0x20, DIRECTION), 0xf8, 'pins of no channel stay inputs';
+$trace->forget;
+switch_channel(0, 0);
+is describe($trace->hub_writes(0x20)), '1=fd', 'a relay that seems to be off already is written to';
+
+# ---- loss of power: registers as at power-up, while the hub is there ----
+
+my $log = $server->log;
+$client->forget;
+$trace->forget;
+$stub->set_bytes(0x20, OUTPUT, 0xff)->set_bytes(0x20, DIRECTION, 0xff);
+ok $log->wait_line(qr/CT1041: i2c0-20: a tca9534 has lost its power/), 'a loss of power is seen';
+ok $client->wait_topic('relay/i2c0-20-1', sub { defined $_[0]{payload}{state} && !$_[0]{payload}{state} }),
+    'keep: what is true is published';
+ok $client->wait_topic('relay/i2c0-20-2', sub { $_[0]{payload}{state} }), 'power-on=on is applied';
+like describe($trace->hub_writes(0x20)), qr/^(?:1=ff )?3=f8 1=fb$/,
+    'pins are outputs when their level is right, and one relay is switched';
 
 switch_relay(1);
 ok $client->wait_topic('relay/i2c0-3b', sub { $_[0]{payload}{state} }), 'the relay works on';

@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEAD_TIME   (SECOND / 2)  /* of an interlock: the default */
-#define PULSE_SLACK (3 * SECOND)  /* an end that fails is tried again, and a hub may be away */
-#define EARLY       (SECOND / 20) /* that a pulse may be shorter, for the time of its own making */
+#define DEAD_TIME   (SECOND / 2) /* of an interlock: the default */
+#define PULSE_SLACK (3 * SECOND) /* an end that fails is tried again, and a hub may be away */
+#define FIRST_LOOK                                                                                 \
+    (2 * SECOND)            /* a hub that ends before it has looked leaves a pulse to the next */
+#define EARLY (SECOND / 20) /* that a pulse may be shorter, for the time of its own making */
 
 static const char *name_of(int state)
 {
@@ -36,12 +38,19 @@ void model_finding(const char *format, ...)
 
 /* ---- moves ---- */
 
+/* A bistable contact without power cannot be switched off. */
+static bool is_on_in_group(unsigned relay, int group)
+{
+    return w->relays[relay].config.group == group && w->relays[relay].contact == 1 &&
+           !w->unplugged[relays[relay].board];
+}
+
 static unsigned on_in_group(int group)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < RELAYS; i++) {
-        n += w->relays[i].config.group == group && w->relays[i].contact == 1;
+        n += is_on_in_group(i, group);
     }
     return n;
 }
@@ -84,6 +93,7 @@ static void moved(unsigned relay, int to)
         check_group(relay);
     } else {
         r->off_at = w->time;
+        r->pulse_until = 0;
     }
 }
 
@@ -115,7 +125,24 @@ static void upset(int group)
     }
 }
 
-static void power_on(unsigned relay)
+/*
+ * A PCF8574 whose pins were all high shows no loss of power, nor does it to a hub that was not
+ * there: docs/devices.md.
+ */
+static bool shows_its_loss(unsigned board)
+{
+    if (strcmp(boards[board].chip, "pcf8574") != 0) {
+        return true;
+    }
+    for (unsigned i = 0; i < RELAYS; i++) {
+        if (relays[i].board == board && w->relays[i].contact == 1) {
+            return w->has_hub;
+        }
+    }
+    return false;
+}
+
+static void power_on(unsigned relay, bool shown)
 {
     relay_model *r = &w->relays[relay];
 
@@ -123,7 +150,7 @@ static void power_on(unsigned relay)
         r->expected = -1;
     } else {
         r->may |= bit_of(r->config.power_on);
-        r->expected = r->config.power_on;
+        r->expected = shown ? r->config.power_on : -1;
         r->pulse_until = 0; /* it ends a pulse, or not: both are said in the documentation */
     }
     if (r->config.group >= 0) {
@@ -133,12 +160,14 @@ static void power_on(unsigned relay)
 
 void model_power(unsigned board)
 {
+    const bool shown = shows_its_loss(board);
+
     w->disturbed[board] = true;
     for (unsigned i = 0; i < RELAYS; i++) {
         if (relays[i].board == board) {
             w->relays[i].contact = world_contact(i);
             w->relays[i].lost_power = true;
-            power_on(i);
+            power_on(i, shown);
         }
     }
 }
@@ -165,14 +194,29 @@ static void pulse_may_end(relay_model *r, int64_t end)
     }
 }
 
+/* What a PCF8574 would have shown to this hub, the next one does not see. */
+static void hub_is_gone(void)
+{
+    w->has_hub = false;
+    for (unsigned i = 0; i < RELAYS; i++) {
+        if (strcmp(boards[relays[i].board].chip, "pcf8574") == 0) {
+            w->relays[i].expected = -1;
+        }
+    }
+}
+
 void model_hub_killed(void)
 {
+    hub_is_gone();
     for (unsigned i = 0; i < REQUESTS; i++) {
         request_model *request = &w->requests[i];
 
         if (request->asker && request->pulse) {
             pulse_may_end(&w->relays[request->relay], request->asked_at + request->pulse);
             w->relays[request->relay].may |= MAY_GO_OFF;
+        }
+        if (request->asker && request->target == 1) {
+            w->relays[request->relay].pulse_until = 0; /* it may have been done */
         }
         request->asker = 0;
     }
@@ -190,6 +234,7 @@ void model_hub_stops(bool successor)
 
 void model_hub_stopped(bool successor)
 {
+    hub_is_gone();
     for (unsigned i = 0; i < REQUESTS; i++) {
         if (w->requests[i].asker) {
             model_finding("the hub has ended without an answer to request %llu",
@@ -199,7 +244,8 @@ void model_hub_stopped(bool successor)
     for (unsigned i = 0; i < RELAYS && !successor; i++) {
         const relay_model *r = &w->relays[i];
 
-        if (r->pulse_until && r->contact == 1 && !w->disturbed[relays[i].board]) {
+        if (r->pulse_until && r->contact == 1 && w->time > w->began + FIRST_LOOK &&
+            !w->disturbed[relays[i].board] && !w->unplugged[relays[i].board]) {
             model_finding("the hub has ended, and the pulse of %s goes on", relays[i].topic);
         }
     }
@@ -207,6 +253,8 @@ void model_hub_stopped(bool successor)
 
 void model_hub_starts(void)
 {
+    w->has_hub = true;
+    w->began = w->time;
     for (unsigned i = 0; i < RELAYS; i++) {
         w->relays[i].published = -2;
     }
@@ -317,8 +365,8 @@ static void check_relay(unsigned i)
         }
         return;
     }
-    if (r->published == -2) {
-        model_finding("nothing is published of %s", topic);
+    if (r->published == -2 || (r->published == -1 && !boards[relays[i].board].bistable)) {
+        model_finding("%s is published of %s", name_of(r->published), topic);
     }
     if (r->published >= 0 && r->published != r->contact) {
         model_finding("the contact of %s is %s, published is %s", topic, name_of(r->contact),
@@ -345,6 +393,11 @@ void model_calm(void)
     }
     for (int group = 0; group < GROUPS; group++) {
         if (on_in_group(group) > 1) {
+            for (unsigned i = 0; i < RELAYS; i++) {
+                if (is_on_in_group(i, group)) {
+                    walk_note("%s is on", relays[i].topic);
+                }
+            }
             model_finding("%u relays of an interlock are on", on_in_group(group));
         }
         w->group_upset[group] = false;

@@ -106,7 +106,7 @@ static void plan_for(plan_kind kind)
         .kind = kind,
         .address = walk_chance(80) ? boards[relays[relay].board].address : 0,
         .skip = walk_random(walk_chance(70) ? 6 : 40),
-        .count = walk_chance(85) ? 1 : 1 + walk_random(kind == PLAN_GARBLE ? 2 : 12),
+        .count = walk_chance(85) || kind == PLAN_GARBLE ? 1 : 1 + walk_random(12),
         .flip = (uint8_t)(1 + walk_random(255)),
         .error = errors[walk_random(3)],
     };
@@ -247,9 +247,7 @@ static void live(uint64_t steps)
     const bool from_the_start = walk_chance(20);
 
     life_begin();
-    if (!from_the_start) {
-        life_run(5 * SECOND);
-    }
+    life_run(from_the_start ? SECOND / 1000 : 5 * SECOND); /* a bus's thread begins at once */
     while (w->steps < steps && step()) {
     }
     if (w->steps >= steps) {

@@ -109,6 +109,8 @@ typedef struct walk {
     bool group_upset[GROUPS]; /* may have two relays on until the next calm: power came, or so */
     request_model requests[REQUESTS];
     plan plan;
+    bool has_hub;
+    int64_t began;      /* when it was started */
     const char *reason; /* of the next life's start */
     uint64_t steps, lives, kills, power_cuts, moves, checks;
     bool verbose;
