@@ -47,6 +47,7 @@ typedef enum message_type {
     MESSAGE_FAILED,    /* it has stopped answering: its last values are out of date */
     MESSAGE_RECOVERED, /* it answers again (relays and displays; a sensor sends a sample) */
     MESSAGE_STATE, /* a relay has moved without a request: its pulse ended, or another moved it */
+    MESSAGE_POWER_SEEN, /* a relay's chip has lost its power, and is about to be configured again */
     /*
      * A relay's chip has lost its power and was configured again, outside of FOUND, which says the
      * same in `relay.power`. What a STATE before it says is true after the loss.

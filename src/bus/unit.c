@@ -198,6 +198,9 @@ void unit_lost_power(worker *worker, unit *unit)
             continue;
         }
         other->power = POWER_LOST;
+        if (other->announced && other->device.driver->relay) {
+            unit_tell(worker, other, MESSAGE_POWER_SEEN); /* so that a next hub knows of it */
+        }
         if (other != unit && other->phase == UNIT_IDLE) {
             unit_enter(worker, other, UNIT_IDENTIFY);
         }

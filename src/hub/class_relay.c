@@ -172,11 +172,11 @@ static void on_result(hub_device *device, request *request, const message *resul
 
 /* ---- what is seen ---- */
 
-/* Whether a client's command waits: it is newer than the power. */
+/* Whether a command waits: a client's, which is newer than the power, or that of power-on itself. */
 static bool is_commanded(const hub_device *device)
 {
     for (const request *request = device->requests; request; request = request->next) {
-        if (request->asker && request->progress != REQUEST_ANSWERED &&
+        if (request->progress != REQUEST_ANSWERED &&
             (request->form == TALK_SET || request->form == TALK_PULSE_SET)) {
             return true;
         }
@@ -184,18 +184,29 @@ static bool is_commanded(const hub_device *device)
     return false;
 }
 
+static bool has_power_on_state(const hub_device *device)
+{
+    return device->pin && device->pin->power_on != POWER_ON_KEEP;
+}
+
+/* From now on it is due until it is done, also by a later hub. */
+static void expect_power_on(hub_device *device)
+{
+    if (has_power_on_state(device) && !relay_power_on_is_due(device)) {
+        relay_expect_power_on(device->node, device->topic);
+        state_save(device->node->states);
+    }
+}
+
 /* Power has come on: the machine has started, or the chip was seen to have lost its power. */
 static void apply_power_on(hub_device *device)
 {
     bool on;
 
-    if (!device->pin || device->pin->power_on == POWER_ON_KEEP || is_commanded(device)) {
+    if (!has_power_on_state(device) || is_commanded(device)) {
         return;
     }
-    if (!relay_power_on_is_due(device)) { /* it stays due until it is done, also by a later hub */
-        relay_expect_power_on(device->node, device->topic);
-        state_save(device->node->states);
-    }
+    expect_power_on(device);
     on = device->pin->power_on == POWER_ON_ON;
     hub_log(device->node->hub, HUB_INFO, CT_POWER_ON, "%s is switched %s, its power-on state",
             device->topic, on ? "on" : "off");
@@ -232,6 +243,9 @@ static void on_event(hub_device *device, const message *event)
             apply_power_on(device);
             device_pump(device);
         }
+        break;
+    case MESSAGE_POWER_SEEN:
+        expect_power_on(device);
         break;
     case MESSAGE_POWER_LOST:
         apply_power_on(device);

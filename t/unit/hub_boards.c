@@ -596,6 +596,29 @@ static void a_channel_that_could_not_be_configured_is_tried_again(void **state)
     assert_contains(get(b, 1), "{\"state\": false}");
 }
 
+/* The hub ends when it has configured the chip again, and before the relay was switched. */
+static void a_loss_of_power_is_known_to_the_next_hub(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(levels(b) & 1, 0);
+    sim_unplug(b->sim[0], BOARD);
+    sim_plug(b->sim[0], BOARD);
+    while (!bench_logged(b, CT_POWER_LOST)) {
+        bench_run(b, 0.001);
+    }
+    bench_run(b, 0.01);
+    assert_int_equal(levels(b) & 1, 1);
+    bench_restart(b, "crash");
+    bench_run(b, 1);
+    assert_int_equal(levels(b) & 1, 0);
+}
+
 /* The command was carried out, and its answer was lost. */
 static void a_pulse_that_failed_ends_all_the_same(void **state)
 {
@@ -639,6 +662,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
         BENCH_TEST(a_channel_that_left_alone_returns),
         BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
+        BENCH_TEST(a_loss_of_power_is_known_to_the_next_hub),
         BENCH_TEST(a_pulse_that_failed_ends_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

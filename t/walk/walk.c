@@ -374,6 +374,7 @@ int main(int argc, char **argv)
     unsigned long long walked = 0, steps = 0, lives = 0, kills = 0, cuts = 0, moves = 0, checks = 0;
     bool found = false;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* or what a life has written is lost when it is killed */
     w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (w == MAP_FAILED) {
         perror("mmap");
