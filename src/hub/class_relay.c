@@ -23,6 +23,9 @@
  */
 #define MIN_PULSE 0.05
 
+/* How long after a failure power-on is tried once more, in microseconds. */
+#define POWER_ON_AGAIN INT64_C(1000000)
+
 static struct json_object *payload_of(relay_state state)
 {
     struct json_object *payload = json_object_new_object();
@@ -109,7 +112,7 @@ static void switched(hub_device *device, request *request, const message *result
 
 static void not_switched(hub_device *device, request *request, const message *result)
 {
-    const relay *relay = device->state;
+    relay *relay = device->state;
     bool changed = result->relay.attempted && relay->state != RELAY_UNKNOWN;
 
     if (changed) {
@@ -125,8 +128,9 @@ static void not_switched(hub_device *device, request *request, const message *re
     }
     if (request && !request->asker) {
         hub_log(device->node->hub, HUB_ERROR, CT_POWER_ON,
-                "%s could not be put into its power-on state: %s", device->topic,
+                "%s could not be put into its power-on state: %s; tried again", device->topic,
                 strerrordesc_np(-result->error));
+        relay->power_on_at = hub_now(device->node->hub) + POWER_ON_AGAIN;
     }
     if (request) {
         request_refuse_errno(request, device, result->error);
@@ -320,6 +324,7 @@ static void create(hub_device *device)
     relay *relay = device->state = hub_allocate(1, sizeof(*relay));
 
     relay->state = relay_remembered_state(device);
+    relay->power_on_at = HUB_NEVER;
     interlock_remember(device);
     if (device->pin && device->pin->interlock[0]) {
         interlock_join(device, device->pin->interlock, device->pin->dead_time);
@@ -347,8 +352,15 @@ static void abandoned(hub_device *device, request *request)
 
 static void tick(hub_device *device)
 {
-    const relay *relay = device->state;
+    relay *relay = device->state;
 
+    if (relay->power_on_at <= hub_now(device->node->hub)) {
+        relay->power_on_at = HUB_NEVER;
+        if (device->listed && relay_power_on_is_due(device)) {
+            apply_power_on(device);
+            device_pump(device);
+        }
+    }
     if (relay->interlock) {
         interlock_tick(device);
     }
@@ -358,7 +370,9 @@ static int64_t due(const hub_device *device)
 {
     const relay *relay = device->state;
 
-    return relay->interlock ? interlock_due(device) : HUB_NEVER;
+    const int64_t next = relay->interlock ? interlock_due(device) : HUB_NEVER;
+
+    return relay->power_on_at < next ? relay->power_on_at : next;
 }
 
 const hub_class class_relay = {

@@ -181,6 +181,10 @@ void model_disturbed(uint8_t address)
 
 void model_reconfigured(unsigned relay)
 {
+    if (w->disturbed[relays[relay].board]) { /* what power-on owes is what it says now */
+        w->relays[relay].may = MAY_DO_ANY;
+        w->relays[relay].expected = -1;
+    }
     upset(w->relays[relay].config.group);
 }
 

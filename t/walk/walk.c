@@ -194,8 +194,8 @@ static void reconfigure(unsigned relay)
         config->power_on = (int)walk_random(3) - 1;
     } else {
         config->group = (int)walk_random(GROUPS + 1) - 1;
-        model_reconfigured(relay);
     }
+    model_reconfigured(relay);
     walk_note("%s: power-on %d, interlock %d", relays[relay].topic, config->power_on,
               config->group);
 }
