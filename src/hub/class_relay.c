@@ -176,7 +176,7 @@ static void on_result(hub_device *device, request *request, const message *resul
 
 /* ---- what is seen ---- */
 
-/* Whether a command waits: a client's, which is newer than the power, or that of power-on itself. */
+/* Whether a command waits: a client's, which is newer than the power, or power-on's own. */
 static bool is_commanded(const hub_device *device)
 {
     for (const request *request = device->requests; request; request = request->next) {
