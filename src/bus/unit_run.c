@@ -10,11 +10,20 @@
 /* How often a device that has nothing to do is looked at, to see that it is still there. */
 #define PRESENCE_INTERVAL INT64_C(2000000)
 
-/* Whether its chip shows that it has lost its power, before recovery wipes out the signs. */
+/* How often a chip that is found is asked whether it has lost its power, where it does not say. */
+#define POWER_LOOKS 3
+
+/*
+ * Whether its chip shows that it has lost its power, before recovery wipes out the signs. An error
+ * is no sign: the chip is looked at again.
+ */
 static power_sign look_for_power(unit *unit)
 {
-    int result = unit->device.driver->present ? unit->device.driver->present(&unit->device) : 0;
+    int result = unit->device.driver->present ? -EIO : 0;
 
+    for (int look = 0; look < POWER_LOOKS && result < 0 && result != DEVICE_LOST_POWER; look++) {
+        result = unit->device.driver->present(&unit->device);
+    }
     return result == DEVICE_LOST_POWER            ? POWER_LOST
            : result == DEVICE_MAY_HAVE_LOST_POWER ? POWER_DOUBTFUL
                                                   : POWER_KEPT;

@@ -638,6 +638,28 @@ static void what_power_on_owes_is_tried_again(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+static void a_failed_read_hides_no_loss_of_power(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    sim_unplug(b->sim[0], BOARD);
+    bench_run(b, 20);
+    assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_ERROR,
+                                                         .address = BOARD,
+                                                         .reg = -1,
+                                                         .skip = 1, /* the probe's */
+                                                         .count = 1,
+                                                         .error = -EIO}));
+    sim_plug(b->sim[0], BOARD);
+    bench_run(b, 10);
+    assert_int_equal(levels(b) & 1, 0);
+}
+
 /* The command was carried out, and its answer was lost. */
 static void a_pulse_that_failed_ends_all_the_same(void **state)
 {
@@ -683,6 +705,7 @@ int main(void)
         BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
         BENCH_TEST(a_loss_of_power_is_known_to_the_next_hub),
         BENCH_TEST(what_power_on_owes_is_tried_again),
+        BENCH_TEST(a_failed_read_hides_no_loss_of_power),
         BENCH_TEST(a_pulse_that_failed_ends_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
