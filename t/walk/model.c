@@ -90,6 +90,7 @@ static void moved(unsigned relay, int to)
         model_finding("%s went %s, and nothing explains it", relays[relay].topic, name_of(to));
     }
     if (to == 1) {
+        r->on_at = w->time;
         check_group(relay);
     } else {
         r->off_at = w->time;
@@ -190,11 +191,31 @@ void model_reconfigured(unsigned relay)
 
 /* ---- the hub ---- */
 
-/* A pulse may have begun, and ends at `end` or later. */
-static void pulse_may_end(relay_model *r, int64_t end)
+/* Whether nothing but this request has to do with the relay. */
+static bool is_alone(const request_model *request)
 {
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        const request_model *other = &w->requests[i];
+
+        if (other != request && other->asker && other->relay == request->relay) {
+            return false;
+        }
+    }
+    return w->relays[request->relay].config.group < 0 && !w->relays[request->relay].lost_power;
+}
+
+/* A pulse has got no answer, or a bad one: if it has begun it ends all the same. */
+static void pulse_is_doubtful(const request_model *request)
+{
+    relay_model *r = &w->relays[request->relay];
+    const int64_t end = request->asked_at + request->pulse;
+
     if (!r->pulse_from || end < r->pulse_from) {
         r->pulse_from = end;
+    }
+    r->may |= MAY_GO_OFF;
+    if (r->contact == 1 && r->on_at >= request->asked_at && request->alone && is_alone(request)) {
+        r->pulse_until = w->time + request->pulse;
     }
 }
 
@@ -216,10 +237,8 @@ void model_hub_killed(void)
         request_model *request = &w->requests[i];
 
         if (request->asker && request->pulse) {
-            pulse_may_end(&w->relays[request->relay], request->asked_at + request->pulse);
-            w->relays[request->relay].may |= MAY_GO_OFF;
-        }
-        if (request->asker && request->target == 1) {
+            pulse_is_doubtful(request);
+        } else if (request->asker && request->target == 1) {
             w->relays[request->relay].pulse_until = 0; /* it may have been done */
         }
         request->asker = 0;
@@ -284,7 +303,9 @@ void model_asked(uint64_t asker, unsigned relay, int target, int64_t pulse)
     if (!request) {
         model_finding("more than %d requests are unanswered", REQUESTS);
     }
-    *request = (request_model){asker, (int)relay, target, pulse, w->time};
+    *request = (request_model){
+        .asker = asker, .relay = (int)relay, .target = target, .pulse = pulse, .asked_at = w->time};
+    request->alone = is_alone(request);
     r->lost_power = w->unplugged[relays[relay].board];
     if (target < 0) {
         return;
@@ -297,19 +318,6 @@ void model_asked(uint64_t asker, unsigned relay, int target, int64_t pulse)
             w->relays[i].expected = -1;
         }
     }
-}
-
-/* Whether nothing but this request has to do with the relay. */
-static bool is_alone(const request_model *request)
-{
-    for (unsigned i = 0; i < REQUESTS; i++) {
-        const request_model *other = &w->requests[i];
-
-        if (other != request && other->asker && other->relay == request->relay) {
-            return false;
-        }
-    }
-    return w->relays[request->relay].config.group < 0 && !w->relays[request->relay].lost_power;
 }
 
 static void succeeded(const request_model *request, int state, const char *text)
@@ -345,8 +353,7 @@ void model_answered(uint64_t asker, int state, const char *text)
         w->relays[request->relay].pulse_until =
             0; /* it may have been done, and cancelled a pulse */
     } else if (request->pulse) {
-        pulse_may_end(&w->relays[request->relay], request->asked_at + request->pulse);
-        w->relays[request->relay].may |= MAY_GO_OFF;
+        pulse_is_doubtful(request);
     }
     request->asker = 0;
 }
