@@ -53,5 +53,5 @@ t_walk_walk_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 t_walk_walk_LDADD = libhub.la libsim.la libbase.la $(JSONC_LIBS)
 
 walk: t/walk/walk
-	t/walk/walk --minutes=$${MINUTES:-1} $(WALKFLAGS)
+	t/walk/walk --minutes=$${MINUTES:-1} --seed=$$(date +%s) $(WALKFLAGS)
 .PHONY: walk

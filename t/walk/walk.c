@@ -369,7 +369,7 @@ static bool read_argument(wish *wish, const char *argument)
 
 int main(int argc, char **argv)
 {
-    wish wish = {.walks = 20, .steps = 500, .seed = (unsigned long long)time(NULL)};
+    wish wish = {.walks = 20, .steps = 500, .seed = 1}; /* the same for everyone */
     const time_t began = time(NULL);
     unsigned long long walked = 0, steps = 0, lives = 0, kills = 0, cuts = 0, moves = 0, checks = 0;
     bool found = false;
