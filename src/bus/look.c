@@ -137,10 +137,9 @@ static void watch(worker *worker, site *site)
 
 void site_look(worker *worker, site *site)
 {
+    const unit *unit = unit_by_address(worker, site->address);
     const device_driver *driver;
     device_step result;
-
-    const unit *unit = unit_by_address(worker, site->address);
 
     if (unit && unit->site == site) {
         take(worker, site, unit->device.driver);

@@ -10,7 +10,7 @@
 /* How often a device that has nothing to do is looked at, to see that it is still there. */
 #define PRESENCE_INTERVAL INT64_C(2000000)
 
-/* How often a chip that is found is asked whether it has lost its power, where it does not say. */
+/* How many times a chip that is found is looked at for signs of a loss of power, if reads fail. */
 #define POWER_LOOKS 3
 
 /*

@@ -23,8 +23,12 @@
  */
 #define MIN_PULSE 0.05
 
-/* How long after a failure power-on is tried once more, in microseconds. */
-#define POWER_ON_AGAIN INT64_C(1000000)
+/*
+ * How long after a failure power-on is tried once more, in microseconds: twice as long each time.
+ * A relay that cannot obey would click, and fill the log, without end.
+ */
+#define POWER_ON_AGAIN      INT64_C(1000000)
+#define POWER_ON_LAST_PAUSE INT64_C(3600000000)
 
 static struct json_object *payload_of(relay_state state)
 {
@@ -102,12 +106,23 @@ static void switched(hub_device *device, request *request, const message *result
     interlock_note(device, true);
     relay_remember_pulse(device, result->relay.on ? result->relay.pulse : 0);
     relay_forget_power_on(device->node, device->topic);
+    relay->power_on_pause = 0;
     relay->failed = false;
     relay_end_move(device);
     device_publish(device, payload_of(state), request ? request->asker : 0);
     if (request) {
         request_answer(request, device->topic, payload_of(state));
     }
+}
+
+static void plan_power_on(relay *relay, int64_t now)
+{
+    if (relay->power_on_pause == 0) {
+        relay->power_on_pause = POWER_ON_AGAIN;
+    } else if (relay->power_on_pause < POWER_ON_LAST_PAUSE) {
+        relay->power_on_pause *= 2;
+    }
+    relay->power_on_at = now + relay->power_on_pause;
 }
 
 static void not_switched(hub_device *device, request *request, const message *result)
@@ -127,10 +142,11 @@ static void not_switched(hub_device *device, request *request, const message *re
         device_publish(device, payload_of(RELAY_UNKNOWN), 0);
     }
     if (request && !request->asker) {
+        plan_power_on(relay, hub_now(device->node->hub));
         hub_log(device->node->hub, HUB_ERROR, CT_POWER_ON,
-                "%s could not be put into its power-on state: %s; tried again", device->topic,
-                strerrordesc_np(-result->error));
-        relay->power_on_at = hub_now(device->node->hub) + POWER_ON_AGAIN;
+                "%s could not be put into its power-on state: %s; tried again in %lld s",
+                device->topic, strerrordesc_np(-result->error),
+                (long long)(relay->power_on_pause / 1000000));
     }
     if (request) {
         request_refuse_errno(request, device, result->error);

@@ -4,7 +4,7 @@
  * know the position of its contact.
  *
  * The file has places of a fixed size, a line each: the relay's topic, and the word "pulse" where a
- * pulse was begun, which somebody has to end. They are there before they are needed, so that a full
+ * pulse was begun, which has to be ended. They are there before they are needed, so that a full
  * disk has room for them. A file that is empty, or is none of ours, says nothing about any relay.
  *
  * Not locked: its owner (state.c) does that, since places are taken by one thread and freed by

@@ -27,8 +27,9 @@ typedef struct relay {
     interlock *interlock; /* or NULL */
     /* Which command has switched it on: a later one has a higher number. 0: it is not on by one. */
     int64_t command;
-    int64_t power_on_at; /* when to try once more what power-on owes, or HUB_NEVER */
-    uint64_t off_serial; /* of an interlock's own command that is under way, or 0 */
+    int64_t power_on_at;    /* when to try once more what power-on owes, or HUB_NEVER */
+    int64_t power_on_pause; /* before that: longer with each failure */
+    uint64_t off_serial;    /* of an interlock's own command that is under way, or 0 */
 } relay;
 
 /* ---- memory ---- */

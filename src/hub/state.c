@@ -34,7 +34,7 @@ struct state_store {
     char *moves_file; /* "nodes_bridge_0.moving" */
     struct json_object *devices;
     bool new_boot;
-    bool unreadable; /* there is a file, and nobody knows what it says: it is left alone */
+    bool unreadable; /* there is a file, which cannot be read: it is left alone */
 
     /* Shared with the writer's thread, under its mutex. */
     moves *moves;

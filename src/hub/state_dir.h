@@ -1,5 +1,5 @@
 /*
- * The directory in which states are remembered: one owner, whole files, nobody else's files. It has
+ * The directory in which states are remembered: one owner, whole files, no other's files. It has
  * no memory of its own; any thread.
  *
  * Files belong to the directory's owner, whoever writes them: what root wrote once, the server's

@@ -638,6 +638,21 @@ static void what_power_on_owes_is_tried_again(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* With growing pauses: it neither clicks nor fills the log without end. */
+static void what_power_on_never_gets_is_tried_less_and_less(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pcf8574", BOARD));
+    assert_true(sim_port_hold(b->sim[0], BOARD, 1 << 0)); /* it is on, whatever is written */
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", "power-on=off", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 600);
+    assert_true(bench_logged(b, CT_POWER_ON) >= 4);
+    assert_true(bench_logged(b, CT_POWER_ON) < 60);
+}
+
 static void a_failed_read_hides_no_loss_of_power(void **state)
 {
     bench *b = *state;
@@ -705,6 +720,7 @@ int main(void)
         BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
         BENCH_TEST(a_loss_of_power_is_known_to_the_next_hub),
         BENCH_TEST(what_power_on_owes_is_tried_again),
+        BENCH_TEST(what_power_on_never_gets_is_tried_less_and_less),
         BENCH_TEST(a_failed_read_hides_no_loss_of_power),
         BENCH_TEST(a_pulse_that_failed_ends_all_the_same),
     };

@@ -283,7 +283,7 @@ static void a_pulse_does_not_outlive_its_boot(void **state)
         bench_run(b, 0.5);
         assert_int_equal(record(b, 0x3b).contact, 0);
         assert_string_equal(bench_last(b, TOPIC), IS_OFF);
-        assert_int_equal(bench_published(b, IS_ON), 0); /* nobody could say that it was on */
+        assert_int_equal(bench_published(b, IS_ON), 0); /* whether it was on is not known */
         bench_restart(b, "crash");
         bench_run(b, 1);
         assert_int_equal(record(b, 0x3b).pulses, 2 * (i + 1));
@@ -359,7 +359,7 @@ static void a_pulse_goes_on_with_a_successor(void **state)
     assert_contains(bench_ask(b, "[\"relay/i2c0-20-0/get\", {}]"), "false");
 }
 
-/* It could not be switched off in time: nobody says that it was, and the next hub does it. */
+/* It could not be switched off in time: no `false` is published, and the next hub does it. */
 static void a_pulse_that_cannot_be_ended_is_ended_by_the_next_hub(void **state)
 {
     bench *b = pulsing(state);
