@@ -26,7 +26,7 @@ typedef enum power_sign {
 } power_sign;
 
 typedef enum message_type {
-    /* From the owner to a bus. All but the first and last three are for one device (`unit`). */
+    /* From the owner to a bus. All but the first and last four are for one device (`unit`). */
     MESSAGE_STOP,         /* the thread ends; `end_pulses`: running pulses are ended first */
     MESSAGE_ADOPT,        /* answers FOUND: the device may work now, at this interval */
     MESSAGE_INTERVAL,     /* measure at this interval from now on */
@@ -37,6 +37,7 @@ typedef enum message_type {
     MESSAGE_SCAN,         /* which addresses answer */
     MESSAGE_TRANSFER,     /* raw I2C; `data` is what to write */
     MESSAGE_AIR_PRESSURE, /* for the sensors that want to know it, values[0] in kPa */
+    MESSAGE_POWER_NOTED,  /* answers POWER_SEEN: the chip at `address` may be configured */
 
     /* From a bus to the owner. */
     MESSAGE_OPENED,    /* the bus was tried for the first time, successfully or not (`error`) */
@@ -47,7 +48,11 @@ typedef enum message_type {
     MESSAGE_FAILED,    /* it has stopped answering: its last values are out of date */
     MESSAGE_RECOVERED, /* it answers again (relays and displays; a sensor sends a sample) */
     MESSAGE_STATE, /* a relay has moved without a request: its pulse ended, or another moved it */
-    MESSAGE_POWER_SEEN, /* a relay's chip has lost its power, and is about to be configured again */
+    /*
+     * The relay chip at `address` has lost its power. What shows that goes with its configuration,
+     * which therefore waits for the answer: a next hub would know no more of it.
+     */
+    MESSAGE_POWER_SEEN,
     /*
      * A relay's chip has lost its power and was configured again, outside of FOUND, which says the
      * same in `relay.power`. What a STATE before it says is true after the loss.
@@ -96,7 +101,8 @@ struct message {
             int code;
         } log;
         bool end_pulses;
-        bool again; /* a DRAW that has failed once */
+        bool again;      /* a DRAW that has failed once */
+        uint8_t address; /* 7-bit, of a POWER_... about a chip */
     };
     /* FOUND: what it is. */
     const device_driver *driver;

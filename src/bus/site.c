@@ -184,6 +184,28 @@ void site_put_off(worker *worker, site *site)
     site->look_at = after ? worker_now(worker) + after : HUB_NEVER;
 }
 
+void site_note_power(worker *worker, site *site)
+{
+    message *seen;
+
+    if (site->noting || !may_be_relay(site)) {
+        return;
+    }
+    site->noting = true;
+    seen = message_new(MESSAGE_POWER_SEEN, 0);
+    seen->address = site->address;
+    worker_send(worker, seen);
+}
+
+void site_power_noted(worker *worker, uint8_t address)
+{
+    for (size_t i = 0; i < worker->n_sites; i++) {
+        if (worker->sites[i].address == address) {
+            worker->sites[i].noting = false;
+        }
+    }
+}
+
 void site_left(worker *worker, site *site)
 {
     site->quick_looks = QUICK_LOOKS;

@@ -40,6 +40,7 @@ struct site {
     const device_driver *chip_driver;
     bool incomplete;  /* some devices of the chip have left, while others stayed */
     power_sign power; /* of the chip, when its devices left before the owner was told */
+    bool noting;      /* its loss of power is being noted; until then nothing is done to it */
 };
 
 void sites_create(worker *worker);
@@ -56,6 +57,10 @@ bool site_is_undecided(const site *site);
 bool sites_are_undecided(const worker *worker);
 /* The look is over, and no driver knows a chip there: sets when to look next. */
 void site_put_off(worker *worker, site *site);
+/* A relay's chip shows that it has lost its power: has the owner note it. */
+void site_note_power(worker *worker, site *site);
+/* It is noted. */
+void site_power_noted(worker *worker, uint8_t address);
 /* A device left: soon looked for again. */
 void site_left(worker *worker, site *site);
 /* What the devices of a driver's chip share. It is kept when they leave. */

@@ -92,6 +92,12 @@ void unit_refuse(worker *worker, message *request, int error)
     worker_send(worker, request);
 }
 
+/* What an operation's failure is to others. */
+static int to_errno(int result)
+{
+    return result == DEVICE_LOST_POWER || result == DEVICE_NOT_AS_LEFT ? -EIO : result;
+}
+
 void unit_answer(worker *worker, unit *unit, int error)
 {
     message *request = unit->requests;
@@ -105,7 +111,7 @@ void unit_answer(worker *worker, unit *unit, int error)
         return;
     }
     request->type = MESSAGE_RESULT;
-    request->error = error == DEVICE_LOST_POWER ? -EIO : error;
+    request->error = to_errno(error);
     request->unit = unit->id;
     worker_send(worker, request);
 }
@@ -190,6 +196,7 @@ void unit_lost_power(worker *worker, unit *unit)
     worker_log(worker, HUB_WARNING, CT_POWER_LOST,
                "i2c%d-%02x: a %s has lost its power and is configured again", worker->config.label,
                unit->site->address, unit->device.driver->name);
+    site_note_power(worker, unit->site);
     if (unit->site->incomplete) {
         unit->site->power = POWER_LOST; /* for those that return */
     }
@@ -198,9 +205,6 @@ void unit_lost_power(worker *worker, unit *unit)
             continue;
         }
         other->power = POWER_LOST;
-        if (other->announced && other->device.driver->relay) {
-            unit_tell(worker, other, MESSAGE_POWER_SEEN); /* so that a next hub knows of it */
-        }
         if (other != unit && other->phase == UNIT_IDLE) {
             unit_enter(worker, other, UNIT_IDENTIFY);
         }
@@ -277,8 +281,8 @@ void unit_fail(worker *worker, unit *unit, int error)
     }
     if (error == DEVICE_LOST_POWER) {
         unit_lost_power(worker, unit);
-        error = -EIO;
     }
+    error = to_errno(error);
     if (unit->failures++ == 0) {
         unit->failed_since = now;
     }

@@ -68,8 +68,9 @@ size_t unit_frame_size(const unit *unit);
  */
 int unit_present(unit *unit, char *why, size_t why_size);
 /*
- * Its chip has lost its power (DEVICE_LOST_POWER). All devices of the chip are configured again and
- * the owner is told about each; the caller sees to this one.
+ * Its chip has lost its power (DEVICE_LOST_POWER). All devices of the chip are configured again,
+ * relays after the owner has noted it, and the owner is told about each; the caller sees to this
+ * one, by unit_enter(): it may be configured when it is run again, and not before.
  */
 void unit_lost_power(worker *worker, unit *unit);
 

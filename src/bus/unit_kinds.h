@@ -15,8 +15,6 @@ int unit_recover(worker *worker, unit *unit);
  * the chip cannot tell, or as `present`.
  */
 int unit_compare_state(worker *worker, unit *unit);
-/* Configures a relay whose chip has lost its power in the middle of other work. 0 or -errno. */
-int unit_regain(worker *worker, unit *unit);
 /* The owner is told that power was lost, where that is still to be done. */
 void unit_tell_power(worker *worker, unit *unit);
 /* When a click that is wanted at a time may be. */

@@ -47,22 +47,6 @@ void unit_tell_power(worker *worker, unit *unit)
     unit->power = POWER_KEPT;
 }
 
-int unit_regain(worker *worker, unit *unit)
-{
-    int error;
-
-    unit_lost_power(worker, unit);
-    error = unit_recover(worker, unit);
-    if (error >= 0) {
-        error = unit_compare_state(worker, unit);
-    }
-    if (error < 0 && error != -EOPNOTSUPP) {
-        return error;
-    }
-    unit_tell_power(worker, unit);
-    return 0;
-}
-
 int64_t unit_click_at(const unit *unit, int64_t wanted)
 {
     int64_t free_at = unit->clicked + unit->device.driver->relay->min_gap;
@@ -70,10 +54,18 @@ int64_t unit_click_at(const unit *unit, int64_t wanted)
     return wanted > free_at ? wanted : free_at;
 }
 
+/* Its chip has lost its power and is configured first: what was to be done comes after that. */
+static void regain(worker *worker, unit *unit)
+{
+    worker_outcome(worker, 0);
+    unit_lost_power(worker, unit);
+    unit_enter(worker, unit, UNIT_IDENTIFY);
+}
+
 /*
- * Moves the contact. Looks first whether the chip is there: where nothing was written, the contact
- * is where it was. Where the chip seems to be in that state already it is written all the same: one
- * read may be wrong.
+ * Moves the contact. Looks first whether the chip is there, and has its power still: where nothing
+ * was written (`attempted`), the contact is where it was. Where the chip seems to be in that state
+ * already it is written all the same: one read may be wrong.
  */
 static int move(worker *worker, unit *unit, bool on, bool *attempted)
 {
@@ -83,7 +75,7 @@ static int move(worker *worker, unit *unit, bool on, bool *attempted)
 
     *attempted = false;
     if (error == DEVICE_LOST_POWER) {
-        error = unit_regain(worker, unit);
+        return error;
     }
     if (error < 0) {
         return worker_outcome(worker, error == -ENODEV && why[0] ? -ENXIO : error);
@@ -102,6 +94,10 @@ void unit_switch(worker *worker, unit *unit)
     int64_t pulse = request->relay.on ? request->relay.pulse : 0;
     int error = move(worker, unit, request->relay.on, &request->relay.attempted);
 
+    if (error == DEVICE_LOST_POWER && !request->relay.attempted) {
+        regain(worker, unit);
+        return;
+    }
     if (error < 0) {
         if (pulse && request->relay.attempted) { /* it may have begun, and is ended at its time */
             unit->pulse_end = worker_now(worker) + pulse;
@@ -121,6 +117,10 @@ void unit_end_pulse(worker *worker, unit *unit)
     int error = move(worker, unit, false, &attempted);
     message *moved;
 
+    if (error == DEVICE_LOST_POWER && !attempted) {
+        regain(worker, unit);
+        return;
+    }
     if (error < 0) {
         worker_log(worker, HUB_ERROR, CT_PULSE_NOT_ENDED,
                    "%s: its pulse is over, but it could not be switched off: %s; tried again",
@@ -141,7 +141,8 @@ void unit_report_state(worker *worker, unit *unit)
     int error = unit_compare_state(worker, unit);
 
     if (error == DEVICE_LOST_POWER) {
-        error = unit_regain(worker, unit);
+        regain(worker, unit);
+        return;
     }
     unit->requests->relay.on = unit->state;
     unit_answer(worker, unit, error);

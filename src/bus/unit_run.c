@@ -13,20 +13,54 @@
 /* How many times a chip that is found is looked at for signs of a loss of power, if reads fail. */
 #define POWER_LOOKS 3
 
+/* Whether the chip itself has told how it is: all else is an error of the bus. */
+static bool is_told(int result)
+{
+    return result >= 0 || result == DEVICE_LOST_POWER || result == DEVICE_NOT_AS_LEFT;
+}
+
 /*
  * Whether its chip shows that it has lost its power, before recovery wipes out the signs. An error
- * is no sign: the chip is looked at again.
+ * is no sign: the chip is looked at again. A relay at which that fails is not recovered, or what
+ * power-on owes would be lost. 0 or a negative errno.
  */
-static power_sign look_for_power(unit *unit)
+static int look_for_power(worker *worker, unit *unit, power_sign *sign)
 {
-    int result = unit->device.driver->present ? -EIO : 0;
+    const device_driver *driver = unit->device.driver;
+    int result = 0;
 
-    for (int look = 0; look < POWER_LOOKS && result < 0 && result != DEVICE_LOST_POWER; look++) {
-        result = unit->device.driver->present(&unit->device);
+    *sign = POWER_KEPT;
+    if (driver->relay && driver->relay->release) {
+        result = driver->relay->release(&unit->device);
     }
-    return result == DEVICE_LOST_POWER            ? POWER_LOST
-           : result == DEVICE_MAY_HAVE_LOST_POWER ? POWER_DOUBTFUL
-                                                  : POWER_KEPT;
+    if (result < 0) {
+        return worker_outcome(worker, result);
+    }
+    for (int look = 0; driver->present && look < POWER_LOOKS; look++) {
+        result = driver->present(&unit->device);
+        if (is_told(result)) {
+            break;
+        }
+    }
+    if (result == DEVICE_LOST_POWER) {
+        *sign = POWER_LOST;
+    } else if (result == DEVICE_MAY_HAVE_LOST_POWER) {
+        *sign = POWER_DOUBTFUL;
+    }
+    return is_told(result) || !driver->relay ? 0 : worker_outcome(worker, result);
+}
+
+/* The first device of a chip that begins looks at it for all of them. 0 or a negative errno. */
+static int see_power(worker *worker, unit *unit, bool returned, power_sign *power)
+{
+    int error = look_for_power(worker, unit, power);
+
+    if (error >= 0 && *power == POWER_LOST && returned) {
+        unit_lost_power(worker, unit);
+    } else if (error >= 0 && *power == POWER_LOST) {
+        site_note_power(worker, unit->site);
+    }
+    return error;
 }
 
 void units_begin(worker *worker, site *site, bool returned)
@@ -36,21 +70,20 @@ void units_begin(worker *worker, site *site, bool returned)
 
     site->power = POWER_KEPT;
     for (unit *unit = worker->units, *next; unit && worker->bus; unit = next) {
-        int error;
+        int error = 0;
         next = unit->next;
         if (unit->site != site || unit->begun) {
             continue;
         }
         unit->begun = true;
         if (!looked) {
-            power = look_for_power(unit);
-            looked = true;
-            if (power == POWER_LOST && returned) {
-                unit_lost_power(worker, unit);
-            }
+            error = see_power(worker, unit, returned, &power);
+            looked = error >= 0;
         }
         unit->power = before > power ? before : power;
-        if ((error = unit_recover(worker, unit)) < 0) {
+        if (error >= 0 && site->noting) {
+            unit_enter(worker, unit, UNIT_IDENTIFY); /* and configured when that is done */
+        } else if (error < 0 || (error = unit_recover(worker, unit)) < 0) {
             unit_not_started(worker, unit, error);
         }
     }
@@ -59,6 +92,7 @@ void units_begin(worker *worker, site *site, bool returned)
 static void identify(worker *worker, unit *unit)
 {
     char why[192] = "";
+    power_sign power = POWER_KEPT;
     device_step step =
         unit->device.driver->probe(worker->bus, unit->device.address, unit->step, why, sizeof(why));
     int error = step < 0 ? (int)step : 0;
@@ -76,8 +110,13 @@ static void identify(worker *worker, unit *unit)
         unit->due = worker_now(worker) + step;
         return;
     }
-    if (error >= 0 && look_for_power(unit) == POWER_LOST && unit->power != POWER_LOST) {
+    if (error >= 0) {
+        error = look_for_power(worker, unit, &power);
+    }
+    if (error >= 0 && power == POWER_LOST && unit->power != POWER_LOST) {
         unit_lost_power(worker, unit);
+        unit_enter(worker, unit, UNIT_IDENTIFY);
+        return;
     }
     if (error < 0 || (error = unit_recover(worker, unit)) < 0) {
         unit_fail(worker, unit, error);
@@ -181,6 +220,9 @@ int64_t unit_due(const unit *unit)
 {
     int64_t due;
 
+    if (unit->site->noting) {
+        return HUB_NEVER;
+    }
     switch (unit->phase) {
     case UNIT_IDLE:
         due = earlier(request_due(unit), unit->slot);

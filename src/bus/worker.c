@@ -135,6 +135,10 @@ static void receive(worker *worker, message *message)
         }
         message_free(message);
         return;
+    case MESSAGE_POWER_NOTED:
+        site_power_noted(worker, message->address);
+        message_free(message);
+        return;
     case MESSAGE_SCAN:
     case MESSAGE_TRANSFER:
         if (worker->bus) {

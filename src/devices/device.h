@@ -52,6 +52,8 @@
  * twice: one garbled read is no loss of power. It is recovered and configured again.
  */
 #define DEVICE_LOST_POWER (-ECONNRESET)
+/* It answers, but its registers are neither as they were left nor as power-up leaves them. */
+#define DEVICE_NOT_AS_LEFT (-EUCLEAN)
 /* A result of `present`: it looks as power-up leaves it, which may also be how it was left. */
 #define DEVICE_MAY_HAVE_LOST_POWER 1
 
@@ -95,8 +97,13 @@ typedef struct relay_ops {
      */
     int (*claim)(device *device);
     /*
-     * `recover` is called first after every start of the hub and every return of the chip: it
-     * leaves no coil energised and moves no contact.
+     * Called first after every start of the hub and every return of the chip: no coil stays
+     * energised. It moves no contact, and what shows a loss of power is left. NULL: no coil does.
+     */
+    int (*release)(device *device);
+    /*
+     * Called next, when it is known whether the chip has lost its power: what was written to it
+     * holds again. It moves no contact.
      */
     int (*recover)(device *device);
     /*

@@ -232,7 +232,7 @@ static int look(const device *device, sight *seen)
         learn(device, bank, seen);
     }
     if (result >= 0 && (seen->inputs & chip->banks[bank].ours)) {
-        result = -EIO; /* an input holds no relay */
+        result = DEVICE_NOT_AS_LEFT; /* an input holds no relay */
     }
     return conclude(device, result);
 }

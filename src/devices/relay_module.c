@@ -28,7 +28,10 @@
 #define PROMPT_TRIES  10
 #define NEUTRAL_TIME  500000 /* ... unless each takes long: µs after which no other one begins */
 
-/* Whether the chip is as it was left; what is not so is believed when it is seen twice. */
+/*
+ * Whether the chip is as it was left; what is not so is believed when it is seen twice. Only
+ * power-up makes the pins inputs; what the outputs were to be may have been written since.
+ */
 static int relay_module_present(device *device)
 {
     int as_powered_up = 0;
@@ -44,9 +47,9 @@ static int relay_module_present(device *device)
         if (output == PORT_NEUTRAL && config == CONFIG_OUTPUTS) {
             return 0;
         }
-        as_powered_up += output == POWER_UP && config == POWER_UP;
+        as_powered_up += config == POWER_UP;
     }
-    return as_powered_up == 2 ? DEVICE_LOST_POWER : -EIO;
+    return as_powered_up == 2 ? DEVICE_LOST_POWER : DEVICE_NOT_AS_LEFT;
 }
 
 /* Ends any current through the coil, hard. 0 once the chip has confirmed it. */
@@ -144,6 +147,7 @@ static device_step relay_module_start(device *device, unsigned step)
 
 static const relay_ops relay_module_relay = {
     .channels = 1,
+    .release = neutralise,
     .recover = relay_module_recover,
     .set = relay_module_set,
     .get = NULL, /* the contact's position cannot be read */

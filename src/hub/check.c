@@ -328,6 +328,25 @@ void pin_clear(pin *pin)
     pin->options = NULL;
 }
 
+void pin_each_relay(const pin *pin,
+                    void (*visit)(void *baton, const struct pin *pin, const char *topic),
+                    void *baton)
+{
+    unsigned channels = pin->driver && pin->driver->relay ? pin->driver->relay->channels : 0;
+    talk_address address = pin->address;
+
+    for (unsigned channel = 0; channel < channels; channel++) {
+        char text[TALK_MAX_ADDRESS], topic[TALK_MAX_TOPIC * 2];
+        if (channels > 1 && pin->address.channel >= 0 && pin->address.channel != (int)channel) {
+            continue;
+        }
+        address.channel = channels > 1 ? (int)channel : -1;
+        talk_address_format(&address, text);
+        snprintf(topic, sizeof(topic), "%s/%s", pin->type, text);
+        visit(baton, pin, topic);
+    }
+}
+
 const char *pin_clash(const pin *earlier, const pin *later, char *why, size_t why_size)
 {
     const talk_address *a = &earlier->address, *b = &later->address;

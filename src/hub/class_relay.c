@@ -212,8 +212,7 @@ static bool has_power_on_state(const hub_device *device)
 /* From now on it is due until it is done, also by a later hub. */
 static void expect_power_on(hub_device *device)
 {
-    if (has_power_on_state(device) && !relay_power_on_is_due(device)) {
-        relay_expect_power_on(device->node, device->topic);
+    if (has_power_on_state(device) && relay_expect_power_on(device->node, device->topic)) {
         state_save(device->node->states);
     }
 }
@@ -264,9 +263,6 @@ static void on_event(hub_device *device, const message *event)
             device_pump(device);
         }
         break;
-    case MESSAGE_POWER_SEEN:
-        expect_power_on(device);
-        break;
     case MESSAGE_POWER_LOST:
         apply_power_on(device);
         device_pump(device);
@@ -296,7 +292,11 @@ static void on_found(hub_device *device, const message *found, message *adopt)
     relay *relay = device->state;
     relay_state before = relay_remembered_state(device);
     relay_state state = !found->relay.known ? before : found->relay.on ? RELAY_ON : RELAY_OFF;
+    const bool lost_power = has_lost_power(found, before, state);
 
+    if (lost_power) {
+        expect_power_on(device); /* before what is remembered no longer shows it */
+    }
     adopt->adopt.pulse = relay_remembered_pulse(device);
     if (state != before) {
         relay_remember_state(device, state);
@@ -314,7 +314,7 @@ static void on_found(hub_device *device, const message *found, message *adopt)
     if (relay->interlock) {
         interlock_seen(device);
     }
-    if (relay_power_on_is_due(device) || has_lost_power(found, before, state)) {
+    if (lost_power || relay_power_on_is_due(device)) {
         apply_power_on(device);
     }
 }

@@ -5,6 +5,7 @@
 #include "ground.h"
 #include "intake.h"
 #include "node.h"
+#include "power.h"
 #include "presence.h"
 #include "relay.h"
 #include "request_queue.h"
@@ -219,6 +220,9 @@ static void take(hub *hub, const message *message)
     case MESSAGE_MEMORY:
         relay_release_noted(hub, message->serial);
         check_memory(hub);
+        break;
+    case MESSAGE_POWER_SEEN:
+        power_note_chip(bus, message->address);
         break;
     case MESSAGE_OPENED:
         bus->opened = true;

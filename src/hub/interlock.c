@@ -257,36 +257,59 @@ static const hub_device *rightful(const interlock *interlock)
     return last;
 }
 
-static void log_violation(interlock *interlock, size_t n_on, const hub_device *stays)
+/* Nobody knows how its contact stands. */
+static bool is_doubtful(const interlock *interlock, const hub_device *member)
 {
-    if (!interlock->violated) {
-        hub_log(interlock->hub, HUB_WARNING, CT_INTERLOCK_VIOLATED,
-                "interlock %s: %zu relays are on; %s%s", interlock->name, n_on,
-                stays ? "all are switched off but the one that was commanded last, "
-                      : "all are switched off, since none was commanded last",
-                stays ? stays->topic : "");
-    }
-    interlock->violated = true;
+    return member->listed && relay_of(member)->state == RELAY_UNKNOWN && !is_on(interlock, member);
 }
 
-/* Switches off what must not be on. */
+static void log_violation(interlock *interlock, size_t n_on, size_t n_doubtful,
+                          const hub_device *stays)
+{
+    hub *hub = interlock->hub;
+
+    if (interlock->violated) {
+        return;
+    }
+    interlock->violated = true;
+    if (n_on == 1) {
+        hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED,
+                "interlock %s: a relay is on, and %zu whose state is not known may be; what may be "
+                "is switched off",
+                interlock->name, n_doubtful);
+        return;
+    }
+    hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED, "interlock %s: %zu relays are on; %s%s",
+            interlock->name, n_on,
+            stays ? "all are switched off but the one that was commanded last, "
+                  : "all are switched off, since none was commanded last",
+            stays ? stays->topic : "");
+}
+
+/*
+ * Switches off what must not be on, and beside a relay that is on also what may be on; but none
+ * that is on for the sake of one that only may be.
+ */
 static void enforce(interlock *interlock)
 {
     const hub_device *stays = rightful(interlock);
-    size_t n_on = 0;
+    size_t n_on = 0, n_doubtful = 0;
 
     interlock->retry_at = HUB_NEVER;
     for (size_t i = 0; i < interlock->n_members; i++) {
         n_on += is_on(interlock, interlock->members[i]);
+        n_doubtful += is_doubtful(interlock, interlock->members[i]);
     }
-    if (n_on < 2 || interlock->hub->stopping) {
+    if (n_on == 0 || n_on + n_doubtful < 2 || interlock->hub->stopping) {
         interlock->violated = false;
         return;
     }
-    log_violation(interlock, n_on, stays);
+    log_violation(interlock, n_on, n_doubtful, stays);
     for (size_t i = 0; i < interlock->n_members; i++) {
         hub_device *member = interlock->members[i];
-        if (member != stays && is_on(interlock, member) && !relay_of(member)->moving) {
+        const bool must_go = is_doubtful(interlock, member) ||
+                             (n_on > 1 && is_on(interlock, member) && member != stays);
+        if (must_go && !relay_of(member)->moving) {
             relay_send_off(member);
         }
     }

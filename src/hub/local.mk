@@ -16,6 +16,7 @@ HUB_SOURCES = \
 	src/hub/hub.c \
 	src/hub/intake.c \
 	src/hub/interlock.c \
+	src/hub/power.c \
 	src/hub/presence.c \
 	src/hub/relay.c \
 	src/hub/moves.c \
@@ -39,6 +40,7 @@ libhub_la_SOURCES = $(HUB_SOURCES) \
 	src/hub/moves.h \
 	src/hub/node.h \
 	src/hub/pin.h \
+	src/hub/power.h \
 	src/hub/presence.h \
 	src/hub/relay.h \
 	src/hub/request.h \

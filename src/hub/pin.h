@@ -23,6 +23,10 @@ typedef struct pin {
 /* NULL, or a sentence that says what is wrong. pin_clear() in any case. */
 const char *pin_read(pin *pin, const hub_device_config *config, char *why, size_t why_size);
 void pin_clear(pin *pin);
+/* Calls this for the topic of each relay that it speaks of. */
+void pin_each_relay(const pin *pin,
+                    void (*visit)(void *baton, const struct pin *pin, const char *topic),
+                    void *baton);
 /* Whether two relays hang on one pin of a chip: NULL, or a sentence about the later line. */
 const char *pin_clash(const pin *earlier, const pin *later, char *why, size_t why_size);
 

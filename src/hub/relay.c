@@ -68,9 +68,15 @@ int64_t relay_remembered_pulse(const hub_device *device)
     return (int64_t)((left < RELAY_MAX_PULSE ? left : RELAY_MAX_PULSE) * 1e6);
 }
 
-void relay_expect_power_on(hub_node *node, const char *topic)
+bool relay_expect_power_on(hub_node *node, const char *topic)
 {
+    struct json_object *known = state_device(node->states, topic);
+
+    if (known && json_object_object_get_ex(known, "power-on", NULL)) {
+        return false;
+    }
     state_set(node->states, topic, "power-on", json_object_new_string("due"));
+    return true;
 }
 
 bool relay_power_on_is_due(const hub_device *device)

@@ -41,10 +41,10 @@ relay_state relay_remembered_state(const hub_device *device);
 /* Microseconds until a remembered pulse ends, 0: it is over. HUB_NEVER: there is none. */
 int64_t relay_remembered_pulse(const hub_device *device);
 /*
- * The machine was started, and since then the relay was not yet put into its power-on state. This
- * is remembered, so that each start of the machine counts once, however often the hub starts.
+ * Power has come on, and since then the relay was not yet put into its power-on state. This is
+ * remembered, so that each time counts once, however often the hub starts. False: it was known.
  */
-void relay_expect_power_on(hub_node *node, const char *topic);
+bool relay_expect_power_on(hub_node *node, const char *topic);
 bool relay_power_on_is_due(const hub_device *device);
 /* It was switched, or its power-on state is not to be applied. state_save() is to follow. */
 void relay_forget_power_on(hub_node *node, const char *topic);

@@ -2,6 +2,7 @@
 
 #include "classes.h"
 #include "ground.h"
+#include "power.h"
 #include "presence.h"
 #include "relay.h"
 
@@ -125,65 +126,12 @@ static void copy_bus(hub_bus *bus, hub_node *node, const hub_bus_config *config,
     });
 }
 
-/* Calls this for the topic of each relay that a pin speaks of. */
-static void each_relay(hub_node *node, const pin *pin,
-                       void (*visit)(hub_node *node, const struct pin *pin, const char *topic))
+static void create_interlocked(void *baton, const pin *pin, const char *topic)
 {
-    unsigned channels = pin->driver && pin->driver->relay ? pin->driver->relay->channels : 0;
-    talk_address address = pin->address;
+    hub_node *node = baton;
 
-    for (unsigned channel = 0; channel < channels; channel++) {
-        char text[TALK_MAX_ADDRESS], topic[TALK_MAX_TOPIC * 2];
-        if (channels > 1 && pin->address.channel >= 0 && pin->address.channel != (int)channel) {
-            continue;
-        }
-        address.channel = channels > 1 ? (int)channel : -1;
-        talk_address_format(&address, text);
-        snprintf(topic, sizeof(topic), "%s/%s", pin->type, text);
-        visit(node, pin, topic);
-    }
-}
-
-static void create_interlocked(hub_node *node, const pin *pin, const char *topic)
-{
     if (pin->interlock[0] && !device_find(node, topic)) {
         device_create(node, topic, class_of_driver(pin->driver), pin->driver);
-    }
-}
-
-static void expect_power_on(hub_node *node, const pin *pin, const char *topic)
-{
-    if (pin->power_on != POWER_ON_KEEP) {
-        relay_expect_power_on(node, topic);
-    }
-}
-
-static void forget_power_on(hub_node *node, const pin *pin, const char *topic)
-{
-    (void)pin;
-    relay_forget_power_on(node, topic);
-}
-
-/*
- * The machine was started: its relays are to be put into their power-on states, once. That it was
- * started is on disk before any of them moves, or the next hub would do it again.
- */
-static void note_boot(hub_node *node)
-{
-    if (!state_is_new_boot(node->states)) {
-        return;
-    }
-    for (size_t i = 0; i < node->n_pins; i++) {
-        each_relay(node, &node->pins[i], expect_power_on);
-    }
-    if (state_save_now(node->states)) {
-        return;
-    }
-    hub_log(node->hub, HUB_WARNING, CT_BOOT_NOT_NOTED,
-            "%s: that the machine was started cannot be remembered, so relays keep their states",
-            node->name);
-    for (size_t i = 0; i < node->n_pins; i++) {
-        each_relay(node, &node->pins[i], forget_power_on);
     }
 }
 
@@ -201,11 +149,11 @@ void setup_nodes(hub *hub, const hub_config *config)
         hub_node *node = &hub->nodes[i];
         node->hub = hub;
         copy_node(node, &config->nodes[i]);
-        note_boot(node);
+        power_note_boot(node);
         node->remembers = state_is_remembered(node->states);
         /* Relays of an interlock exist from the beginning: one that is absent may still be on. */
         for (size_t j = 0; j < node->n_pins; j++) {
-            each_relay(node, &node->pins[j], create_interlocked);
+            pin_each_relay(&node->pins[j], create_interlocked, node);
         }
         for (size_t j = 0; j < config->nodes[i].n_buses; j++) {
             hub_bus *bus = &hub->buses[hub->n_buses];

@@ -523,6 +523,32 @@ static void relays_that_become_members_while_on_obey(void **state)
     }
 }
 
+/* Nobody knows how the bistable one stands; the other is on, and stays so. */
+static void a_member_that_may_be_on_obeys(void **state)
+{
+    const char *blind = "interlock=blind";
+    bench *b = *state;
+    sim_relay_record module;
+
+    assert_true(sim_add(b->sim[0], "pcf8574", BOARD));
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    add_channels(b, "pcf8574", 1);
+    bench_remember(b);
+    start(b);
+    ask(b, 0, true);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-3b/get\", {}]"), "{\"state\": null}");
+    free((void *)b->devices[--b->node.n_devices].options);
+    bench_pin(b, "relay/i2c0-20-0", "pcf8574", blind, NULL);
+    bench_pin(b, "relay/i2c0-3b", NULL, blind, NULL);
+    bench_restart(b, "restart");
+    bench_run(b, 3);
+    assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+    assert_true(sim_relay_read(b->sim[0], 0x3b, &module));
+    assert_int_equal(module.contact, 0);
+    assert_contains(bench_last(b, "[\"relay/i2c0-3b\""), "{\"state\": false}");
+    assert_int_equal(levels(b) & 1, 0);
+}
+
 /* It cannot be switched off now: that is tried again, and not more than once a second. */
 static void what_cannot_be_switched_off_is_tried_again(void **state)
 {
@@ -619,6 +645,33 @@ static void a_loss_of_power_is_known_to_the_next_hub(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* Or it ends before it has noted anything: then the chip shows the loss still. */
+static void a_chip_shows_its_loss_until_that_is_noted(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        if (!boards[i].has_directions) {
+            continue;
+        }
+        bench *b = with_board(i);
+        bench_pin(b, "relay/i2c0-20-0", boards[i].driver, "power-on=on", NULL);
+        bench_remember(b);
+        bench_start(b);
+        bench_run(b, 1);
+        sim_unplug(b->sim[0], BOARD);
+        sim_plug(b->sim[0], BOARD);
+        b->time += 10000000;
+        for (int step = 0; step < 50; step++) {
+            hub_run_buses(b->hub);
+        }
+        assert_int_equal(port(b).driven, 0);
+        bench_restart(b, "crash");
+        bench_run(b, 1);
+        assert_int_equal(levels(b) & 1, 0);
+        bench_free(b);
+    }
+}
+
 static void what_power_on_owes_is_tried_again(void **state)
 {
     bench *b = *state;
@@ -675,6 +728,32 @@ static void a_failed_read_hides_no_loss_of_power(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* So many that one channel is given up: the other does not hide it, either. */
+static void failed_reads_hide_no_loss_of_power(void **state)
+{
+    (void)state;
+    for (unsigned failures = 2; failures < 12; failures++) {
+        bench *b = with_board(1);
+        bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
+        bench_pin(b, "relay/i2c0-20-1", "pca9554", "power-on=on", NULL);
+        bench_remember(b);
+        bench_start(b);
+        bench_run(b, 1);
+        sim_unplug(b->sim[0], BOARD);
+        bench_run(b, 20);
+        assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_ERROR,
+                                                             .address = BOARD,
+                                                             .reg = -1,
+                                                             .skip = 1, /* the probe's */
+                                                             .count = failures,
+                                                             .error = -EIO}));
+        sim_plug(b->sim[0], BOARD);
+        bench_run(b, 60);
+        assert_int_equal(levels(b) & 3, 0);
+        bench_free(b);
+    }
+}
+
 /* The command was carried out, and its answer was lost. */
 static void a_pulse_that_failed_ends_all_the_same(void **state)
 {
@@ -715,13 +794,16 @@ int main(void)
         cmocka_unit_test(of_relays_that_come_on_the_last_commanded_stays),
         cmocka_unit_test(where_the_last_command_was_off_none_stays),
         cmocka_unit_test(relays_that_become_members_while_on_obey),
+        BENCH_TEST(a_member_that_may_be_on_obeys),
         cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
         BENCH_TEST(a_channel_that_left_alone_returns),
         BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
         BENCH_TEST(a_loss_of_power_is_known_to_the_next_hub),
+        cmocka_unit_test(a_chip_shows_its_loss_until_that_is_noted),
         BENCH_TEST(what_power_on_owes_is_tried_again),
         BENCH_TEST(what_power_on_never_gets_is_tried_less_and_less),
         BENCH_TEST(a_failed_read_hides_no_loss_of_power),
+        cmocka_unit_test(failed_reads_hide_no_loss_of_power),
         BENCH_TEST(a_pulse_that_failed_ends_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
