@@ -278,8 +278,12 @@ static void wait_for_click(worker *worker, const unit *unit)
 static void end_pulse(worker *worker, unit *unit)
 {
     message *moved = message_new(MESSAGE_STATE, 0);
+    char why[192];
     int error = -EIO;
 
+    if (unit_present(unit, why, sizeof(why)) == DEVICE_LOST_POWER) {
+        unit_lost_power(worker, unit); /* noted before this hub has ended, for the next one */
+    }
     for (int attempt = 0; error < 0 && attempt < END_ATTEMPTS; attempt++) {
         wait_for_click(worker, unit);
         unit->clicked = worker_now(worker);

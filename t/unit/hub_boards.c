@@ -672,6 +672,24 @@ static void a_chip_shows_its_loss_until_that_is_noted(void **state)
     }
 }
 
+/* Nor does a stop hide it, which ends the relay's pulse. */
+static void a_stop_hides_no_loss_of_power(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    bench_ask(b, "[\"relay/i2c0-20-0/pulse/set\", {\"duration\": 9}]");
+    sim_unplug(b->sim[0], BOARD);
+    sim_plug(b->sim[0], BOARD);
+    bench_restart(b, "stop");
+    bench_run(b, 1);
+    assert_int_equal(levels(b) & 1, 0);
+}
+
 static void what_power_on_owes_is_tried_again(void **state)
 {
     bench *b = *state;
@@ -800,6 +818,7 @@ int main(void)
         BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
         BENCH_TEST(a_loss_of_power_is_known_to_the_next_hub),
         cmocka_unit_test(a_chip_shows_its_loss_until_that_is_noted),
+        BENCH_TEST(a_stop_hides_no_loss_of_power),
         BENCH_TEST(what_power_on_owes_is_tried_again),
         BENCH_TEST(what_power_on_never_gets_is_tried_less_and_less),
         BENCH_TEST(a_failed_read_hides_no_loss_of_power),
