@@ -34,8 +34,8 @@
  */
 static int relay_module_present(device *device)
 {
-    int as_powered_up = 0;
-    for (int look = 0; look < 2; look++) {
+    int as_powered_up = 0, otherwise = 0;
+    while (as_powered_up < 2 && otherwise < 2) {
         uint8_t output, config;
         int result = i2c_read8(device->bus, device->address, REG_OUTPUT, &output);
         if (result >= 0) {
@@ -47,7 +47,7 @@ static int relay_module_present(device *device)
         if (output == PORT_NEUTRAL && config == CONFIG_OUTPUTS) {
             return 0;
         }
-        as_powered_up += config == POWER_UP;
+        config == POWER_UP ? as_powered_up++ : otherwise++;
     }
     return as_powered_up == 2 ? DEVICE_LOST_POWER : DEVICE_NOT_AS_LEFT;
 }

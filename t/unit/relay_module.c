@@ -217,6 +217,22 @@ static void one_garbled_read_is_no_loss_of_power(void **state)
     }
 }
 
+static void one_garbled_read_hides_no_loss_of_power(void **state)
+{
+    static const uint8_t garbage[] = {0x00, 0x1c, 0x50};
+    (void)state;
+    for (unsigned i = 0; i < 12; i++) {
+        bench *b = open_module();
+        assert_int_equal(relay(b)->recover(&b->device), 0);
+        sim_unplug(b->sim, ADDRESS);
+        sim_plug(b->sim, ADDRESS);
+        inject(b, (fault_rule){FAULT_GARBAGE, .directions = FAULT_READS, .reg = -1, .skip = i % 4,
+                               .count = 1, .garbage = garbage[i / 4]});
+        assert_int_equal(b->device.driver->present(&b->device), DEVICE_LOST_POWER);
+        bench_close(b);
+    }
+}
+
 /* A coil that something else has energised is noticed, and that is no loss of power. */
 static void current_through_the_coil_is_noticed(void **state)
 {
@@ -291,6 +307,7 @@ int main(void)
         cmocka_unit_test(a_write_that_did_not_stick_is_no_success),
         cmocka_unit_test(a_module_that_lost_power_is_set_up_again_before_it_moves),
         cmocka_unit_test(one_garbled_read_is_no_loss_of_power),
+        cmocka_unit_test(one_garbled_read_hides_no_loss_of_power),
         cmocka_unit_test(current_through_the_coil_is_noticed),
         cmocka_unit_test(what_releases_the_coil_hides_no_loss_of_power),
         cmocka_unit_test(every_single_fault_ends_neutral),
