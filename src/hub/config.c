@@ -27,6 +27,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is set may wait this long for the disk, in microseconds: a hub that is killed loses it. */
+#define SETTINGS_WITHIN INT64_C(1000000)
+
 static const char *const members[] = {"publish-interval", "delta", "heartbeat", "offset"};
 #define N_MEMBERS (sizeof(members) / sizeof(members[0]))
 
@@ -274,7 +277,8 @@ void config_remember(hub_device *device)
 
 /*
  * Remembers the members that were ever set, in their full form; for the others the defaults still
- * hold.
+ * hold. Each write of the file wears the card it is on, so settings are gathered, and what was
+ * set again as it was is not written.
  */
 static void remember(hub_device *device, struct json_object *payload)
 {
@@ -293,8 +297,12 @@ static void remember(hub_device *device, struct json_object *payload)
         }
     }
     json_object_put(shown);
+    if (json_object_equal(config, before)) {
+        json_object_put(config);
+        return;
+    }
     state_set(device->node->states, device->topic, "config", config);
-    state_save(device->node->states);
+    state_save_by(device->node->states, hub_now(device->node->hub) + SETTINGS_WITHIN);
 }
 
 /* ---- requests ---- */

@@ -222,10 +222,12 @@ void device_remember_shown(hub_device *device, struct json_object *shown)
 {
     hub_node *node = device->node;
 
-    state_set(node->states, device->topic, "shown", shown);
-    if (node->save_at == HUB_NEVER) {
-        node->save_at = hub_now(node->hub) + SHOWN_WITHIN;
+    if (json_object_equal(shown, device_remembered_shown(device))) {
+        json_object_put(shown);
+        return;
     }
+    state_set(node->states, device->topic, "shown", shown);
+    state_save_by(node->states, hub_now(node->hub) + SHOWN_WITHIN);
 }
 
 struct json_object *device_remembered_shown(const hub_device *device)

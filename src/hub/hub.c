@@ -157,7 +157,8 @@ int64_t hub_next_due(const hub *hub)
 
     for (size_t i = 0; i < hub->n_nodes; i++) {
         const hub_node *node = &hub->nodes[i];
-        due = node->save_at < due ? node->save_at : due;
+        wanted = state_save_due(node->states);
+        due = wanted < due ? wanted : due;
         if (!node->ready && hub->started + HUB_FIRST_LOOK < due) {
             due = hub->started + HUB_FIRST_LOOK;
         }
@@ -272,17 +273,11 @@ static void check_ready(hub_node *node)
     intake_release(node);
 }
 
-static void save_shown(hub_node *node)
-{
-    node->save_at = HUB_NEVER;
-    state_save(node->states);
-}
-
 static void tick(hub_node *node)
 {
     check_ready(node);
-    if (node->save_at <= hub_now(node->hub)) {
-        save_shown(node);
+    if (state_save_due(node->states) <= hub_now(node->hub)) {
+        state_save(node->states);
     }
     for (size_t i = 0; i < node->n_devices; i++) {
         device_tick(node->devices[i]);
@@ -402,8 +397,8 @@ void hub_destroy(hub *hub)
         free(hub->buses[i].device);
     }
     for (size_t i = 0; i < hub->n_nodes; i++) {
-        if (hub->nodes[i].save_at != HUB_NEVER) {
-            save_shown(&hub->nodes[i]);
+        if (state_save_due(hub->nodes[i].states) != HUB_NEVER) {
+            state_save(hub->nodes[i].states);
         }
     }
     if (hub->writer) {

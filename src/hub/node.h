@@ -55,7 +55,6 @@ struct hub_node {
     char *led; /* as in hub_node_config, or NULL */
     state_store *states;
     bool remembers;      /* as last published in the list */
-    int64_t save_at;     /* when `states` are to be written, HUB_NEVER: nothing waits for that */
     double air_pressure; /* kPa, as last sent to the buses; NAN: unknown */
     /* Requests that wait for the first look, in order. */
     held *held;

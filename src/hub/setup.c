@@ -70,7 +70,6 @@ static void copy_node(hub_node *node, const hub_node_config *config)
     node->rescan = (int64_t)llround(config->rescan * 1e6);
     node->air_pressure = NAN;
     node->held_end = &node->held;
-    node->save_at = HUB_NEVER;
     node->intervals = hub_allocate(config->n_intervals, sizeof(*node->intervals));
     node->n_intervals = config->n_intervals;
     for (size_t i = 0; i < config->n_intervals; i++) {

@@ -33,6 +33,7 @@ struct state_store {
     char *file;       /* "nodes_bridge_0.json" */
     char *moves_file; /* "nodes_bridge_0.moving" */
     struct json_object *devices;
+    int64_t save_by; /* when what was changed is to be handed over, HUB_NEVER: nothing was */
     bool new_boot;
     bool unreadable; /* there is a file, which cannot be read: it is left alone */
 
@@ -514,6 +515,7 @@ state_store *state_open(state_writer *writer, const char *node)
         abort();
     }
     store->writer = writer;
+    store->save_by = HUB_NEVER;
     store->file = state_dir_file_name(node, ".json");
     store->moves_file = state_dir_file_name(node, ".moving");
     store->moves = moves_create(writer->dir, store->moves_file);
@@ -638,6 +640,7 @@ static void save(state_store *store, bool now)
     state_writer *writer = store->writer;
     char *text;
 
+    store->save_by = HUB_NEVER;
     if (!is_writable(store)) {
         return;
     }
@@ -657,6 +660,16 @@ static void save(state_store *store, bool now)
 void state_save(state_store *store)
 {
     save(store, false);
+}
+
+void state_save_by(state_store *store, int64_t time)
+{
+    store->save_by = time < store->save_by ? time : store->save_by;
+}
+
+int64_t state_save_due(const state_store *store)
+{
+    return store->save_by;
 }
 
 bool state_save_now(state_store *store)

@@ -74,6 +74,13 @@ void state_pulses(state_store *store, const char *topic, bool pulse);
 bool state_is_remembered(state_store *store);
 /* Hands what is remembered to the writer. */
 void state_save(state_store *store);
+/*
+ * For what may be lost with a hub that is killed, and what changes often: state_save() is to follow
+ * by this time of the owner's clock, in microseconds. The earliest of several holds.
+ */
+void state_save_by(state_store *store, int64_t time);
+/* When it is to follow; HUB_NEVER: everything was handed over. */
+int64_t state_save_due(const state_store *store);
 /* Writes it before it returns. False, after a log line, where that is not possible. */
 bool state_save_now(state_store *store);
 

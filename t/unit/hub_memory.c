@@ -5,6 +5,7 @@
 #include "hub_bench.h"
 
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -674,6 +675,159 @@ static void a_note_is_gone_once_the_state_is_recorded(void **state)
     assert_int_equal(record(b, 0x3b).contact, 1);
 }
 
+/* ---- what the disk is spared ---- */
+
+#define SET_INTERVAL "[\"thermometer/i2c0-48/config/set\", {\"publish-interval\": %d}]"
+
+/* A thermometer and a relay module, and a descriptor that counts how often their file is made. */
+static bench *with_counted_writes(void **state, int *counter)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "tmp112", 0x48));
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_true((*counter = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) >= 0);
+    /* The creation of the next one in between: equal events that follow each other become one. */
+    assert_true(inotify_add_watch(*counter, b->dir, IN_MOVED_TO | IN_CREATE) >= 0);
+    return b;
+}
+
+/* How often the file was replaced since it was asked last. */
+static int writes(int counter)
+{
+    _Alignas(struct inotify_event) char buffer[4096];
+    ssize_t length;
+    int n = 0;
+
+    while ((length = read(counter, buffer, sizeof buffer)) > 0) {
+        for (ssize_t at = 0; at < length;) {
+            const struct inotify_event *event = (const void *)(buffer + at);
+            assert_false(event->mask & IN_Q_OVERFLOW);
+            n += strcmp(event->name, STATES) == 0;
+            at += (ssize_t)sizeof *event + event->len;
+        }
+    }
+    return n;
+}
+
+static void set_interval(bench *b, int seconds)
+{
+    char text[128], shown[64];
+
+    snprintf(text, sizeof text, SET_INTERVAL, seconds);
+    snprintf(shown, sizeof shown, "\"publish-interval\": %d}", seconds);
+    assert_contains(bench_ask(b, text), shown);
+}
+
+static void assert_interval(bench *b, int seconds)
+{
+    char shown[64];
+
+    snprintf(shown, sizeof shown, "\"publish-interval\": %d}", seconds);
+    assert_contains(bench_ask(b, "[\"thermometer/i2c0-48/config/get\", {}]"), shown);
+}
+
+static void settings_are_gathered(void **state)
+{
+    int counter;
+    bench *b = with_counted_writes(state, &counter);
+
+    for (int i = 2; i <= 90; i++) {
+        set_interval(b, i);
+        bench_run(b, 0.01);
+    }
+    assert_int_equal(writes(counter), 0);
+    bench_run(b, 1);
+    assert_int_equal(writes(counter), 1);
+    bench_run(b, 100);
+    assert_int_equal(writes(counter), 0);
+    bench_kill(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_interval(b, 90);
+    close(counter);
+}
+
+static void settings_that_are_set_again_are_not_written(void **state)
+{
+    int counter;
+    bench *b = with_counted_writes(state, &counter);
+
+    set_interval(b, 5);
+    bench_run(b, 2);
+    assert_int_equal(writes(counter), 1);
+    for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < 10; j++) {
+            set_interval(b, 5);
+            bench_run(b, 2);
+        }
+        bench_stop(b);
+        assert_int_equal(writes(counter), 0);
+        bench_start(b); /* and now they come from the file */
+        bench_run(b, 1);
+        writes(counter);
+    }
+    close(counter);
+}
+
+static void settings_are_written_at_the_end(void **state)
+{
+    int counter;
+    bench *b = with_counted_writes(state, &counter);
+
+    set_interval(b, 5);
+    bench_restart(b, "power-on");
+    bench_run(b, 1);
+    assert_interval(b, 5);
+    set_interval(b, 6);
+    bench_restart(b, "restart");
+    bench_run(b, 1);
+    assert_interval(b, 6);
+    set_interval(b, 7);
+    bench_restart(b, "crash"); /* what was set within the last second is lost, and no more */
+    bench_run(b, 1);
+    assert_interval(b, 6);
+    close(counter);
+}
+
+/* Nothing of a relay waits, and what waits goes with it. */
+static void a_relay_waits_for_no_settings(void **state)
+{
+    int counter;
+    bench *b = with_counted_writes(state, &counter);
+
+    set_interval(b, 5);
+    assert_int_equal(writes(counter), 0);
+    assert_string_equal(bench_ask(b, ON), IS_ON);
+    assert_int_equal(writes(counter), 1);
+    bench_run(b, 5);
+    assert_int_equal(writes(counter), 0);
+    bench_restart(b, "crash");
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), IS_ON);
+    assert_interval(b, 5);
+    close(counter);
+}
+
+static void a_display_that_shows_the_same_is_not_written(void **state)
+{
+    int counter;
+    bench *b = with_counted_writes(state, &counter);
+
+    assert_true(sim_add(b->sim[0], "ssd1306", 0x3c));
+    bench_run(b, 60);
+    for (int i = 0; i < 3; i++) {
+        assert_contains(bench_ask(b, "[\"display-oled/i2c0-3c/set\", {\"line-0\": \"the same\"}]"),
+                        "the same");
+        bench_run(b, 100);
+    }
+    assert_int_equal(writes(counter), 1);
+    close(counter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -703,6 +857,11 @@ int main(void)
         BENCH_TEST(an_led_blinks_as_it_did),
         BENCH_TEST(history_keeps_its_order_when_the_clock_is_set),
         BENCH_TEST(a_note_is_gone_once_the_state_is_recorded),
+        BENCH_TEST(settings_are_gathered),
+        BENCH_TEST(settings_that_are_set_again_are_not_written),
+        BENCH_TEST(settings_are_written_at_the_end),
+        BENCH_TEST(a_relay_waits_for_no_settings),
+        BENCH_TEST(a_display_that_shows_the_same_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
