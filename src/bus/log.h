@@ -36,6 +36,8 @@ typedef enum log_code {
     CT_BOOT_NOT_NOTED = 1050,     /* the machine's start cannot be remembered: no power-on states */
     CT_STATE_LOCKED = 1051,       /* another hub remembers in the same directory */
     CT_STATE_NO_NOTES = 1052,     /* the notes of moves are missing: no state is known */
+    CT_STATE_DIR_LOST = 1080,     /* the state directory was removed, or replaced by no other */
+    CT_STATE_DIR_NEW = 1081,      /* it was replaced: what is known is written to the new one */
     CT_PORT_UNASKED = 1060,       /* a chip answers where none may be asked what it is */
     /* The hub's socket (src/link/server.c). */
     CT_LINK_UNREAD = 1900,   /* a child process does not read its link */

@@ -99,6 +99,7 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
     hub->started = hub_now(hub);
     if (!create_descriptors(hub) || !(hub->writer = state_writer_create(&(state_config){
                                           .dir = config->state_dir,
+                                          .user = config->state_user,
                                           .boot_id = environment->boot_id,
                                           .first_start = strcmp(hub->reason, "power-on") == 0,
                                           .outbox = &hub->inbox,

@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* What a request's sender may do, decided at its handshake. */
 #define HUB_MAY_CONTROL 1u /* `set`, `pulse/set`, `config/set` */
@@ -88,6 +89,8 @@ typedef struct hub_config {
     const char *reason_for_reset; /* "power-on", "restart", "crash" */
     /* The kinds of bus that there are (i2c/bus.h), NULL-terminated; they outlive the hub. */
     const struct i2c_bus_kind *const *bus_kinds;
+    /* To whom state_dir must belong. 0: to the process's user, or to anybody if that is root. */
+    uid_t state_user;
 } hub_config;
 
 /*

@@ -63,6 +63,7 @@ UNIT_TESTS += \
 	t/unit/hub_boards \
 	t/unit/hub_displays \
 	t/unit/hub_house \
+	t/unit/hub_directory \
 	t/unit/hub_memory \
 	t/unit/hub_quantities \
 	t/unit/hub_relays \
@@ -76,6 +77,9 @@ t_unit_hub_directives_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_house_SOURCES = t/unit/hub_house.c $(HUB_BENCH)
 t_unit_hub_house_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_house_LDADD = $(HUB_TEST_LIBS)
+t_unit_hub_directory_SOURCES = t/unit/hub_directory.c $(HUB_BENCH)
+t_unit_hub_directory_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_hub_directory_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_memory_SOURCES = t/unit/hub_memory.c $(HUB_BENCH)
 t_unit_hub_memory_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_memory_LDADD = $(HUB_TEST_LIBS)

@@ -22,7 +22,7 @@
  * moving relay.
  */
 #define GATHER_NS 2000000
-/* Seconds until what could not be written is tried again. */
+/* Seconds until what could not be written is tried again, and the directory is looked at. */
 #define RETRY_AFTER 2
 /* How long the owner before may take to end, as for a bus; microseconds. */
 #define LOCK_PATIENCE INT64_C(3000000)
@@ -35,20 +35,23 @@ struct state_store {
     struct json_object *devices;
     int64_t save_by; /* when what was changed is to be handed over, HUB_NEVER: nothing was */
     bool new_boot;
-    bool unreadable; /* there is a file, which cannot be read: it is left alone */
 
     /* Shared with the writer's thread, under its mutex. */
     moves *moves;
     uint64_t ticket; /* of the newest note that waits for the disk */
-    char *pending;   /* what is to be written, or NULL */
-    char *failed;    /* what could not be, until it is tried again */
+    char *text;      /* what the file is to say, as handed over last */
+    bool pending;    /* it is to be written */
+    bool failed;     /* it could not be, until it is tried again */
+    bool unreadable; /* there is a file, which cannot be read: it is left alone */
     bool lost;       /* a move was not noted: what is on disk must not be believed */
     int last_error;  /* of writing, so that it is logged once */
 };
 
 struct state_writer {
-    int dir; /* descriptor, or -1: nothing is remembered */
+    /* A descriptor, whose number stays the same, or -1: nothing is remembered. */
+    int dir;
     char *path;
+    uid_t user; /* to whom it must belong, 0: to anybody */
     char *boot_id;
     bool first_start;
     queue *outbox;
@@ -60,6 +63,7 @@ struct state_writer {
     state_store *stores;
     uint64_t last_ticket;
     uint64_t noted; /* tickets up to this one are on disk */
+    int away;       /* why there is no directory at the path that may be used: an errno, or 0 */
 };
 
 static void say(state_writer *writer, hub_level level, log_code code, const char *format, ...)
@@ -101,9 +105,15 @@ static char *own(const char *text)
 
 /* ---- failure; all of it under the mutex ---- */
 
+static bool is_writable(const state_store *store)
+{
+    return store->writer->dir >= 0 && !store->unreadable;
+}
+
 static bool is_remembered(const state_store *store)
 {
-    return store->writer->dir >= 0 && !store->unreadable && !store->lost && !store->last_error;
+    return store->writer->dir >= 0 && !store->writer->away && !store->unreadable && !store->lost &&
+           !store->last_error;
 }
 
 static void set_error(state_store *store, int error)
@@ -147,6 +157,99 @@ static void lose(state_store *store, int error)
     }
 }
 
+/* ---- the directory; all of it under the mutex ---- */
+
+static const char *reason(int error)
+{
+    return error == ENOENT  ? "there is none"
+           : error == ELOOP ? "it is a symbolic link"
+           : error == EPERM ? "it belongs to another user"
+           : error == EBUSY ? "another hub or clowntalk-bridge holds its lock"
+                            : strerrordesc_np(error);
+}
+
+/* There is none that may be used. */
+static void leave(state_writer *writer, int error)
+{
+    if (error == writer->away) {
+        return;
+    }
+    say(writer, HUB_ERROR, CT_STATE_DIR_LOST,
+        "%s was removed or replaced, and nothing is remembered until it can be used again: %s "
+        "(ClownTalkStateDir)",
+        writer->path, reason(error));
+    writer->away = error;
+    tell(writer);
+}
+
+/* A store's file, to be freed; NULL: there is none, or it is one that is left alone. */
+static char *read_file(state_store *store)
+{
+    char *text = state_dir_read(store->writer->dir, store->file);
+
+    if (!text && errno != ENOENT) {
+        store->unreadable = true;
+        say(store->writer, HUB_WARNING, CT_STATE_NOT_READ,
+            "%s/%s cannot be read, so no relay's state is known, and nothing is remembered: %s",
+            store->writer->path, store->file, strerrordesc_np(errno));
+    }
+    return text;
+}
+
+/* The directory is another one, or was away: what it says is forgotten, and written anew. */
+static void begin_anew(state_store *store)
+{
+    int error;
+
+    if (!store->unreadable) {
+        free(read_file(store));
+    }
+    if (store->unreadable) {
+        store->pending = store->failed = false;
+        return;
+    }
+    (void)unlinkat(store->writer->dir, store->file, 0);
+    error = moves_prepare(store->moves, true);
+    if (error) {
+        set_error(store, error);
+    }
+    store->lost = error != 0;
+    store->pending = true;
+    store->failed = false;
+}
+
+/*
+ * Goes on in the directory that the path names now. On the thread that writes, so that no file is
+ * made in one directory and renamed in another. 0 or an errno: there is none that may be used.
+ */
+static int follow_path(state_writer *writer)
+{
+    int dir;
+
+    if (state_dir_is_at(writer->dir, writer->path)) {
+        if (!writer->away) {
+            return 0;
+        }
+    } else {
+        dir = state_dir_open(writer->path, writer->user, 0);
+        if (dir < 0) {
+            leave(writer, -dir);
+            return writer->away;
+        }
+        dup3(dir, writer->dir, O_CLOEXEC);
+        close(dir); /* the lock stays with the other descriptor */
+    }
+    writer->away = 0;
+    say(writer, HUB_WARNING, CT_STATE_DIR_NEW,
+        "%s was removed or replaced, and can be used again: all that is known is written to it",
+        writer->path);
+    for (state_store *store = writer->stores; store; store = store->next) {
+        begin_anew(store);
+    }
+    tell(writer);
+    return 0;
+}
+
 /* ---- writing: on the writer's thread ---- */
 
 /* Puts the notes of every store on disk. Holds the mutex, except while it waits for the disk. */
@@ -162,9 +265,12 @@ static void sync_notes(state_writer *writer)
         if (store->ticket <= writer->noted) {
             continue;
         }
-        pthread_mutex_unlock(&writer->mutex);
-        error = moves_sync(store->moves);
-        pthread_mutex_lock(&writer->mutex);
+        error = follow_path(writer);
+        if (!error) {
+            pthread_mutex_unlock(&writer->mutex);
+            error = moves_sync(store->moves);
+            pthread_mutex_lock(&writer->mutex);
+        }
         if (error) {
             lose(store, error);
         }
@@ -177,24 +283,31 @@ static void sync_notes(state_writer *writer)
  * Writes a store's text. Holds the mutex, except while it waits for the disk. After a loss the
  * notes come first: no state may be claimed for a relay that moves at this moment.
  */
-static void write_store(state_store *store, char *text)
+static void write_store(state_store *store)
 {
     state_writer *writer = store->writer;
-    int error = store->lost ? moves_prepare(store->moves, true) : 0;
+    int error = follow_path(writer);
+    char *text;
 
+    store->pending = false;
+    if (store->unreadable) {
+        return;
+    }
+    text = own(store->text);
+    if (!error && store->lost) {
+        error = moves_prepare(store->moves, true);
+    }
     if (!error) {
         pthread_mutex_unlock(&writer->mutex);
         error = state_dir_replace(writer->dir, store->file, text);
         pthread_mutex_lock(&writer->mutex);
     }
-    free(store->failed);
-    store->failed = NULL;
+    free(text);
+    store->failed = error != 0;
     if (error) {
-        store->failed = text;
         set_error(store, error);
         return;
     }
-    free(text);
     store->lost = false;
     set_error(store, 0);
     if (!store->pending) {
@@ -218,27 +331,18 @@ static void write_pending(state_writer *writer)
     state_store *store;
 
     while ((store = next_pending(writer))) {
-        char *text = store->pending;
-
-        store->pending = NULL;
-        write_store(store, text);
+        write_store(store);
         sync_notes(writer);
     }
 }
 
-/* What could not be written is to be tried again. Whether there is anything. */
-static bool retry(state_writer *writer, bool now)
+/* What could not be written is to be tried again. */
+static void retry(state_writer *writer)
 {
-    bool any = false;
-
     for (state_store *store = writer->stores; store; store = store->next) {
-        any = any || store->failed;
-        if (now && store->failed && !store->pending) {
-            store->pending = store->failed;
-            store->failed = NULL;
-        }
+        store->pending = store->pending || store->failed;
+        store->failed = false;
     }
-    return any;
 }
 
 /* Waits for something to write. Releases the mutex meanwhile. */
@@ -248,14 +352,11 @@ static void wait_for_change(state_writer *writer)
     struct timespec again;
 
     while (!writer->stopping && writer->noted == writer->last_ticket && !next_pending(writer)) {
-        if (!retry(writer, false)) {
-            pthread_cond_wait(&writer->cond, &writer->mutex);
-            continue;
-        }
         clock_gettime(CLOCK_MONOTONIC, &again);
         again.tv_sec += RETRY_AFTER;
         if (pthread_cond_timedwait(&writer->cond, &writer->mutex, &again) == ETIMEDOUT) {
-            retry(writer, true);
+            (void)follow_path(writer);
+            retry(writer);
         }
     }
     sync_notes(writer);
@@ -268,18 +369,23 @@ static void wait_for_change(state_writer *writer)
     sync_notes(writer);
 }
 
+/* What is left at the end, also where the directory was replaced just now. Holds the mutex. */
+static void write_last(state_writer *writer)
+{
+    (void)follow_path(writer);
+    write_pending(writer);
+}
+
 static void *writer_main(void *data)
 {
     state_writer *writer = data;
 
     pthread_mutex_lock(&writer->mutex);
-    while (true) {
+    while (!writer->stopping) {
         wait_for_change(writer);
         write_pending(writer);
-        if (writer->stopping) {
-            break;
-        }
     }
+    write_last(writer);
     pthread_mutex_unlock(&writer->mutex);
     return NULL;
 }
@@ -288,9 +394,14 @@ static void *writer_main(void *data)
 
 static void open_dir(state_writer *writer, const char *path, int64_t patience)
 {
-    int dir = state_dir_open(path, patience);
+    size_t length;
+    int dir;
 
     writer->path = own(path);
+    for (length = strlen(path); length > 1 && path[length - 1] == '/'; length--) {
+        writer->path[length - 1] = 0; /* behind which a link would be followed */
+    }
+    dir = state_dir_open(writer->path, writer->user, patience);
     writer->dir = dir < 0 ? -1 : dir;
     if (dir == -EBUSY) {
         say(writer, HUB_WARNING, CT_STATE_LOCKED,
@@ -299,7 +410,8 @@ static void open_dir(state_writer *writer, const char *path, int64_t patience)
             path);
     } else if (dir < 0) {
         say(writer, HUB_WARNING, CT_STATE_NOT_READ,
-            "%s: relay states and settings cannot be remembered: %s", path, strerrordesc_np(-dir));
+            "%s: relay states and settings cannot be remembered: %s (ClownTalkStateDir)", path,
+            reason(-dir));
     }
 }
 
@@ -313,6 +425,7 @@ state_writer *state_writer_create(const state_config *config)
     }
     writer->outbox = config->outbox;
     writer->boot_id = own(config->boot_id);
+    writer->user = config->user ? config->user : geteuid();
     writer->first_start = config->first_start;
     writer->dir = -1;
     pthread_mutex_init(&writer->mutex, NULL);
@@ -334,8 +447,7 @@ static void store_free(state_store *store)
     moves_free(store->moves);
     free(store->file);
     free(store->moves_file);
-    free(store->pending);
-    free(store->failed);
+    free(store->text);
     json_object_put(store->devices);
     free(store);
 }
@@ -348,6 +460,8 @@ void state_writer_destroy(state_writer *writer)
         pthread_cond_signal(&writer->cond);
         pthread_mutex_unlock(&writer->mutex);
         pthread_join(writer->thread, NULL);
+    } else if (writer->dir >= 0) {
+        write_last(writer);
     }
     while (writer->stores) {
         state_store *next = writer->stores->next;
@@ -441,15 +555,10 @@ static void read_store(state_store *store)
 {
     state_writer *writer = store->writer;
     char boot[BASE_BOOT_ID];
-    char *text = state_dir_read(writer->dir, store->file);
+    char *text = read_file(store);
 
-    if (!text && errno == ENOENT) {
-        store->new_boot = writer->first_start && writer->boot_id[0];
-    } else if (!text) {
-        store->unreadable = true;
-        say(writer, HUB_WARNING, CT_STATE_NOT_READ,
-            "%s/%s cannot be read, so no relay's state is known, and nothing is remembered: %s",
-            writer->path, store->file, strerrordesc_np(errno));
+    if (!text) {
+        store->new_boot = !store->unreadable && writer->first_start && writer->boot_id[0];
     } else if (!(store->devices = parse(text, boot))) {
         say(writer, HUB_WARNING, CT_STATE_CORRUPT,
             "%s/%s is damaged and will be replaced; no relay's state is known", writer->path,
@@ -507,6 +616,20 @@ static void open_moves(state_store *store)
     }
 }
 
+/* What the file is to say. */
+static char *to_text(const state_store *store)
+{
+    struct json_object *root = json_object_new_object();
+    char *text;
+
+    json_object_object_add(root, "version", json_object_new_int(STATE_VERSION));
+    json_object_object_add(root, "boot", json_object_new_string(store->writer->boot_id));
+    json_object_object_add(root, "devices", json_object_get(store->devices));
+    text = own(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
+    json_object_put(root);
+    return text;
+}
+
 state_store *state_open(state_writer *writer, const char *node)
 {
     state_store *store = calloc(1, sizeof(*store));
@@ -519,16 +642,17 @@ state_store *state_open(state_writer *writer, const char *node)
     store->file = state_dir_file_name(node, ".json");
     store->moves_file = state_dir_file_name(node, ".moving");
     store->moves = moves_create(writer->dir, store->moves_file);
+    pthread_mutex_lock(&writer->mutex);
     if (writer->dir >= 0) {
         read_store(store);
     }
     if (!store->devices) {
         store->devices = json_object_new_object();
     }
-    pthread_mutex_lock(&writer->mutex);
-    if (writer->dir >= 0 && !store->unreadable) {
+    if (is_writable(store)) {
         open_moves(store);
     }
+    store->text = to_text(store);
     store->next = writer->stores;
     writer->stores = store;
     pthread_mutex_unlock(&writer->mutex);
@@ -571,37 +695,49 @@ void state_set(state_store *store, const char *topic, const char *member, struct
     }
 }
 
-static bool is_writable(const state_store *store)
+/* The writer is to put the note on disk. A ticket for that, or 0: it is done. Under the mutex. */
+static uint64_t ask_for_note(state_store *store)
 {
-    return store->writer->dir >= 0 && !store->unreadable;
+    state_writer *writer = store->writer;
+
+    store->ticket = ++writer->last_ticket;
+    if (writer->threaded) {
+        pthread_cond_signal(&writer->cond);
+    } else {
+        sync_notes(writer);
+    }
+    return store->ticket > writer->noted ? store->ticket : 0;
+}
+
+/* As state_moving(). Under the mutex. */
+static uint64_t note_move(state_store *store, const char *topic, bool pulse, bool durable)
+{
+    const state_writer *writer = store->writer;
+    bool fresh;
+    int error = moves_begin(store->moves, topic, pulse, &fresh);
+
+    if (!state_dir_is_at(writer->dir, writer->path)) {
+        return ask_for_note(store); /* it notes the move in the new directory, if there is one */
+    }
+    if (error) {
+        lose(store, error);
+    } else if (fresh && durable && !store->lost) {
+        return ask_for_note(store);
+    }
+    return durable && store->ticket > writer->noted ? store->ticket : 0;
 }
 
 uint64_t state_moving(state_store *store, const char *topic, bool pulse, bool durable)
 {
     state_writer *writer = store->writer;
-    uint64_t ticket;
-    bool fresh;
-    int error;
+    uint64_t ticket = 0;
 
-    if (!is_writable(store)) {
-        return 0;
-    }
     pthread_mutex_lock(&writer->mutex);
-    error = moves_begin(store->moves, topic, pulse, &fresh);
-    if (!error && fresh && durable && !store->lost) {
-        if (writer->threaded) {
-            store->ticket = ++writer->last_ticket;
-            pthread_cond_signal(&writer->cond);
-        } else {
-            error = moves_sync(store->moves);
-        }
+    if (is_writable(store)) {
+        ticket = note_move(store, topic, pulse, durable);
     }
-    if (error) {
-        lose(store, error);
-    }
-    ticket = store->ticket > writer->noted ? store->ticket : 0;
     pthread_mutex_unlock(&writer->mutex);
-    return durable ? ticket : 0;
+    return ticket;
 }
 
 void state_moved(state_store *store, const char *topic)
@@ -620,20 +756,6 @@ void state_pulses(state_store *store, const char *topic, bool pulse)
     pthread_mutex_unlock(&store->writer->mutex);
 }
 
-/* What the file is to say. */
-static char *to_text(const state_store *store)
-{
-    struct json_object *root = json_object_new_object();
-    char *text;
-
-    json_object_object_add(root, "version", json_object_new_int(STATE_VERSION));
-    json_object_object_add(root, "boot", json_object_new_string(store->writer->boot_id));
-    json_object_object_add(root, "devices", json_object_get(store->devices));
-    text = own(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
-    json_object_put(root);
-    return text;
-}
-
 /* Hands it to the writer; `now`: or writes it here. */
 static void save(state_store *store, bool now)
 {
@@ -641,13 +763,18 @@ static void save(state_store *store, bool now)
     char *text;
 
     store->save_by = HUB_NEVER;
-    if (!is_writable(store)) {
+    if (writer->dir < 0) {
         return;
     }
     text = to_text(store);
     pthread_mutex_lock(&writer->mutex);
-    free(store->pending);
-    store->pending = text;
+    free(store->text);
+    store->text = text;
+    if (!is_writable(store)) {
+        pthread_mutex_unlock(&writer->mutex);
+        return;
+    }
+    store->pending = true;
     moves_mark(store->moves);
     if (now || !writer->threaded) {
         write_pending(writer);

@@ -8,6 +8,11 @@
  * delays nothing but the first move of a relay whose chip cannot tell how its contact stands: that
  * is noted on disk before (moves.h), until its new state is recorded.
  *
+ * The directory is the one that the path names. If it is removed, moved away or replaced, which is
+ * noticed before anything is written and otherwise within two seconds, all that is known is written
+ * to the new one, as soon as there is one that may be used: it is no link, belongs to the right
+ * user, and no other process has locked it. What was in it before is forgotten.
+ *
  * What could not be remembered must be known as unknown afterwards. Where the states cannot be
  * written, the notes stay. Where a note cannot be written, they are made to say nothing about any
  * relay. And a hub that cannot write to the directory believes no state in it.
@@ -26,6 +31,7 @@ typedef struct state_writer state_writer;
 
 typedef struct state_config {
     const char *dir;     /* NULL: nothing is remembered */
+    uid_t user;          /* to whom it must belong; 0: as hub_config's state_user */
     const char *boot_id; /* "": not known; it outlives the writer */
     bool first_start;    /* where nothing is remembered yet, the machine may have been started */
     queue *outbox;       /* gets the writer's log lines */
@@ -69,7 +75,7 @@ void state_moved(state_store *store, const char *topic);
 void state_pulses(state_store *store, const char *topic, bool pulse);
 /*
  * Whether what is said here is remembered. False without a directory, and while it cannot be read,
- * written or locked; MESSAGE_MEMORY comes when it changes.
+ * written or locked, or is not there; MESSAGE_MEMORY comes when it changes.
  */
 bool state_is_remembered(state_store *store);
 /* Hands what is remembered to the writer. */

@@ -13,13 +13,44 @@
 #define MAX_FILE   1048576 /* bytes: a larger file is not one of ours */
 #define LOCK_RETRY 20000   /* microseconds */
 
-int state_dir_open(const char *path, int64_t patience)
+/* The directory itself, without a link, and this user's. A descriptor or a negative errno. */
+static int open_own(const char *path, uid_t user)
 {
-    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error;
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), error;
+    struct stat status;
 
     if (dir < 0) {
-        return -errno;
+        error = errno;
+        return lstat(path, &status) == 0 && S_ISLNK(status.st_mode) ? -ELOOP : -error;
+    }
+    error = fstat(dir, &status) < 0 ? errno : user && status.st_uid != user ? EPERM : 0;
+    if (error) {
+        close(dir);
+        return -error;
+    }
+    return dir;
+}
+
+bool state_dir_is_at(int dir, const char *path)
+{
+    struct stat opened, named;
+
+    if (fstat(dir, &opened) < 0 || opened.st_nlink == 0) {
+        return false;
+    }
+    if (lstat(path, &named) < 0) {
+        return errno == EACCES;
+    }
+    /* As long as it is open, no other directory gets its number. */
+    return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+int state_dir_open(const char *path, uid_t user, int64_t patience)
+{
+    int dir = open_own(path, user), error;
+
+    if (dir < 0) {
+        return dir;
     }
     while (flock(dir, LOCK_EX | LOCK_NB) != 0) {
         error = errno;

@@ -8,14 +8,22 @@
 #ifndef HUB_STATE_DIR_H
 #define HUB_STATE_DIR_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
- * Opens and locks a directory, as long as the descriptor is open. Another owner that is about to
- * end is waited for, at most this many microseconds. A descriptor, or a negative errno: -EBUSY, it
- * has another owner.
+ * Opens and locks a directory, as long as the descriptor is open. Another process that is about to
+ * unlock it is waited for, at most this many microseconds. `user`: to whom it must belong, 0: to
+ * anybody. A descriptor, or a negative errno: -EBUSY, another process has locked it; -ELOOP, it is
+ * a symbolic link; -EPERM, it belongs to another user.
  */
-int state_dir_open(const char *path, int64_t patience);
+int state_dir_open(const char *path, uid_t user, int64_t patience);
+/*
+ * Whether a path names the directory that is open here; not if by a symbolic link. Where this user
+ * may not look at the path: whether the directory exists.
+ */
+bool state_dir_is_at(int dir, const char *path);
 /* A file's text, to be freed; or NULL with errno. */
 char *state_dir_read(int dir, const char *file);
 /* Replaces a file as a whole, durably. 0 or an errno. */

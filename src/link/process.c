@@ -192,6 +192,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     config.nodes = node_configs(pool, process->house);
     config.n_nodes = (size_t)process->house->nodes->nelts;
     config.state_dir = process->house->state_dir;
+    config.state_user = geteuid() == 0 ? ap_unixd_config.user_id : 0;
     config.release = CT_VERSION;
     config.datetime = CT_BUILD_DATETIME;
     config.bus_kinds = process->house->bus_kinds;
@@ -619,16 +620,24 @@ static void make_state_dir(const hub_process *process)
 {
     const char *path = process->house->state_dir;
     struct stat status;
+    int dir;
 
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
                       "cannot create %s (ClownTalkStateDir): relay states will not be remembered",
                       path);
-    } else if (geteuid() == 0 && stat(path, &status) == 0 && status.st_uid == 0 &&
-               chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
+        return;
+    }
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0) {
+        return; /* the hub says what is wrong with it */
+    }
+    if (geteuid() == 0 && fstat(dir, &status) == 0 && status.st_uid == 0 &&
+        fchown(dir, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
         CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
                       "cannot make the server's User the owner of %s (ClownTalkStateDir)", path);
     }
+    close(dir);
 }
 
 apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_house *house,

@@ -20,6 +20,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ typedef struct house {
     uint64_t asked, answered;
     unsigned finals[MAX_ASKED + 1];
     size_t publications, errors;
+    unsigned forgetting; /* lists of devices that say that nothing is remembered */
     char dir[64];
 } house;
 
@@ -55,6 +57,7 @@ static void on_publish(void *baton, const char *node, uint64_t except, const cha
     (void)except;
     assert_int_equal(line[length - 1], '\n');
     ((house *)baton)->publications++;
+    ((house *)baton)->forgetting += strstr(line, "\"remembers\": false") != NULL;
 }
 
 static void on_log(void *baton, hub_level level, int code, const char *text)
@@ -82,7 +85,15 @@ static void start(house *house)
         {.name = "b", .buses = buses + 2, .n_buses = 1, .rescan = 1},
     };
     static const i2c_bus_kind *const kinds[] = {&sim_bus_kind, NULL};
-    const hub_config config = {nodes, 2, house->dir, "1", "2024-01-01T00:00:00Z", "restart", kinds};
+    const hub_config config = {
+        .nodes = nodes,
+        .n_nodes = 2,
+        .state_dir = house->dir,
+        .release = "1",
+        .datetime = "2024-01-01T00:00:00Z",
+        .reason_for_reset = "restart",
+        .bus_kinds = kinds,
+    };
     const hub_output output = {on_reply, on_publish, on_log, house};
 
     assert_non_null(house->hub = hub_create(&config, &output));
@@ -120,20 +131,26 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static void empty(const house *house)
 {
-    house *house = *state;
-    DIR *dir;
+    DIR *dir = opendir(house->dir);
     struct dirent *entry;
 
-    if (house->hub) {
-        hub_destroy(house->hub);
-    }
-    assert_non_null(dir = opendir(house->dir));
+    assert_non_null(dir);
     while ((entry = readdir(dir))) {
         unlinkat(dirfd(dir), entry->d_name, 0);
     }
     closedir(dir);
+}
+
+static int teardown(void **state)
+{
+    house *house = *state;
+
+    if (house->hub) {
+        hub_destroy(house->hub);
+    }
+    empty(house);
     rmdir(house->dir);
     free(house);
     return 0;
@@ -202,11 +219,51 @@ static void it_ends_in_the_middle_of_work(void **state)
     }
 }
 
+/* Runs until a node's file of states says something. */
+static void await_states(house *house, char node, const char *what)
+{
+    const time_t begin = time(NULL);
+    char path[96], text[4096];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%c.json", house->dir, node);
+    do {
+        assert_true(time(NULL) - begin < PATIENCE);
+        run(house, house->publications + 1);
+        text[0] = 0;
+        if ((file = fopen(path, "r"))) {
+            text[fread(text, 1, sizeof text - 1, file)] = 0;
+            fclose(file);
+        }
+    } while (!strstr(text, what));
+}
+
+/* Nothing is switched or set: it is noticed all the same, and all is written. */
+static void a_directory_that_is_made_again_is_used(void **state)
+{
+    house *house = *state;
+    const time_t begin = time(NULL);
+
+    ask(house, "a", requests[3]);
+    await_states(house, 'a', "\"state\":true");
+    assert_int_equal(house->forgetting, 0);
+    empty(house);
+    assert_int_equal(rmdir(house->dir), 0);
+    while (house->forgetting < 2) {
+        assert_true(time(NULL) - begin < PATIENCE);
+        run(house, house->publications + 1);
+    }
+    assert_int_equal(mkdir(house->dir, 0700), 0);
+    await_states(house, 'a', "\"state\":true");
+    await_states(house, 'b', "\"devices\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_request_has_one_final_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(it_ends_in_the_middle_of_work, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_directory_that_is_made_again_is_used, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
