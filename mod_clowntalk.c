@@ -15,6 +15,7 @@
 #include "session/census.h"
 #include "session/options.h"
 #include "session/reactors.h"
+#include "session/reserve.h"
 #include "session/session.h"
 #include "session/settings.h"
 #include "session/tls.h"
@@ -501,6 +502,10 @@ static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_a
 {
     const int status = ws_upgrade_check(r, settings, agreement);
 
+    if (status == OK && !ws_reserve_has_room(r)) {
+        apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
     if (status == OK && !ws_census_enter(ct_house_of(r->server)->max_connections)) {
         apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
         ws_upgrade_log_refusal(r, HTTP_SERVICE_UNAVAILABLE,
@@ -631,7 +636,9 @@ static void log_capacity(server_rec *server)
             server, APLOG_INFO, 0, "CT0003",
             "each session takes a descriptor: fewer than %lu fit into each of the server's %d "
             "child processes (ulimit -n)",
-            (unsigned long)descriptors.rlim_cur, processes);
+            (unsigned long)descriptors.rlim_cur -
+                ws_reserve_size((unsigned long)descriptors.rlim_cur, threads),
+            processes);
     }
 }
 
@@ -754,6 +761,7 @@ static void register_hooks(apr_pool_t *pool)
                          &ct_echo_handler);
     ws_wire_register();
     ws_api_register();
+    ws_reserve_register();
 
     /* All modules have been loaded: apachectl configtest runs this too. */
     ap_hook_check_config(clowntalk_check_config, NULL, NULL, APR_HOOK_MIDDLE);

@@ -10,6 +10,7 @@ mod_clowntalk_la_SOURCES += \
 	src/session/queue.c src/session/queue.h \
 	src/session/reactor.c src/session/reactor.h \
 	src/session/reactors.c src/session/reactors.h \
+	src/session/reserve.c src/session/reserve.h \
 	src/session/session.c src/session/session.h \
 	src/session/session_private.h \
 	src/session/session_clock.c \

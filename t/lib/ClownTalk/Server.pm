@@ -33,10 +33,11 @@ END {
     $_->destroy for grep { defined } values %alive;
 }
 
-# new(mpm => NAME, modules => [more of httpd's own], config => TEXT, vhost => TEXT)
+# new(mpm => NAME, modules => [more of httpd's own], config => TEXT, vhost => TEXT, descriptors => N)
 #
 # config stands at the end of the server's configuration, vhost in both of its hosts: the plain one
-# (port) and the one with TLS (tls_port). In both texts @name@ stands for what vars() lists.
+# (port) and the one with TLS (tls_port). In both texts @name@ stands for what vars() lists. With
+# descriptors, each of its processes may open that many and no more.
 sub new {
     my ($class, %arg) = @_;
 
@@ -45,6 +46,7 @@ sub new {
         modules => $arg{modules} || [],
         config  => defined $arg{config} ? $arg{config} : '',
         vhost   => defined $arg{vhost} ? $arg{vhost} : '',
+        descriptors => $arg{descriptors},
         dir     => ClownTalk::Httpd::scratch_dir('private'),
     }, $class;
     $self->{mark} = join ':', $ENV{ClownTalk::Httpd::MARK()} || 'test', $self->{dir};
@@ -141,7 +143,9 @@ sub start {
         open STDIN,  '<',  '/dev/null';
         open STDOUT, '>>', "$self->{dir}/logs/output";
         open STDERR, '>&', \*STDOUT;
-        exec {$self->{program}} $self->command('-DFOREGROUND') or POSIX::_exit(127);
+        my @command = $self->command('-DFOREGROUND');
+        unshift @command, 'sh', '-c', "ulimit -n $self->{descriptors} && exec \"\$\@\"", 'sh' if $self->{descriptors};
+        exec {$command[0]} @command or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
     my ($ended, $ready);
