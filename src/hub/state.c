@@ -461,7 +461,9 @@ void state_writer_destroy(state_writer *writer)
         pthread_mutex_unlock(&writer->mutex);
         pthread_join(writer->thread, NULL);
     } else if (writer->dir >= 0) {
+        pthread_mutex_lock(&writer->mutex);
         write_last(writer);
+        pthread_mutex_unlock(&writer->mutex);
     }
     while (writer->stores) {
         state_store *next = writer->stores->next;
