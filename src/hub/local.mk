@@ -65,6 +65,7 @@ UNIT_TESTS += \
 	t/unit/hub_house \
 	t/unit/hub_directory \
 	t/unit/hub_memory \
+	t/unit/moves \
 	t/unit/hub_quantities \
 	t/unit/hub_relays \
 	t/unit/hub_requests \
@@ -80,6 +81,9 @@ t_unit_hub_house_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_directory_SOURCES = t/unit/hub_directory.c $(HUB_BENCH)
 t_unit_hub_directory_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_directory_LDADD = $(HUB_TEST_LIBS)
+t_unit_moves_SOURCES = t/unit/moves.c
+t_unit_moves_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
+t_unit_moves_LDADD = $(HUB_TEST_LIBS)
 t_unit_hub_memory_SOURCES = t/unit/hub_memory.c $(HUB_BENCH)
 t_unit_hub_memory_CPPFLAGS = $(HUB_TEST_CPPFLAGS)
 t_unit_hub_memory_LDADD = $(HUB_TEST_LIBS)

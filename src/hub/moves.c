@@ -20,6 +20,8 @@ typedef struct place {
     unsigned moving; /* moves that are under way */
     uint64_t begun;  /* moves ever */
     uint64_t marked; /* how many of them are recorded when the record is on disk; 0: not all */
+    uint64_t noted;  /* which of all notes it was; 0: it is none */
+    int64_t rests;   /* since when, in microseconds; 0: it does not */
 } place;
 
 struct moves {
@@ -27,6 +29,8 @@ struct moves {
     const char *file;
     place *places;
     size_t n_places;
+    uint64_t written; /* notes ever */
+    uint64_t synced;  /* those up to this one are on disk */
 };
 
 static void grow(moves *moves, size_t n)
@@ -90,7 +94,10 @@ static void format(const place *place, char line[PLACE + 1])
 {
     char text[PLACE];
 
-    snprintf(text, sizeof(text), "%s%s", place->topic, place->pulse ? " pulse" : "");
+    snprintf(text, sizeof(text), "%s%s", place->topic,
+             place->rests   ? " rest"
+             : place->pulse ? " pulse"
+                            : "");
     snprintf(line, PLACE + 1, "%-*s\n", PLACE - 1, text);
 }
 
@@ -129,8 +136,11 @@ static int write_place(const moves *moves, const place *place)
 
 /* ---- at the start ---- */
 
-/* Takes in the line of a place; false where none of ours looks like it. */
-static bool read_line(moves *moves, size_t index, char *line)
+/*
+ * Takes in the line of a place; false where none of ours looks like it. One that rests is on disk,
+ * as any note was before it came to rest.
+ */
+static bool read_line(moves *moves, size_t index, char *line, bool same_boot)
 {
     size_t length = strlen(line);
     char *word;
@@ -145,7 +155,8 @@ static bool read_line(moves *moves, size_t index, char *line)
     if ((word = strchr(line, ' '))) {
         *word++ = 0;
     }
-    if (!strchr(line, '/') || strlen(line) > MAX_TOPIC || (word && strcmp(word, "pulse") != 0)) {
+    if (!strchr(line, '/') || strlen(line) > MAX_TOPIC ||
+        (word && strcmp(word, "pulse") != 0 && strcmp(word, "rest") != 0)) {
         return false;
     }
     while (index >= moves->n_places) {
@@ -153,12 +164,14 @@ static bool read_line(moves *moves, size_t index, char *line)
     }
     place = &moves->places[index]; /* where it stands in the file, so that it is removed there */
     snprintf(place->topic, sizeof(place->topic), "%s", line);
-    place->pulse = word != NULL;
-    place->begun = 1;
+    place->pulse = word && strcmp(word, "pulse") == 0;
+    place->rests = word && !place->pulse && same_boot;
+    place->begun = !place->rests;
+    place->noted = place->rests ? moves->synced : 0;
     return true;
 }
 
-static bool read_lines(moves *moves, char *text)
+static bool read_lines(moves *moves, char *text, bool same_boot)
 {
     size_t length = strlen(text);
     char *line;
@@ -167,14 +180,15 @@ static bool read_lines(moves *moves, char *text)
         return false;
     }
     for (size_t i = 0; (line = strsep(&text, "\n")); i++) {
-        if (!read_line(moves, i, line)) {
+        if (!read_line(moves, i, line, same_boot)) {
             return false;
         }
     }
     return true;
 }
 
-int moves_read(moves *moves, void (*found)(void *baton, const char *topic, bool pulse), void *baton)
+int moves_read(moves *moves, bool same_boot,
+               void (*found)(void *baton, const char *topic, bool pulse), void *baton)
 {
     char *text = state_dir_read(moves->dir, moves->file);
     bool right;
@@ -182,10 +196,11 @@ int moves_read(moves *moves, void (*found)(void *baton, const char *topic, bool 
     if (!text) {
         return errno == ENOENT ? 0 : errno;
     }
-    right = read_lines(moves, text);
+    moves->written = moves->synced = 1;
+    right = read_lines(moves, text, same_boot);
     free(text);
     for (size_t i = 0; i < moves->n_places; i++) {
-        if (moves->places[i].topic[0]) {
+        if (moves->places[i].begun) {
             found(baton, moves->places[i].topic, moves->places[i].pulse);
         }
     }
@@ -229,12 +244,22 @@ int moves_prepare(moves *moves, bool anew)
 int moves_begin(moves *moves, const char *topic, bool pulse, bool *fresh)
 {
     place *place = take(moves, topic);
+    const bool another = pulse && !place->pulse, written = place->begun && !another;
 
-    *fresh = !place->begun || (pulse && !place->pulse);
     place->begun++;
     place->moving++;
     place->pulse = place->pulse || pulse;
-    return *fresh ? write_place(moves, place) : 0;
+    place->rests = 0;
+    if (!place->noted || another) {
+        place->noted = ++moves->written;
+    }
+    *fresh = place->noted > moves->synced;
+    return written ? 0 : write_place(moves, place);
+}
+
+uint64_t moves_written(const moves *moves)
+{
+    return moves->written;
 }
 
 int moves_sync(const moves *moves)
@@ -247,6 +272,11 @@ int moves_sync(const moves *moves)
     error = fdatasync(fd) < 0 ? errno : 0;
     close(fd);
     return error;
+}
+
+void moves_synced(moves *moves, uint64_t written)
+{
+    moves->synced = written > moves->synced ? written : moves->synced;
 }
 
 void moves_end(moves *moves, const char *topic)
@@ -263,7 +293,7 @@ void moves_set_pulse(moves *moves, const char *topic, bool pulse)
     place *place = find(moves, topic);
 
     /* Another move, which waits, may begin a pulse. */
-    if (place && place->pulse != pulse && (pulse || place->moving <= 1)) {
+    if (place && place->begun && place->pulse != pulse && (pulse || place->moving <= 1)) {
         place->pulse = pulse;
         (void)write_place(moves, place);
     }
@@ -279,16 +309,43 @@ void moves_mark(moves *moves)
     }
 }
 
-void moves_settle(moves *moves)
+/* If it stays as it was, the next hub knows less than it could. */
+static void clear(moves *moves, place *place)
+{
+    *place = (struct place){0};
+    (void)write_place(moves, place);
+}
+
+void moves_settle(moves *moves, int64_t now)
 {
     for (size_t i = 0; i < moves->n_places; i++) {
         place *place = &moves->places[i];
-        if (place->topic[0] && place->marked && place->marked == place->begun) {
-            *place = (struct place){0};
-            /* If it stays, the next hub knows less than it could. */
+        if (!place->marked || place->marked != place->begun) {
+            continue;
+        }
+        if (now && place->noted <= moves->synced) {
+            place->begun = place->marked = 0;
+            place->pulse = false;
+            place->rests = now;
             (void)write_place(moves, place);
+        } else {
+            clear(moves, place);
         }
     }
+}
+
+bool moves_forget_rested(moves *moves, int64_t before)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < moves->n_places; i++) {
+        place *place = &moves->places[i];
+        if (place->rests && place->rests <= before) {
+            clear(moves, place);
+            any = true;
+        }
+    }
+    return any;
 }
 
 int moves_distrust(const moves *moves)

@@ -24,6 +24,11 @@
 #define GATHER_NS 2000000
 /* Seconds until what could not be written is tried again, and the directory is looked at. */
 #define RETRY_AFTER 2
+/*
+ * How long a relay's note rests on disk, in microseconds: who switches again within this time need
+ * not wait for the disk, and for as long a power cut leaves the relay's state unknown.
+ */
+#define NOTE_RESTS INT64_C(2000000)
 /* How long the owner before may take to end, as for a bus; microseconds. */
 #define LOCK_PATIENCE INT64_C(3000000)
 
@@ -35,6 +40,7 @@ struct state_store {
     struct json_object *devices;
     int64_t save_by; /* when what was changed is to be handed over, HUB_NEVER: nothing was */
     bool new_boot;
+    bool same_boot; /* the machine was not started since the file was written */
 
     /* Shared with the writer's thread, under its mutex. */
     moves *moves;
@@ -252,6 +258,31 @@ static int follow_path(state_writer *writer)
 
 /* ---- writing: on the writer's thread ---- */
 
+/* Puts a store's notes on disk. 0 or an errno. Holds the mutex, except while it waits. */
+static int sync_moves(state_store *store)
+{
+    const uint64_t written = moves_written(store->moves);
+    int error;
+
+    pthread_mutex_unlock(&store->writer->mutex);
+    error = moves_sync(store->moves);
+    pthread_mutex_lock(&store->writer->mutex);
+    if (!error) {
+        moves_synced(store->moves, written);
+    }
+    return error;
+}
+
+/* Removes notes that have rested since then, and sees to it that no power cut brings them back. */
+static void forget_rested(state_writer *writer, int64_t before)
+{
+    for (state_store *store = writer->stores; store; store = store->next) {
+        if (moves_forget_rested(store->moves, before)) {
+            (void)sync_moves(store);
+        }
+    }
+}
+
 /* Puts the notes of every store on disk. Holds the mutex, except while it waits for the disk. */
 static void sync_notes(state_writer *writer)
 {
@@ -267,9 +298,7 @@ static void sync_notes(state_writer *writer)
         }
         error = follow_path(writer);
         if (!error) {
-            pthread_mutex_unlock(&writer->mutex);
-            error = moves_sync(store->moves);
-            pthread_mutex_lock(&writer->mutex);
+            error = sync_moves(store);
         }
         if (error) {
             lose(store, error);
@@ -311,7 +340,7 @@ static void write_store(state_store *store)
     store->lost = false;
     set_error(store, 0);
     if (!store->pending) {
-        moves_settle(store->moves);
+        moves_settle(store->moves, writer->threaded ? base_monotonic_us() : 0);
     }
 }
 
@@ -357,6 +386,7 @@ static void wait_for_change(state_writer *writer)
         if (pthread_cond_timedwait(&writer->cond, &writer->mutex, &again) == ETIMEDOUT) {
             (void)follow_path(writer);
             retry(writer);
+            forget_rested(writer, base_monotonic_us() - NOTE_RESTS);
         }
     }
     sync_notes(writer);
@@ -374,6 +404,7 @@ static void write_last(state_writer *writer)
 {
     (void)follow_path(writer);
     write_pending(writer);
+    forget_rested(writer, INT64_MAX);
 }
 
 static void *writer_main(void *data)
@@ -384,6 +415,7 @@ static void *writer_main(void *data)
     while (!writer->stopping) {
         wait_for_change(writer);
         write_pending(writer);
+        forget_rested(writer, base_monotonic_us() - NOTE_RESTS);
     }
     write_last(writer);
     pthread_mutex_unlock(&writer->mutex);
@@ -566,8 +598,9 @@ static void read_store(state_store *store)
             "%s/%s is damaged and will be replaced; no relay's state is known", writer->path,
             store->file);
     } else {
-        store->new_boot = boot[0] && writer->boot_id[0] && strcmp(boot, writer->boot_id) != 0;
-        if (!boot[0] || strcmp(boot, writer->boot_id) != 0) {
+        store->same_boot = boot[0] && strcmp(boot, writer->boot_id) == 0;
+        store->new_boot = boot[0] && writer->boot_id[0] && !store->same_boot;
+        if (!store->same_boot) {
             end_pulses(store->devices);
         }
     }
@@ -603,7 +636,7 @@ static void forget_all(state_store *store)
 static void open_moves(state_store *store)
 {
     state_writer *writer = store->writer;
-    int error = moves_read(store->moves, forget_moving, store);
+    int error = moves_read(store->moves, store->same_boot, forget_moving, store);
 
     if (error) {
         say(writer, HUB_WARNING, CT_STATE_NO_NOTES,
