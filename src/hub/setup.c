@@ -10,6 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/*
+ * When a file of states that is outdated is replaced, in microseconds after the start: with the
+ * rights that the hub keeps, so that it shows whether it can be written.
+ */
+#define OUTDATED_FOR INT64_C(500000)
+
 static bool has_bus(const hub_node_config *config, int label)
 {
     for (size_t i = 0; i < config->n_buses; i++) {
@@ -79,6 +85,9 @@ static void copy_node(hub_node *node, const hub_node_config *config)
     node->led = config->led ? hub_copy(config->led) : NULL;
     copy_pins(node, config);
     node->states = state_open(node->hub->writer, node->name);
+    if (state_is_outdated(node->states)) {
+        state_save_by(node->states, hub_now(node->hub) + OUTDATED_FOR);
+    }
 }
 
 static bool carries_modules(const hub_bus_config *bus, const i2c_bus_kind *const *kinds)

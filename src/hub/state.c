@@ -41,6 +41,7 @@ struct state_store {
     int64_t save_by; /* when what was changed is to be handed over, HUB_NEVER: nothing was */
     bool new_boot;
     bool same_boot; /* the machine was not started since the file was written */
+    bool outdated;  /* relays have moved that it says nothing of */
 
     /* Shared with the writer's thread, under its mutex. */
     moves *moves;
@@ -403,6 +404,7 @@ static void wait_for_change(state_writer *writer)
 static void write_last(state_writer *writer)
 {
     (void)follow_path(writer);
+    retry(writer);
     write_pending(writer);
     forget_rested(writer, INT64_MAX);
 }
@@ -612,6 +614,7 @@ static void forget_moving(void *baton, const char *topic, bool pulse)
 {
     state_store *store = baton;
 
+    store->outdated = true;
     say(store->writer, HUB_WARNING, CT_STATE_INTERRUPTED,
         "%s was moving when the hub ended: its state is not known", topic);
     state_set(store, topic, "state", NULL);
@@ -622,6 +625,7 @@ static void forget_moving(void *baton, const char *topic, bool pulse)
 
 static void forget_all(state_store *store)
 {
+    store->outdated = true;
     json_object_object_foreach(store->devices, topic, device)
     {
         (void)topic;
@@ -697,6 +701,11 @@ state_store *state_open(state_writer *writer, const char *node)
 bool state_is_new_boot(const state_store *store)
 {
     return store->new_boot;
+}
+
+bool state_is_outdated(const state_store *store)
+{
+    return store->outdated;
 }
 
 /* ---- memory ---- */

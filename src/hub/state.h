@@ -40,7 +40,7 @@ typedef struct state_config {
 
 /* NULL only where memory or threads fail. */
 state_writer *state_writer_create(const state_config *config);
-/* Writes what is left and ends. The stores are freed with it. */
+/* Writes what is left, also what could not be before, and ends. The stores are freed with it. */
 void state_writer_destroy(state_writer *writer);
 /* As if the process was killed: what was not written is lost. Only without its thread. */
 void state_writer_die(state_writer *writer);
@@ -55,6 +55,11 @@ state_store *state_open(state_writer *writer, const char *node);
  * was not: a process that starts moves nothing.
  */
 bool state_is_new_boot(const state_store *store);
+/*
+ * Whether the file claimed states that are not known any longer when it was read. To be saved soon:
+ * a later hub might find it as it is, and nothing that speaks against it.
+ */
+bool state_is_outdated(const state_store *store);
 /* What is known about a device: an object that belongs to the store, or NULL. */
 struct json_object *state_device(state_store *store, const char *topic);
 /*

@@ -559,6 +559,52 @@ static void what_cannot_be_written_is_not_believed(void **state)
     assert_int_equal(bench_published(b, IS_OFF), 0); /* nor later, when it can */
 }
 
+/*
+ * It was read-only when states could not be noted, and when the next hub looked. Later it can be
+ * written: what is not known is then recorded as such, before a third hub believes what was there.
+ */
+static void what_is_not_known_stays_so(void **state)
+{
+    bench *b = switched_off(state);
+
+    bench_kill(b);
+    assert_int_equal(unlink(bench_file(b, NOTES)), 0);
+    assert_int_equal(mkdir(bench_file(b, NOTES), 0700), 0);
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), UNKNOWN);
+    assert_int_equal(rmdir(bench_file(b, NOTES)), 0);
+    bench_stop(b);
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_string_equal(bench_ask(b, GET), UNKNOWN);
+}
+
+/* A hub that has found notes tries at once whether it can do better than the one before. */
+static void a_hub_that_cannot_remember_says_so_soon(void **state)
+{
+    bench *b = switched_off(state);
+
+    assert_int_equal(mkdir(bench_file(b, STATES ".new"), 0700), 0);
+    move_and_die(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_int_equal(bench_logged(b, CT_STATE_NOT_WRITTEN), 1);
+    assert_contains(bench_last(b, "[\"-/-/config/ok\""), FORGETS);
+    bench_kill(b);
+    bench_clear(b);
+    assert_int_equal(rmdir(bench_file(b, STATES ".new")), 0);
+    for (int i = 0; i < 2; i++) { /* and what it could note is noted once */
+        bench_start(b);
+        bench_run(b, 1);
+        assert_int_equal(bench_logged(b, CT_STATE_INTERRUPTED), 1);
+        assert_string_equal(bench_ask(b, GET), UNKNOWN);
+        bench_kill(b);
+    }
+}
+
 /* A pulse that had begun when its hub died is ended, even if it was not recorded. */
 static void a_pulse_that_was_only_noted_is_ended(void **state)
 {
@@ -852,6 +898,8 @@ int main(void)
         BENCH_TEST(a_full_disk_tells_no_lies),
         BENCH_TEST(an_empty_file_of_notes_says_nothing),
         BENCH_TEST(what_cannot_be_written_is_not_believed),
+        BENCH_TEST(what_is_not_known_stays_so),
+        BENCH_TEST(a_hub_that_cannot_remember_says_so_soon),
         BENCH_TEST(a_pulse_that_was_only_noted_is_ended),
         BENCH_TEST(a_display_shows_what_it_showed),
         BENCH_TEST(an_led_blinks_as_it_did),
