@@ -207,12 +207,21 @@ int moves_read(moves *moves, bool same_boot,
     return right ? 0 : -1;
 }
 
+/* Root can write to any file; the user that it becomes, only to the directory's owner's. */
+static bool has_right_owner(const moves *moves, const struct stat *status)
+{
+    struct stat dir;
+
+    return geteuid() != 0 || (fstat(moves->dir, &dir) == 0 && status->st_uid == dir.st_uid);
+}
+
 static bool is_prepared(const moves *moves)
 {
     struct stat status;
     int fd = open_file(moves);
     bool right = fd >= 0 && fstat(fd, &status) == 0 && status.st_size > 0 &&
-                 status.st_size % PLACE == 0 && status.st_size >= PLACES * PLACE;
+                 status.st_size % PLACE == 0 && status.st_size >= PLACES * PLACE &&
+                 has_right_owner(moves, &status);
 
     if (fd >= 0) {
         close(fd);
