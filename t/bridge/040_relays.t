@@ -41,7 +41,7 @@ $bridge->send('["relay/i2c0-3f/pulse/set", {"duration": 4}, {"id": "q"}]');
 $bridge->wait_for('relay/i2c0-3f', 'q');
 for (1 .. 100) {
     open my $file, '<', "$dir/states/nodes_bridge_0.json" or die "no file of states: $!";
-    last if do { local $/; <$file> } =~ /pulse-until/;
+    last if do { local $/; <$file> } =~ /pulse-end/;
     select undef, undef, undef, 0.05;
 }
 kill 'KILL', $bridge->{pid};
