@@ -286,15 +286,25 @@ static void tick(hub_node *node)
     device_list_publish(node);
 }
 
-void hub_dispatch(hub *hub)
+/* Takes the messages that have come. Whether there were any. */
+static bool take_all(hub *hub)
 {
-    uint64_t expirations;
     message *message;
+    bool any = false;
 
     while ((message = queue_take(&hub->inbox))) {
         take(hub, message);
         message_free(message);
+        any = true;
     }
+    return any;
+}
+
+void hub_dispatch(hub *hub)
+{
+    uint64_t expirations;
+
+    take_all(hub);
     if (!hub->environment.bus.manual && read(hub->timer, &expirations, sizeof(expirations)) > 0) {
         hub->timer_at = HUB_NEVER;
     }
@@ -356,11 +366,44 @@ static void refuse_all(hub *hub)
     }
 }
 
+/* Whether a pulse is remembered whose relay may not have been looked for. */
+static bool misses_a_pulse(const hub *hub)
+{
+    for (size_t i = 0; i < hub->n_buses; i++) {
+        if (!hub->buses[i].looked && state_any(hub->buses[i].node->states, STATE_PULSE_END)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * A hub that ends before it has looked cannot end the pulses that it only remembers. So it looks
+ * first, for no longer than a client would wait for that.
+ */
+static void look_for_pulses(hub *hub)
+{
+    struct pollfd readable = {.fd = hub->inbox.fd, .events = POLLIN};
+    bool any = true;
+
+    while (any && misses_a_pulse(hub) && hub_now(hub) < hub->started + HUB_FIRST_LOOK) {
+        if (hub->environment.bus.manual) {
+            any = hub_run_buses(hub) <= hub_now(hub);
+        } else {
+            poll(&readable, 1, (int)((hub->started + HUB_FIRST_LOOK - hub_now(hub)) / 1000) + 1);
+        }
+        any = take_all(hub) || any;
+    }
+}
+
 /* Ends the workers and takes their last messages. */
 static void stop_workers(hub *hub)
 {
     message *message;
 
+    if (!hub->leaves_pulses) {
+        look_for_pulses(hub);
+    }
     while ((message = relay_cancel_noted(hub))) {
         take(hub, message);
         message_free(message);
@@ -370,16 +413,11 @@ static void stop_workers(hub *hub)
             worker_stop(hub->buses[i].worker, !hub->leaves_pulses);
         }
     }
-    while ((message = queue_take(&hub->inbox))) {
-        take(hub, message);
-        message_free(message);
-    }
+    take_all(hub);
 }
 
 void hub_destroy(hub *hub)
 {
-    message *message;
-
     hub->stopping = true;
     if (hub->n_buses) {
         stop_workers(hub);
@@ -405,9 +443,8 @@ void hub_destroy(hub *hub)
     if (hub->writer) {
         state_writer_destroy(hub->writer);
     }
-    while (hub->inbox.fd >= 0 && (message = queue_take(&hub->inbox))) {
-        take(hub, message);
-        message_free(message);
+    if (hub->inbox.fd >= 0) {
+        take_all(hub);
     }
     for (size_t i = 0; i < hub->n_nodes; i++) {
         setup_free_node(&hub->nodes[i]);

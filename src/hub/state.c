@@ -718,6 +718,18 @@ struct json_object *state_device(state_store *store, const char *topic)
     return device;
 }
 
+bool state_any(const state_store *store, const char *member)
+{
+    json_object_object_foreach(store->devices, topic, device)
+    {
+        (void)topic;
+        if (json_object_object_get_ex(device, member, NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void state_set(state_store *store, const char *topic, const char *member, struct json_object *value)
 {
     struct json_object *device = state_device(store, topic);

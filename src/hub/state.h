@@ -62,6 +62,8 @@ bool state_is_new_boot(const state_store *store);
 bool state_is_outdated(const state_store *store);
 /* What is known about a device: an object that belongs to the store, or NULL. */
 struct json_object *state_device(state_store *store, const char *topic);
+/* Whether any device has this member. */
+bool state_any(const state_store *store, const char *member);
 /*
  * Changes a member (`value` is taken over; NULL removes it). Nothing is written before
  * state_save().

@@ -379,6 +379,39 @@ static void a_pulse_that_cannot_be_ended_is_ended_by_the_next_hub(void **state)
     assert_int_equal(bench_published(b, IS_ON), 0);
 }
 
+/* The hub was killed, and the next one is stopped before it has found the relay. */
+static void a_hub_that_has_not_looked_yet_ends_a_pulse(void **state)
+{
+    bench *b = pulsing(state);
+
+    bench_restart(b, "crash");
+    bench_stop(b);
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+    bench_clear(b);
+    bench_start(b);
+    bench_run(b, 1);
+    assert_string_equal(bench_last(b, TOPIC), IS_OFF);
+    assert_contains(bench_last(b, "[\"relay/i2c0-20-0\""), "false");
+    assert_int_equal(record(b, 0x3b).pulses, 2);
+}
+
+/* What was asked meanwhile is not begun then. */
+static void a_hub_that_ends_before_it_has_looked_begins_nothing(void **state)
+{
+    bench *b = pulsing(state);
+    uint64_t asked;
+
+    assert_true(sim_add(b->sim[0], "tmp112", 0x48)); /* the look lasts until relays could click */
+    sim_set_fault(b->sim[0], 0x48, SIM_SLOW, 0.05);
+    bench_restart(b, "crash");
+    asked = bench_request(b, ALL_RIGHTS, ON);
+    bench_stop(b);
+    assert_contains(bench_reply(b, asked, 0), "unavailable");
+    assert_int_equal(record(b, 0x3b).contact, 0);
+    assert_int_equal(record(b, 0x3b).pulses, 2);
+}
+
 /* ---- one owner ---- */
 
 #define LIST    "[\"-/-/config/list\", {}]"
@@ -891,6 +924,8 @@ int main(void)
         BENCH_TEST(a_pulse_ends_with_its_hub),
         BENCH_TEST(a_pulse_goes_on_with_a_successor),
         BENCH_TEST(a_pulse_that_cannot_be_ended_is_ended_by_the_next_hub),
+        BENCH_TEST(a_hub_that_has_not_looked_yet_ends_a_pulse),
+        BENCH_TEST(a_hub_that_ends_before_it_has_looked_begins_nothing),
         BENCH_TEST(a_memory_has_one_owner),
         BENCH_TEST(what_cannot_be_read_is_left_alone),
         BENCH_TEST(files_belong_to_the_owner_of_the_directory),
