@@ -239,11 +239,31 @@ static bool is_on(const interlock *interlock, const hub_device *member)
     return member->listed && (relay_of(member)->state == RELAY_ON || in_flight);
 }
 
-/* The relay that may stay on: one that is being switched on, or the one commanded last; or NULL. */
+/* Its chip is away, and its contact was left on and stays there without power. */
+static bool is_left_on(const hub_device *member)
+{
+    return !member->listed && relay_of(member)->state == RELAY_ON && !member->driver->relay->get;
+}
+
+/* The same, when it is certain that it is away, and not only looked for still. */
+static bool stays_on(const hub_device *member)
+{
+    return is_left_on(member) && member->node->ready;
+}
+
+/*
+ * The relay that may stay on: one that cannot be switched off, one that is being switched on, or
+ * the one commanded last; or NULL.
+ */
 static const hub_device *rightful(const interlock *interlock)
 {
     const hub_device *last = NULL;
 
+    for (size_t i = 0; i < interlock->n_members; i++) {
+        if (stays_on(interlock->members[i])) {
+            return interlock->members[i];
+        }
+    }
     if (interlock->serving && !interlock->serving->requests->command) {
         return interlock->serving;
     }
@@ -281,9 +301,32 @@ static void log_violation(interlock *interlock, size_t n_on, size_t n_doubtful,
     }
     hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED, "interlock %s: %zu relays are on; %s%s",
             interlock->name, n_on,
-            stays ? "all are switched off but the one that was commanded last, "
-                  : "all are switched off, since none was commanded last",
+            !stays          ? "all are switched off, since none was commanded last"
+            : stays->listed ? "all are switched off but the one that was commanded last, "
+                            : "all are switched off but one that does not answer, ",
             stays ? stays->topic : "");
+}
+
+/* How the members' contacts stand, as far as that is known. */
+typedef struct stand {
+    size_t on;       /* all that are on */
+    size_t out;      /* those of them that cannot be switched off */
+    size_t doubtful; /* that may be on */
+    bool awaited;    /* one that may be out is looked for still */
+} stand;
+
+static stand count(const interlock *interlock)
+{
+    stand stand = {0};
+
+    for (size_t i = 0; i < interlock->n_members; i++) {
+        const hub_device *member = interlock->members[i];
+        stand.on += is_on(interlock, member) || stays_on(member);
+        stand.out += stays_on(member);
+        stand.doubtful += is_doubtful(interlock, member);
+        stand.awaited = stand.awaited || (is_left_on(member) && !stays_on(member));
+    }
+    return stand;
 }
 
 /*
@@ -293,22 +336,19 @@ static void log_violation(interlock *interlock, size_t n_on, size_t n_doubtful,
 static void enforce(interlock *interlock)
 {
     const hub_device *stays = rightful(interlock);
-    size_t n_on = 0, n_doubtful = 0;
+    const stand stand = count(interlock);
 
-    interlock->retry_at = HUB_NEVER;
-    for (size_t i = 0; i < interlock->n_members; i++) {
-        n_on += is_on(interlock, interlock->members[i]);
-        n_doubtful += is_doubtful(interlock, interlock->members[i]);
-    }
-    if (n_on == 0 || n_on + n_doubtful < 2 || interlock->hub->stopping) {
+    interlock->retry_at = stand.awaited ? hub_now(interlock->hub) + LOOKED_AFTER : HUB_NEVER;
+    if (stand.on == 0 || stand.on + stand.doubtful < 2 || stand.on + stand.doubtful == stand.out ||
+        interlock->hub->stopping) {
         interlock->violated = false;
         return;
     }
-    log_violation(interlock, n_on, n_doubtful, stays);
+    log_violation(interlock, stand.on, stand.doubtful, stays);
     for (size_t i = 0; i < interlock->n_members; i++) {
         hub_device *member = interlock->members[i];
         const bool must_go = is_doubtful(interlock, member) ||
-                             (n_on > 1 && is_on(interlock, member) && member != stays);
+                             (stand.on > 1 && is_on(interlock, member) && member != stays);
         if (must_go && !relay_of(member)->moving) {
             relay_send_off(member);
         }

@@ -549,6 +549,43 @@ static void a_member_that_may_be_on_obeys(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* A bistable contact stays where it is without its power, and cannot be switched off. */
+static void a_contact_that_is_on_without_power_counts(void **state)
+{
+    const uint8_t all_on = 0xff;
+    bench *b = with_motor(1);
+    sim_relay_record module;
+
+    (void)state;
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_pin(b, "relay/i2c0-3b", NULL, "interlock=motor", NULL);
+    bench_start(b);
+    bench_run(b, 1);
+    ask(b, 0, false);
+    assert_contains(bench_ask(b, "[\"relay/i2c0-3b/set\", {\"state\": true}]"), "true");
+    sim_unplug(b->sim[0], 0x3b);
+    bench_run(b, 20);
+    for (int i = 0; i < 2; i++) { /* it has left; and a hub that has never found it */
+        bench_clear(b);
+        assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+        if (i == 1) {
+            bench_restart(b, "crash");
+        }
+        bench_run(b, 3);
+        assert_int_equal(levels(b) & 1, 0);
+        assert_contains(published(b, 0), "false");
+        assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+        bench_run(b, 60);
+        assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+    }
+    sim_plug(b->sim[0], 0x3b);
+    bench_run(b, 40);
+    assert_true(sim_relay_read(b->sim[0], 0x3b, &module));
+    assert_int_equal(module.contact, 1);
+    assert_contains(bench_last(b, "[\"relay/i2c0-3b\""), "true");
+    bench_free(b);
+}
+
 /* It cannot be switched off now: that is tried again, and not more than once a second. */
 static void what_cannot_be_switched_off_is_tried_again(void **state)
 {
@@ -813,6 +850,7 @@ int main(void)
         cmocka_unit_test(where_the_last_command_was_off_none_stays),
         cmocka_unit_test(relays_that_become_members_while_on_obey),
         BENCH_TEST(a_member_that_may_be_on_obeys),
+        cmocka_unit_test(a_contact_that_is_on_without_power_counts),
         cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
         BENCH_TEST(a_channel_that_left_alone_returns),
         BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
