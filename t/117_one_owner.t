@@ -126,6 +126,15 @@ $first->stop;
 
 # ---- one after the other ----
 
+# Files belong to the owner of their directory, whoever has written them.
+sub owned_with {
+    my ($dir, $what) = @_;
+
+    for my $file ('json', 'moving') {
+        is +(stat "$dir/nodes_bridge_0.$file")[4], (stat $dir)[4], "$what .$file belongs to the directory's owner";
+    }
+}
+
 # Runs a bridge once, which may be root's.
 sub run_bridge {
     my ($dir, $state) = @_;
@@ -136,6 +145,7 @@ sub run_bridge {
     $bridge->send(qq(["$relay/set", {"state": ) . ($state ? 'true' : 'false') . '}, {"id": 2}]');
     is $bridge->wait_for($relay, 2)->[1]{state}, $state, 'a bridge switches a relay';
     is $bridge->finish, 0, '... and ends';
+    owned_with($dir, '...');
     return $bridge->{values}{$relay}{state};
 }
 
@@ -148,11 +158,8 @@ sub server_goes_on {
     my $client = client($first);
     is_known($what, $client, $state, 0.5);
     change($client, $state ? $false : $true, 2);
-    my ($uid) = (stat $dir)[4];
     recorded($first, $dir);
-    for my $file ('json', 'moving') {
-        is +(stat "$dir/nodes_bridge_0.$file")[4], $uid, "$what: .$file belongs to the directory's owner";
-    }
+    owned_with($dir, "$what:");
     kill KILL => $first->wait_for_hub;
     $client->wait_topic('boot');
     $client->wait_topic($relay);

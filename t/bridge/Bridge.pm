@@ -98,7 +98,10 @@ sub message {
 # Reads until a message of this topic comes (and, where given, with this id).
 sub wait_for {
     my ($self, $topic, $id) = @_;
+    my $end = Time::HiRes::time() + TIMEOUT;
     while (my $message = $self->message) {
+        croak "no $topic came within " . TIMEOUT . " s, but other messages; log:\n$self->{log}"
+            if Time::HiRes::time() > $end;
         next unless $message->[0] eq $topic;
         next if defined $id && (!$message->[2] || $message->[2]{id} ne $id);
         return $message;
