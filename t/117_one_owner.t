@@ -110,8 +110,9 @@ is $second->stop, 0, '... its end';
 
 note 'a bridge';
 my $bridge = Bridge->opened('--bus', '0=sim', '--state-dir', $dir);
+ok exists $bridge->{values}{$relay}, 'a bridge that has waited for the memory looks for its chips before it answers';
 $bridge->send('["-/-/config/list", {}, {"id": 1}]', qq(["$relay/set", {"state": false}, {"id": 2}]));
-is $bridge->wait_for('-/-/config/ok', 1)->[1]{remembers}, $false, 'a bridge remembers nothing either';
+is $bridge->wait_for('-/-/config/ok', 1)->[1]{remembers}, $false, '... it remembers nothing either';
 is $bridge->wait_for($relay, 2)->[1]{state}, $false, '... its relay is switched';
 is $bridge->finish, 0, '... its end';
 like $bridge->{log}, qr/CT1051/, '... and it has said so';

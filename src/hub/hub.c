@@ -36,6 +36,22 @@ static void boot(hub *hub, hub_node *node)
     hub->output.publish(hub->output.baton, node->name, 0, hub->text.data, hub->text.length);
 }
 
+static void take(hub *hub, const message *message);
+
+/* Takes the messages that have come. Whether there were any. */
+static bool take_all(hub *hub)
+{
+    message *message;
+    bool any = false;
+
+    while ((message = queue_take(&hub->inbox))) {
+        take(hub, message);
+        message_free(message);
+        any = true;
+    }
+    return any;
+}
+
 static bool all_opened(const hub *hub)
 {
     for (size_t i = 0; i < hub->n_buses; i++) {
@@ -62,7 +78,7 @@ static bool start_workers(hub *hub)
     }
     while (!all_opened(hub)) {
         poll(&readable, 1, -1);
-        hub_dispatch(hub);
+        take_all(hub);
     }
     return true;
 }
@@ -96,7 +112,6 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
     hub->release = hub_copy(config->release);
     hub->datetime = hub_copy(config->datetime);
     hub->reason = hub_copy(config->reason_for_reset);
-    hub->started = hub_now(hub);
     if (!create_descriptors(hub) || !(hub->writer = state_writer_create(&(state_config){
                                           .dir = config->state_dir,
                                           .user = config->state_user,
@@ -119,6 +134,7 @@ hub *hub_create_in(const hub_config *config, const hub_output *output,
         hub_destroy(hub);
         return NULL;
     }
+    hub->started = hub_now(hub); /* it may have waited for the owners before: of memory, of buses */
     hub_dispatch(hub);
     return hub;
 }
@@ -284,20 +300,6 @@ static void tick(hub_node *node)
         device_tick(node->devices[i]);
     }
     device_list_publish(node);
-}
-
-/* Takes the messages that have come. Whether there were any. */
-static bool take_all(hub *hub)
-{
-    message *message;
-    bool any = false;
-
-    while ((message = queue_take(&hub->inbox))) {
-        take(hub, message);
-        message_free(message);
-        any = true;
-    }
-    return any;
 }
 
 void hub_dispatch(hub *hub)

@@ -74,7 +74,7 @@ struct hub {
     int timer;
     int64_t timer_at; /* what the timer is set to, HUB_NEVER */
     queue inbox;      /* from the buses and from the writer of states */
-    int64_t started;
+    int64_t started;  /* when the first look could begin */
     state_writer *writer;
     noted_command *noted_commands; /* that wait for the disk, in order */
     hub_node *nodes;
