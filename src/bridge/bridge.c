@@ -491,7 +491,7 @@ static void free_settings(settings *settings)
 static int serve(settings *settings)
 {
     bridge *bridge = calloc(1, sizeof(*bridge));
-    hub_output output = {on_reply, on_publish, on_log, bridge};
+    hub_output output = {on_reply, on_publish, on_log, bridge, NULL};
     int signals = catch_signals();
 
     if (!bridge || signals < 0) {

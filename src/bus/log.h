@@ -40,10 +40,10 @@ typedef enum log_code {
     CT_STATE_DIR_NEW = 1081,      /* it was replaced: what is known is written to the new one */
     CT_PORT_UNASKED = 1060,       /* a chip answers where none may be asked what it is */
     /* The hub's socket (src/link/server.c). */
-    CT_LINK_UNREAD = 1900,   /* a child process does not read its link */
-    CT_LINK_GARBLED = 1901,  /* a line without a proper envelope */
-    CT_LINK_TOO_LONG = 1902, /* a line that no child of ours sends */
-    CT_LINK_STRANGER = 1903, /* a process of another user */
+    CT_LINK_NO_DESCRIPTORS = 1070, /* links cannot be taken until a descriptor is free */
+    CT_LINK_GARBLED = 1901,        /* a line without a proper envelope */
+    CT_LINK_TOO_LONG = 1902,       /* a line that no child of ours sends */
+    CT_LINK_STRANGER = 1903,       /* a process of another user */
 } log_code;
 
 #endif

@@ -7,6 +7,8 @@
  */
 #include "handlers.h"
 
+#include "repeat.h"
+
 #include "base/memory.h"
 #include "link/house.h"
 #include "link/link.h"
@@ -23,6 +25,8 @@
 #include <string.h>
 
 #define NODE_PREFIX "clown-talk-server_"
+/* How often a request whose link broke is asked again. */
+#define MAX_REPEATS 2
 
 typedef struct client client;
 typedef struct uplink uplink;
@@ -34,10 +38,13 @@ typedef struct request {
     client *client;       /* NULL: it has gone, or the request is the uplink's own */
     struct request *next; /* among the client's */
     struct request **at;  /* what points here, for taking it out */
-    bool opening;
+    talk_form form;
+    bool verifies; /* a `set` whose link broke: now it asks whether the state is as it was to be */
+    unsigned repeats;
     subscribers *subscribers; /* that get the answers to the uplink's own request; else NULL */
     char topic[TALK_MAX_TOPIC + 1];
-    json_object *id; /* or NULL */
+    json_object *payload; /* or NULL: {} */
+    json_object *id;      /* or NULL */
 } request;
 
 /* A Clown.Talk client: one session. On the heap, for as long as the session lives. */
@@ -49,13 +56,10 @@ struct client {
     double rate, burst; /* requests per second; requests */
 
     uplink *uplink;
-    client *next, **at; /* among the uplink's */
     request *requests;
     double tokens;     /* requests that it may make now */
     int64_t tokens_at; /* microseconds of the loop's clock */
     bool opened; /* it has sent the opening; when the hub has answered, it becomes a subscriber */
-    bool opening_waits; /* for the link */
-    json_object *opening_id;
 };
 
 /* The clients of a node that have got the answer to their opening: they get its publications. */
@@ -70,7 +74,6 @@ struct uplink {
     ws_loop *loop;
     hub_link *link;
     bool was_linked; /* the hub has said hello at least once */
-    client *clients;
     subscribers *subscribers;
     talk_text scratch;
     server_rec *server;
@@ -78,14 +81,16 @@ struct uplink {
 
 /* ---- requests ---- */
 
-static request *request_create(uplink *u, client *c, const char *topic, json_object *id)
+static request *request_create(uplink *u, client *c, const talk_message *message)
 {
     request *q = base_must(calloc(1, sizeof *q));
 
     q->uplink = u;
     q->client = c;
-    apr_cpystrn(q->topic, topic, sizeof q->topic);
-    q->id = json_object_get(id);
+    q->form = message->topic.form;
+    memcpy(q->topic, message->topic.text, sizeof q->topic);
+    q->payload = json_object_get(message->payload);
+    q->id = json_object_get(message->id);
     if (c) {
         q->next = c->requests;
         q->at = &c->requests;
@@ -105,6 +110,7 @@ static void request_free(request *q)
             q->next->at = q->at;
         }
     }
+    json_object_put(q->payload);
     json_object_put(q->id);
     free(q);
 }
@@ -142,9 +148,9 @@ static void send_error(client *c, const char *topic, json_object *id, talk_error
     send_line(c, text->data, text->length);
 }
 
-static void refuse_unavailable(client *c, const char *topic, json_object *id)
+static void refuse(const request *q, talk_error error, const char *why)
 {
-    send_error(c, topic, id, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
+    send_error(q->client, q->topic, q->id, error, why);
 }
 
 /* ---- subscribers ---- */
@@ -196,6 +202,19 @@ static bool is_opening_reply(const char *line, size_t length)
     return topic && topic_length == sizeof ok - 1 && memcmp(topic, ok, topic_length) == 0;
 }
 
+static void on_answer(request *q, const char *line, size_t length)
+{
+    if (q->verifies && !ct_set_has_succeeded(q->payload, line, length)) {
+        refuse(q, TALK_UNAVAILABLE,
+               "the hardware side was restarted, and the state is not as asked; try again");
+        return;
+    }
+    send_line(q->client, line, length);
+    if (q->client && q->form == TALK_OPENING && is_opening_reply(line, length)) {
+        subscribe(q->client);
+    }
+}
+
 static void on_reply(void *baton, const char *line, size_t length, bool last)
 {
     request *q = baton;
@@ -206,30 +225,94 @@ static void on_reply(void *baton, const char *line, size_t length, bool last)
             publish(q->subscribers, NULL, line, length);
         }
     } else if (q->client) {
-        send_line(q->client, line, length);
-        if (q->client && q->opening && is_opening_reply(line, length)) {
-            subscribe(q->client);
-        }
+        on_answer(q, line, length);
     }
     if (last) {
         request_free(q);
     }
 }
 
-static void ask_opening(client *c, json_object *id);
-
-static void on_lost(void *baton)
+/* Sends it over the link: as it came, or what tells whether it was carried out. */
+static bool ask(request *q)
 {
-    request *q = baton;
-    client *c = q->client;
+    const client *c = q->client;
+    talk_text *text = &q->uplink->scratch;
 
-    if (c && q->opening && !c->opening_waits) {
-        c->opening_waits = true; /* asked again when the link is back */
-        c->opening_id = json_object_get(q->id);
-    } else if (c) {
-        refuse_unavailable(c, q->topic, q->id);
+    talk_text_clear(text);
+    if (q->verifies) {
+        char topic[sizeof q->topic];
+
+        ct_topic_that_verifies(q->topic, topic);
+        talk_write(text, topic, NULL, q->id);
+    } else {
+        talk_write(text, q->topic, q->payload, q->id);
+    }
+    return hub_link_ask(q->uplink->link, q, c->node, c->rights, text->data, text->length - 1);
+}
+
+/* The link could not take it: it is answered, and gone. */
+static void refuse_unasked(request *q)
+{
+    if (hub_link_is_up(q->uplink->link)) {
+        refuse(q, TALK_BUSY, "too many requests wait for the hardware side; try again");
+    } else {
+        refuse(q, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
     }
     request_free(q);
+}
+
+/*
+ * The hub has gone. What only reads is asked again. What sets a state is not, since it may have
+ * been carried out, and another client may have set another state since: the next hub is asked what
+ * the state is. Of what else it may have done nothing is known.
+ */
+static void ask_next_hub(request *q, bool may_be_done)
+{
+    if (may_be_done && !q->verifies) {
+        switch (ct_repetition_of(q->form)) {
+        case CT_VERIFY:
+            q->verifies = true;
+            break;
+        case CT_NEVER:
+            refuse(q, TALK_UNAVAILABLE,
+                   "the hardware side was restarted: it is not known whether this was done");
+            request_free(q);
+            return;
+        case CT_REPEAT:
+            break;
+        }
+    }
+    if (q->repeats++ >= MAX_REPEATS) {
+        refuse(q, TALK_UNAVAILABLE, "the hardware side restarts again and again; try again");
+        request_free(q);
+    } else if (!ask(q)) {
+        refuse_unasked(q);
+    }
+}
+
+static void on_lost(void *baton, hub_link_loss loss)
+{
+    request *q = baton;
+
+    if (!q->client) {
+        request_free(q);
+        return;
+    }
+    switch (loss) {
+    case HUB_LINK_NO_HUB:
+        refuse(q, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
+        request_free(q);
+        break;
+    case HUB_LINK_OVERDUE:
+        refuse(q, TALK_TIMEOUT,
+               "the hardware side does not answer: it is not known whether this was done");
+        request_free(q);
+        break;
+    case HUB_LINK_NOT_SENT:
+    case HUB_LINK_BROKEN:
+        ask_next_hub(q, loss == HUB_LINK_BROKEN);
+        break;
+    }
 }
 
 static void on_publish(void *baton, const char *node, void *except, const char *line, size_t length)
@@ -246,7 +329,7 @@ static void on_publish(void *baton, const char *node, void *except, const char *
 static void refresh(uplink *u, subscribers *s)
 {
     static const char opening[] = "[\"clown.talk/-/config/set\", {}]";
-    request *q = request_create(u, NULL, "clown.talk/-/config/set", NULL);
+    request *q = request_create(u, NULL, &(talk_message){.topic = {.form = TALK_OPENING}});
 
     q->subscribers = s;
     if (!hub_link_ask(u->link, q, s->node, 0, opening, sizeof opening - 1)) {
@@ -287,16 +370,6 @@ static void on_up(void *baton, bool restarted, const char *reason)
         catch_up(u, restarted ? reason : NULL);
     }
     u->was_linked = true;
-    for (client *c = u->clients; c; c = c->next) {
-        if (c->opening_waits) {
-            json_object *id = c->opening_id;
-
-            c->opening_waits = false;
-            c->opening_id = NULL;
-            ask_opening(c, id);
-            json_object_put(id);
-        }
-    }
 }
 
 static void on_trouble(void *baton, int error, const char *what)
@@ -329,7 +402,13 @@ static void uplink_release(void *baton)
 static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
 {
     uplink *u = reactor->attachment;
-    hub_link_events events = {on_reply, on_lost, on_publish, on_up, on_trouble, NULL};
+    hub_link_events events = {
+        .reply = on_reply,
+        .lost = on_lost,
+        .publish = on_publish,
+        .up = on_up,
+        .trouble = on_trouble,
+    };
 
     if (u) {
         return u;
@@ -368,24 +447,10 @@ static bool is_within_rate(client *c)
 
 static void ask_hub(client *c, const talk_message *message, const char *line, size_t length)
 {
-    request *q = request_create(c->uplink, c, message->topic.text, message->id);
+    request *q = request_create(c->uplink, c, message);
 
     if (!hub_link_ask(c->uplink->link, q, c->node, c->rights, line, length)) {
-        request_free(q);
-        refuse_unavailable(c, message->topic.text, message->id);
-    }
-}
-
-static void ask_opening(client *c, json_object *id)
-{
-    request *q = request_create(c->uplink, c, "clown.talk/-/config/set", id);
-    talk_text *text = &c->uplink->scratch;
-
-    q->opening = true;
-    talk_text_clear(text);
-    talk_write_text(text, q->topic, "{}", id);
-    if (!hub_link_ask(c->uplink->link, q, c->node, c->rights, text->data, text->length - 1)) {
-        on_lost(q);
+        refuse_unasked(q);
     }
 }
 
@@ -411,10 +476,8 @@ static void on_line(client *c, const char *line, size_t length)
 
     if (error != TALK_OK) {
         send_error(c, message.topic.text, message.id, error, why);
-    } else if (message.topic.form == TALK_OPENING) {
-        c->opened = true;
-        ask_opening(c, message.id);
     } else {
+        c->opened = c->opened || message.topic.form == TALK_OPENING;
         ask_hub(c, &message, line, length);
     }
     talk_message_clear(&message);
@@ -445,12 +508,6 @@ static void i2c_open(clowntalk_session *session, void *data)
     c->tokens = c->burst;
     c->tokens_at = ws_loop_now(u->loop);
     c->opened = !c->require_opening;
-    c->next = u->clients;
-    c->at = &u->clients;
-    if (c->next) {
-        c->next->at = &c->next;
-    }
-    u->clients = c;
     if (c->opened) {
         subscribe(c);
     }
@@ -461,17 +518,11 @@ static void i2c_close(clowntalk_session *session, void *data)
     client *c = data;
 
     (void)session;
-    *c->at = c->next;
-    if (c->next) {
-        c->next->at = c->at;
-    }
     for (request *q = c->requests; q; q = q->next) {
         q->client = NULL;
     }
     c->requests = NULL;
     c->session = NULL;
-    json_object_put(c->opening_id);
-    c->opening_id = NULL;
 }
 
 /*

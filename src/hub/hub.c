@@ -300,6 +300,7 @@ static void tick(hub_node *node)
         device_tick(node->devices[i]);
     }
     device_list_publish(node);
+    intake_release(node);
 }
 
 void hub_dispatch(hub *hub)

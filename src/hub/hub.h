@@ -130,6 +130,12 @@ typedef struct hub_output {
      */
     void (*log)(void *baton, hub_level level, int code, const char *text);
     void *baton;
+    /*
+     * Whether answers to this asker are taken at the moment; NULL: always. Asked before a request
+     * is carried out that was held until the first look had finished: it is held on where answers
+     * are not taken, until a later hub_dispatch().
+     */
+    bool (*takes)(void *baton, uint64_t asker);
 } hub_output;
 
 typedef struct hub hub;

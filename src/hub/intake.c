@@ -258,14 +258,24 @@ static bool is_there(hub_node *node, const char *topic)
     return device && device->listed;
 }
 
+static bool is_taken(const hub *hub, uint64_t asker)
+{
+    return hub->stopping || !hub->output.takes || hub->output.takes(hub->output.baton, asker);
+}
+
+/* In the order in which they came, but for those whose answers are not taken at the moment. */
 void intake_release(hub_node *node)
 {
-    held *held;
+    held **at = &node->held, *held;
 
-    while ((held = node->held) && (node->ready || is_there(node, held->device))) {
-        node->held = held->next;
-        if (!node->held) {
-            node->held_end = &node->held;
+    while ((held = *at) && (node->ready || is_there(node, held->device))) {
+        if (!is_taken(node->hub, held->asker)) {
+            at = &held->next;
+            continue;
+        }
+        *at = held->next;
+        if (!held->next) {
+            node->held_end = at;
         }
         node->bytes_held -= sizeof(*held) + held->length;
         receive(node, held->rights, held->asker, held->line, held->length);

@@ -125,15 +125,22 @@ void envelope_write_publication(talk_text *out, uint64_t except, const char *nod
     talk_text_addf(out, "%c %" PRIu64 " %s ", ENVELOPE_PUBLICATION, except, node);
 }
 
-void envelope_forget_sent(talk_text *unsent, size_t *sent)
+const char *envelope_publication_key(const char *line, size_t length, size_t *key_length)
 {
-    const size_t left = unsent->length - *sent;
+    static const char opens[] = " [\""; /* between node and topic */
+    envelope_from_hub publication;
+    const char *start, *topic, *end;
 
-    if (*sent > left) {
-        memmove(unsent->data, unsent->data + *sent, left + 1); /* its NUL too */
-        unsent->length = left;
-        *sent = 0;
+    if (!envelope_read_from_hub(&publication, line, length) ||
+        publication.kind != ENVELOPE_PUBLICATION || publication.length < sizeof opens ||
+        memcmp(publication.message - 1, opens, sizeof opens - 1) != 0) {
+        return NULL;
     }
+    start = publication.message - 1 - strlen(publication.node);
+    topic = publication.message + sizeof opens - 2;
+    end = memchr(topic, '"', (size_t)(line + length - topic));
+    *key_length = end ? (size_t)(end - start) : 0;
+    return end ? start : NULL;
 }
 
 bool envelope_node_is_valid(const char *node)

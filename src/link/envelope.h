@@ -64,10 +64,10 @@ void envelope_write_reply(talk_text *out, uint64_t request, bool last);
 void envelope_write_publication(talk_text *out, uint64_t except, const char *node);
 
 /*
- * Drops the first `*sent` bytes of what waits for a socket, which are written, when they are the
- * larger part: a buffer that is never quite empty does not grow without end.
+ * What a publication is about: node and topic, as they stand in its line. NULL where there is no
+ * topic.
  */
-void envelope_forget_sent(talk_text *unsent, size_t *sent);
+const char *envelope_publication_key(const char *line, size_t length, size_t *key_length);
 
 /*
  * Whether `node` may be a node's name: levels of [a-z0-9.-], divided by '/', at most

@@ -1,5 +1,7 @@
 #include "link.h"
 
+#include "outbox.h"
+
 #include "base/container.h"
 
 #include <errno.h>
@@ -18,66 +20,73 @@
 #define READ_BYTES   65536
 #define INITIAL_RING 64
 
+/* A request that waits for its last reply. */
+typedef struct waiting {
+    void *request;  /* NULL: it waits no longer */
+    uint64_t end;   /* of its line, in bytes since the outbox began */
+    unsigned since; /* link->seconds when it was asked */
+} waiting;
+
 struct hub_link {
     ws_loop *loop;
     const char *path;
     hub_link_events events;
     ws_watch watch; /* the socket; fd -1: down */
     ws_timer retry;
+    ws_timer second;   /* set while something is waited for */
+    unsigned seconds;  /* how often it has expired */
+    unsigned alone;    /* how often since a hub was there last; up to HUB_LINK_PATIENCE */
     ws_task flush;     /* queued while there is something to write */
+    bool was_full;     /* ready() is owed */
     bool troubled;     /* reported, until the next hello */
     bool greeted;      /* this connection's hub has said hello */
     char instance[64]; /* of the last hub that said hello */
 
-    talk_text unsent;
-    size_t sent; /* bytes of `unsent` that are written */
-    char *line;  /* an unfinished line from the hub, and room for more */
+    outbox out;
+    talk_text envelope; /* scratch */
+    char *line;         /* an unfinished line from the hub, and room for more */
     size_t line_length, line_capacity;
 
     /* Requests by number: a ring, a power of 2, of those that wait for their last reply. */
-    void **ring;
+    waiting *ring;
     size_t ring_size;
     uint64_t oldest, next; /* numbers; [oldest, next) may wait */
+    size_t under_way;
 };
 
 static void link_down(hub_link *link, int error, const char *what);
 
 /* ---- outstanding requests ---- */
 
-static void **slot_of(hub_link *link, uint64_t number)
+static waiting *slot_of(hub_link *link, uint64_t number)
 {
     return &link->ring[number & (link->ring_size - 1)];
 }
 
-static bool is_outstanding(const hub_link *link, uint64_t number)
+/* NULL: it waits no longer. */
+static void *find_request(hub_link *link, uint64_t number)
 {
-    return number >= link->oldest && number < link->next;
-}
-
-static void advance_oldest(hub_link *link)
-{
-    while (link->oldest < link->next && !*slot_of(link, link->oldest)) {
-        link->oldest++;
-    }
+    return number >= link->oldest && number < link->next ? slot_of(link, number)->request : NULL;
 }
 
 static void *take_request(hub_link *link, uint64_t number)
 {
-    void *request;
+    void *request = find_request(link, number);
 
-    if (!is_outstanding(link, number)) {
-        return NULL;
+    if (request) {
+        slot_of(link, number)->request = NULL;
+        link->under_way--;
     }
-    request = *slot_of(link, number);
-    *slot_of(link, number) = NULL;
-    advance_oldest(link);
+    while (link->oldest < link->next && !slot_of(link, link->oldest)->request) {
+        link->oldest++;
+    }
     return request;
 }
 
 static bool grow_ring(hub_link *link)
 {
     const size_t size = link->ring_size ? 2 * link->ring_size : INITIAL_RING;
-    void **ring = calloc(size, sizeof *ring);
+    waiting *ring = calloc(size, sizeof *ring);
 
     if (!ring) {
         return false;
@@ -96,21 +105,90 @@ static uint64_t add_request(hub_link *link, void *request)
     if (link->next - link->oldest >= link->ring_size && !grow_ring(link)) {
         return 0;
     }
-    *slot_of(link, link->next) = request;
+    *slot_of(link, link->next) = (waiting){.request = request, .since = link->seconds};
+    link->under_way++;
     return link->next++;
 }
 
-static void lose_requests(hub_link *link)
+static void lose_request(hub_link *link, uint64_t number, hub_link_loss loss)
 {
-    const uint64_t end = link->next; /* lost() may send new requests */
+    void *request = take_request(link, number);
+
+    if (request) {
+        link->events.lost(request, loss);
+    }
+}
+
+static void lose_all(hub_link *link, hub_link_loss loss)
+{
+    const uint64_t end = link->next; /* lost() may make new requests */
 
     for (uint64_t n = link->oldest; n < end; n++) {
-        void *request = take_request(link, n);
+        lose_request(link, n, loss);
+    }
+}
 
-        if (request) {
-            link->events.lost(request);
+/* After the link broke: the hub may have carried out what was written to it as a whole line. */
+static void lose_by_what_was_written(hub_link *link)
+{
+    const uint64_t end = link->next, written = link->out.passed;
+
+    for (uint64_t n = link->oldest; n < end; n++) {
+        lose_request(link, n,
+                     slot_of(link, n)->end <= written ? HUB_LINK_BROKEN : HUB_LINK_NOT_SENT);
+    }
+}
+
+static void lose_overdue(hub_link *link)
+{
+    while (link->oldest < link->next &&
+           link->seconds - slot_of(link, link->oldest)->since >= HUB_LINK_DEADLINE) {
+        lose_request(link, link->oldest, HUB_LINK_OVERDUE);
+    }
+}
+
+/* ---- waiting ---- */
+
+static bool waits_for_hub(const hub_link *link)
+{
+    return !link->greeted && link->alone < HUB_LINK_PATIENCE;
+}
+
+static void watch_time(hub_link *link)
+{
+    if (!link->second.next && (waits_for_hub(link) || link->under_way > 0)) {
+        ws_timer_set(link->loop, &link->second, 1000);
+    }
+}
+
+static void say_ready(hub_link *link)
+{
+    if (link->was_full && hub_link_may_ask(link)) {
+        link->was_full = false;
+        if (link->events.ready) {
+            link->events.ready(link->events.baton);
         }
     }
+}
+
+/* Nothing was written to a hub that did not greet: what waits for it is not carried out. */
+static void give_up(hub_link *link)
+{
+    outbox_clear(&link->out);
+    lose_all(link, HUB_LINK_NO_HUB);
+    say_ready(link);
+}
+
+static void on_second(ws_timer *timer)
+{
+    hub_link *link = container_of(timer, hub_link, second);
+
+    link->seconds++;
+    if (waits_for_hub(link) && ++link->alone == HUB_LINK_PATIENCE) {
+        give_up(link);
+    }
+    lose_overdue(link);
+    watch_time(link);
 }
 
 /* ---- reading ---- */
@@ -134,6 +212,8 @@ static void on_hello(hub_link *link, const envelope_from_hub *envelope)
     strcpy(link->instance, text);
     link->troubled = false;
     link->greeted = true;
+    link->alone = 0;
+    ws_loop_defer(link->loop, &link->flush);
     link->events.up(link->events.baton, restarted, space + 1);
 }
 
@@ -151,9 +231,8 @@ static void on_line(hub_link *link, const char *line, size_t length)
     case ENVELOPE_REPLY:
     case ENVELOPE_LAST_REPLY: {
         const bool last = envelope.kind == ENVELOPE_LAST_REPLY;
-        void *request = last ? take_request(link, envelope.request)
-                        : is_outstanding(link, envelope.request) ? *slot_of(link, envelope.request)
-                                                                 : NULL;
+        void *request =
+            last ? take_request(link, envelope.request) : find_request(link, envelope.request);
 
         if (request) {
             link->events.reply(request, envelope.message, envelope.length + 1, last);
@@ -161,11 +240,20 @@ static void on_line(hub_link *link, const char *line, size_t length)
         break;
     }
     case ENVELOPE_PUBLICATION:
-        link->events.publish(
-            link->events.baton, envelope.node,
-            is_outstanding(link, envelope.request) ? *slot_of(link, envelope.request) : NULL,
-            envelope.message, envelope.length + 1);
+        link->events.publish(link->events.baton, envelope.node,
+                             find_request(link, envelope.request), envelope.message,
+                             envelope.length + 1);
         break;
+    }
+}
+
+/* After a line that was longer than most: its memory is not kept. */
+static void give_back_room(hub_link *link)
+{
+    if (link->line_length == 0 && link->line_capacity > 2 * READ_BYTES) {
+        free(link->line);
+        link->line = NULL;
+        link->line_capacity = 0;
     }
 }
 
@@ -180,6 +268,7 @@ static void on_bytes(hub_link *link)
     }
     link->line_length = (size_t)(end - at);
     memmove(link->line, at, link->line_length);
+    give_back_room(link);
 }
 
 static bool make_room(hub_link *link)
@@ -223,25 +312,42 @@ static void read_hub(hub_link *link)
 static void on_flush(ws_task *task)
 {
     hub_link *link = container_of(task, hub_link, flush);
+    const outbox_result result = outbox_write(&link->out, link->watch.fd);
 
-    while (link->sent < link->unsent.length) {
-        const ssize_t n = send(link->watch.fd, link->unsent.data + link->sent,
-                               link->unsent.length - link->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EAGAIN) {
-            envelope_forget_sent(&link->unsent, &link->sent);
-            ws_loop_change(link->loop, &link->watch, EPOLLIN | EPOLLOUT);
-            return;
-        }
-        if (n < 0 && errno != EINTR) {
-            link_down(link, errno, "writing to the hub");
-            return;
-        }
-        link->sent += n > 0 ? (size_t)n : 0;
+    if (result == OUTBOX_BROKEN) {
+        link_down(link, errno, "writing to the hub");
+        return;
     }
-    talk_text_clear(&link->unsent);
-    link->sent = 0;
-    ws_loop_change(link->loop, &link->watch, EPOLLIN);
+    ws_loop_change(link->loop, &link->watch, EPOLLIN | (result == OUTBOX_WAITS ? EPOLLOUT : 0u));
+    say_ready(link);
+}
+
+bool hub_link_is_up(const hub_link *link)
+{
+    return link->greeted || waits_for_hub(link);
+}
+
+bool hub_link_may_ask(const hub_link *link)
+{
+    return !outbox_is_full(&link->out);
+}
+
+size_t hub_link_under_way(const hub_link *link)
+{
+    return link->under_way;
+}
+
+/* Adds a request's line; where its end will lie in what is written. */
+static uint64_t add_line(hub_link *link, uint64_t number, const char *node, unsigned rights,
+                         const char *message, size_t length)
+{
+    talk_text *line = &link->envelope;
+
+    talk_text_clear(line);
+    envelope_write_request(line, number, rights, node);
+    talk_text_add(line, message, length);
+    outbox_add(&link->out, line, "\n", 1);
+    return link->out.passed + outbox_unsent(&link->out);
 }
 
 bool hub_link_ask(hub_link *link, void *request, const char *node, unsigned rights,
@@ -249,19 +355,19 @@ bool hub_link_ask(hub_link *link, void *request, const char *node, unsigned righ
 {
     uint64_t number;
 
-    if (link->watch.fd < 0 || link->unsent.length - link->sent > MAX_UNSENT) {
+    if (!hub_link_is_up(link) || outbox_unsent(&link->out) > MAX_UNSENT) {
         return false;
     }
     number = add_request(link, request);
     if (number == 0) {
         return false;
     }
-    envelope_write_request(&link->unsent, number, rights, node);
-    talk_text_add(&link->unsent, message, length);
-    talk_text_add(&link->unsent, "\n", 1);
-    if (!(link->watch.events & EPOLLOUT)) {
+    slot_of(link, number)->end = add_line(link, number, node, rights, message, length);
+    link->was_full = link->was_full || !hub_link_may_ask(link);
+    if (link->greeted && !(link->watch.events & EPOLLOUT)) {
         ws_loop_defer(link->loop, &link->flush);
     }
+    watch_time(link);
     return true;
 }
 
@@ -318,14 +424,13 @@ static void hang_up(hub_link *link)
     if (fd >= 0) {
         close(fd);
     }
-    talk_text_clear(&link->unsent);
-    link->sent = link->line_length = 0;
+    link->line_length = 0;
     link->greeted = false;
 }
 
 /*
- * The hub is gone: reports each outstanding request as lost, and connects again: at once, unless
- * this hub closed the link before its hello.
+ * The hub is gone. What waited for this one's hello waits for the next one's; all else is lost. The
+ * link connects again: at once, unless this hub closed the link before its hello.
  */
 static void link_down(hub_link *link, int error, const char *what)
 {
@@ -333,12 +438,15 @@ static void link_down(hub_link *link, int error, const char *what)
 
     say_trouble(link, error, what);
     hang_up(link);
-    lose_requests(link);
     if (greeted) {
+        outbox_clear(&link->out);
+        lose_by_what_was_written(link);
         connect_link(link);
     } else {
         ws_timer_set(link->loop, &link->retry, RETRY_MS);
     }
+    say_ready(link);
+    watch_time(link);
 }
 
 hub_link *hub_link_create(ws_loop *loop, const char *path, const hub_link_events *events)
@@ -354,17 +462,21 @@ hub_link *hub_link_create(ws_loop *loop, const char *path, const hub_link_events
     link->watch.fd = -1;
     link->watch.ready = on_socket;
     link->retry.expired = on_retry;
+    link->second.expired = on_second;
     link->flush.run = on_flush;
     link->oldest = link->next = 1;
     connect_link(link);
+    watch_time(link);
     return link;
 }
 
 void hub_link_destroy(hub_link *link)
 {
     hang_up(link);
-    lose_requests(link);
-    talk_text_free(&link->unsent);
+    lose_all(link, HUB_LINK_NO_HUB);
+    ws_timer_clear(link->loop, &link->second);
+    outbox_clear(&link->out);
+    talk_text_free(&link->envelope);
     free(link->line);
     free(link->ring);
     free(link);

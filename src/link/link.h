@@ -2,9 +2,12 @@
  * A reactor's link to the hub: one UNIX stream socket, polled by the reactor's loop, shared by all
  * its sessions. Loop's thread only.
  *
- * When the hub dies, the link connects again by itself. The hub's guardian holds the listening
- * socket, so usually nothing is refused meanwhile: requests wait in the socket until the new hub
- * reads them.
+ * Nothing is written before the hub has greeted the link. So a request that waits for a hub, while
+ * there is none for a moment, has surely not been carried out, and goes to the next one. When a hub
+ * dies, the link connects again by itself.
+ *
+ * Time is counted in seconds during which the loop ran: a process that was stopped, or a machine
+ * that slept, lets no request become overdue.
  */
 #ifndef LINK_LINK_H
 #define LINK_LINK_H
@@ -15,11 +18,22 @@
 
 typedef struct hub_link hub_link;
 
+#define HUB_LINK_PATIENCE 3  /* seconds for which requests wait for a hub */
+#define HUB_LINK_DEADLINE 30 /* seconds for which an answer is waited for */
+
+/* Why a request is lost. */
+typedef enum hub_link_loss {
+    HUB_LINK_NO_HUB,   /* no hub has greeted the link in time: it was not carried out */
+    HUB_LINK_NOT_SENT, /* the link broke before the hub had it: it was not carried out */
+    HUB_LINK_BROKEN,   /* the link broke when the hub had it: it may have been carried out */
+    HUB_LINK_OVERDUE,  /* the hub has not answered in time: it may yet be carried out */
+} hub_link_loss;
+
 typedef struct hub_link_events {
     /* A reply to `request`; after the last one the link has forgotten it. `line` ends in '\n'. */
     void (*reply)(void *request, const char *line, size_t length, bool last);
-    /* The link broke before the last reply; it has forgotten the request. */
-    void (*lost)(void *request);
+    /* There will be no (further) reply; the link has forgotten the request. */
+    void (*lost)(void *request, hub_link_loss loss);
     /*
      * A publication for every initialized client of `node` except the sender of `except` (NULL: no
      * exception).
@@ -30,6 +44,8 @@ typedef struct hub_link_events {
      * says why it started ("crash", "restart", "power-on").
      */
     void (*up)(void *baton, bool restarted, const char *reason);
+    /* hub_link_may_ask() was false and is true again. May be NULL. */
+    void (*ready)(void *baton);
     /*
      * For the log: the link broke or cannot be made. `error` is an errno, or 0 if the hub closed
      * it.
@@ -40,13 +56,23 @@ typedef struct hub_link_events {
 
 /* `path` must outlive the link. Connects at once if possible. NULL only without memory. */
 hub_link *hub_link_create(ws_loop *loop, const char *path, const hub_link_events *events);
-/* Outstanding requests are reported as lost. */
+/* Outstanding requests are reported as lost (HUB_LINK_NO_HUB). */
 void hub_link_destroy(hub_link *link);
 /*
- * Sends a request, a message without '\n'. `request` comes back in reply() or lost(). False if the
- * link is down or the hub does not keep up: then nothing was sent.
+ * Sends a request, a message without '\n'. `request` comes back in reply() or lost(). False if it
+ * was not taken: no hub has greeted the link for HUB_LINK_PATIENCE, or a MiB of requests waits for
+ * one that does not take them (hub_link_is_up() tells which).
  */
 bool hub_link_ask(hub_link *link, void *request, const char *node, unsigned rights,
                   const char *message, size_t length);
+/* Whether a hub has greeted the link, or is waited for still. */
+bool hub_link_is_up(const hub_link *link);
+/*
+ * Whether more should be asked: false while more requests wait than the hub takes at the moment
+ * (OUTBOX_BOUND). Whoever makes requests stops then, and goes on when ready() has been called.
+ */
+bool hub_link_may_ask(const hub_link *link);
+/* How many requests wait for their last reply. */
+size_t hub_link_under_way(const hub_link *link);
 
 #endif

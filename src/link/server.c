@@ -2,6 +2,7 @@
 
 #include "base/container.h"
 #include "envelope.h"
+#include "outbox.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,9 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Most bytes that wait for a child which does not read. Cut off, it connects again. */
-#define MAX_UNSENT (4 * 1024 * 1024)
-#define READ_BYTES (HUB_MAX_LINE + ENVELOPE_MAX_HEAD + 1)
+/*
+ * Without a descriptor for one more link the hub stops listening until one of its own is free, or
+ * for this time, since the system's may be free. It says so once in a while.
+ */
+#define PAUSE_MS     1000
+#define SAY_AGAIN_US INT64_C(600000000)
+#define READ_BYTES   (HUB_MAX_LINE + ENVELOPE_MAX_HEAD + 1)
 /*
  * A request's number for the hub: the link's number in the upper bits, the child's number in the
  * lower.
@@ -25,66 +30,58 @@
 /* One child's link. */
 typedef struct peer {
     ws_watch watch;
-    ws_task flush;
-    ws_task release; /* queued when it is closed: frees it after the events of this round */
+    ws_task carry_on; /* queued when something is to be written, or may be read again */
+    ws_task release;  /* queued when it is closed: frees it after the events of this round */
     hub_server *server;
     struct peer *next;
     uint64_t number; /* never used again */
     bool too_long;   /* the rest of an over-long line is skipped */
-    talk_text unsent;
-    size_t sent;
-    size_t in_length;
+    outbox out;
+    size_t in_length; /* lines that are not carried out yet, and an unfinished one */
     char in[READ_BYTES];
 } peer;
 
 struct hub_server {
     ws_loop *loop;
-    ws_watch listener;
+    ws_watch listener; /* not watched: there is no descriptor for another link */
+    int listener_fd;
+    ws_timer pause;        /* until it is watched again */
+    int64_t said_short_at; /* microseconds of the loop's clock; 0: never */
     ws_watch hub_watch;
     hub *hub;
     const char *instance, *reason;
     void (*log)(hub_level level, int code, const char *text);
     peer *peers;
     uint64_t next_number;
+    talk_text envelope; /* scratch */
 };
 
 static void close_peer(peer *p);
 
 /* ---- to the children ---- */
 
-static void on_flush(ws_task *task)
+/*
+ * A link is read only while its outbox is not full: requests wait with the child that makes them
+ * until it takes the answers to those before.
+ */
+static void write_peer(peer *p)
 {
-    peer *p = container_of(task, peer, flush);
+    const outbox_result result = outbox_write(&p->out, p->watch.fd);
 
-    while (p->sent < p->unsent.length) {
-        const ssize_t n = send(p->watch.fd, p->unsent.data + p->sent, p->unsent.length - p->sent,
-                               MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EAGAIN) {
-            envelope_forget_sent(&p->unsent, &p->sent);
-            ws_loop_change(p->server->loop, &p->watch, EPOLLIN | EPOLLOUT);
-            return;
-        }
-        if (n < 0 && errno != EINTR) {
-            close_peer(p);
-            return;
-        }
-        p->sent += n > 0 ? (size_t)n : 0;
+    if (result == OUTBOX_BROKEN) {
+        close_peer(p);
+        return;
     }
-    talk_text_clear(&p->unsent);
-    p->sent = 0;
-    ws_loop_change(p->server->loop, &p->watch, EPOLLIN);
+    ws_loop_change(p->server->loop, &p->watch,
+                   (result == OUTBOX_WAITS ? EPOLLOUT : 0u) |
+                       (outbox_is_full(&p->out) ? 0u : EPOLLIN));
 }
 
-/* To be called after each line that was added to p->unsent. */
+/* To be called after each line that was added to p->out. */
 static void want_flush(peer *p)
 {
-    if (p->unsent.length - p->sent > MAX_UNSENT) {
-        p->server->log(HUB_WARNING, CT_LINK_UNREAD,
-                       "a child process does not read its link: cut off");
-        close_peer(p);
-    } else if (!(p->watch.events & EPOLLOUT)) {
-        ws_loop_defer(p->server->loop, &p->flush);
+    if (!(p->watch.events & EPOLLOUT)) {
+        ws_loop_defer(p->server->loop, &p->carry_on);
     }
 }
 
@@ -103,8 +100,9 @@ static void on_hub_reply(void *baton, uint64_t asker, const char *line, size_t l
     peer *p = find_peer(baton, asker >> REQUEST_BITS);
 
     if (p) {
-        envelope_write_reply(&p->unsent, asker & REQUEST_MASK, last);
-        talk_text_add(&p->unsent, line, length);
+        talk_text_clear(&p->server->envelope);
+        envelope_write_reply(&p->server->envelope, asker & REQUEST_MASK, last);
+        outbox_add(&p->out, &p->server->envelope, line, length);
         want_flush(p);
     }
 }
@@ -114,14 +112,15 @@ static void on_hub_publish(void *baton, const char *node, uint64_t except, const
 {
     hub_server *server = baton;
 
-    for (peer *p = server->peers, *next; p; p = next) {
-        next = p->next;
+    for (peer *p = server->peers; p; p = p->next) {
         if (p->watch.fd < 0) {
             continue;
         }
-        envelope_write_publication(
-            &p->unsent, p->number == except >> REQUEST_BITS ? except & REQUEST_MASK : 0, node);
-        talk_text_add(&p->unsent, line, length);
+        talk_text_clear(&server->envelope);
+        envelope_write_publication(&server->envelope,
+                                   p->number == except >> REQUEST_BITS ? except & REQUEST_MASK : 0,
+                                   node);
+        outbox_publish(&p->out, &server->envelope, line, length);
         want_flush(p);
     }
 }
@@ -131,9 +130,16 @@ static void on_hub_log(void *baton, hub_level level, int code, const char *text)
     ((hub_server *)baton)->log(level, code, text);
 }
 
+static bool on_hub_takes(void *baton, uint64_t asker)
+{
+    const peer *p = find_peer(baton, asker >> REQUEST_BITS);
+
+    return !p || !outbox_is_full(&p->out);
+}
+
 hub_output hub_server_output(hub_server *server)
 {
-    return (hub_output){on_hub_reply, on_hub_publish, on_hub_log, server};
+    return (hub_output){on_hub_reply, on_hub_publish, on_hub_log, server, on_hub_takes};
 }
 
 /* ---- from the children ---- */
@@ -153,14 +159,30 @@ static void on_line(peer *p, const char *line, size_t length)
 }
 
 /*
- * Handles each whole line and keeps the rest. A line that is too long, which none of our children
- * sends, is skipped.
+ * Whether the link takes answers: what waits is written first. Requests of this link that the hub
+ * has held so far are older than those that wait here: their turn comes first.
  */
-static void on_bytes(peer *p)
+static bool has_room(peer *p)
+{
+    while (p->watch.fd >= 0 && outbox_is_full(&p->out)) {
+        write_peer(p);
+        if (p->watch.fd >= 0 && outbox_is_full(&p->out)) {
+            return false;
+        }
+        hub_dispatch(p->server->hub);
+    }
+    return p->watch.fd >= 0;
+}
+
+/*
+ * Carries out each whole line for whose answers there is room, and keeps the rest. A line that is
+ * too long, which none of our children sends, is skipped.
+ */
+static void carry_out(peer *p)
 {
     char *at = p->in, *end = p->in + p->in_length, *feed;
 
-    while (p->watch.fd >= 0 && (feed = memchr(at, '\n', (size_t)(end - at)))) {
+    while (has_room(p) && (feed = memchr(at, '\n', (size_t)(end - at)))) {
         if (!p->too_long) {
             on_line(p, at, (size_t)(feed - at));
         }
@@ -169,7 +191,7 @@ static void on_bytes(peer *p)
     }
     p->in_length = (size_t)(end - at);
     memmove(p->in, at, p->in_length);
-    if (p->in_length == sizeof p->in) {
+    if (p->in_length == sizeof p->in && !memchr(p->in, '\n', p->in_length)) {
         p->server->log(HUB_WARNING, CT_LINK_TOO_LONG,
                        "a link sent a line that is too long: skipped");
         p->too_long = true;
@@ -177,23 +199,41 @@ static void on_bytes(peer *p)
     }
 }
 
+static void read_peer(peer *p)
+{
+    const ssize_t n =
+        recv(p->watch.fd, p->in + p->in_length, sizeof p->in - p->in_length, MSG_DONTWAIT);
+
+    if (n > 0) {
+        p->in_length += (size_t)n;
+        carry_out(p);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        close_peer(p);
+    }
+}
+
+static void on_carry_on(ws_task *task)
+{
+    peer *p = container_of(task, peer, carry_on);
+    const bool was_full = outbox_is_full(&p->out);
+
+    write_peer(p);
+    if (was_full && p->watch.fd >= 0 && !outbox_is_full(&p->out)) {
+        hub_dispatch(p->server->hub);
+        carry_out(p);
+    }
+}
+
 static void on_peer(ws_watch *watch, uint32_t events)
 {
     peer *p = container_of(watch, peer, watch);
 
-    if (events & EPOLLOUT) {
-        ws_loop_defer(p->server->loop, &p->flush);
+    if (events & EPOLLIN && watch->events & EPOLLIN) {
+        read_peer(p);
     }
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        const ssize_t n =
-            recv(p->watch.fd, p->in + p->in_length, sizeof p->in - p->in_length, MSG_DONTWAIT);
-
-        if (n > 0) {
-            p->in_length += (size_t)n;
-            on_bytes(p);
-        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-            close_peer(p);
-        }
+    /* Of a link that is not read only writing tells that its other end has gone. */
+    if (p->watch.fd >= 0 && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        ws_loop_defer(p->server->loop, &p->carry_on);
     }
 }
 
@@ -209,8 +249,34 @@ static void on_release(ws_task *task)
             break;
         }
     }
-    talk_text_free(&p->unsent);
+    outbox_clear(&p->out);
     free(p);
+}
+
+static void listen_again(hub_server *server)
+{
+    ws_timer_clear(server->loop, &server->pause);
+    if (server->listener.fd < 0) {
+        ws_loop_watch(server->loop, &server->listener, server->listener_fd, EPOLLIN);
+    }
+}
+
+static void on_pause_over(ws_timer *timer)
+{
+    listen_again(container_of(timer, hub_server, pause));
+}
+
+static void pause_listening(hub_server *server)
+{
+    const int64_t now = ws_loop_now(server->loop);
+
+    if (!server->said_short_at || now - server->said_short_at >= SAY_AGAIN_US) {
+        server->said_short_at = now;
+        server->log(HUB_WARNING, CT_LINK_NO_DESCRIPTORS,
+                    "the hub has no descriptor for another link: children wait for one");
+    }
+    ws_loop_unwatch(server->loop, &server->listener);
+    ws_timer_set(server->loop, &server->pause, PAUSE_MS);
 }
 
 static void close_peer(peer *p)
@@ -218,9 +284,10 @@ static void close_peer(peer *p)
     const int fd = p->watch.fd;
 
     if (fd >= 0) {
-        ws_loop_cancel(p->server->loop, &p->flush);
+        ws_loop_cancel(p->server->loop, &p->carry_on);
         ws_loop_unwatch(p->server->loop, &p->watch);
         close(fd);
+        listen_again(p->server);
         ws_loop_defer(p->server->loop, &p->release);
     }
 }
@@ -251,6 +318,9 @@ static void on_listener(ws_watch *watch, uint32_t events)
 
     (void)events;
     if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_listening(server);
+        }
         return;
     }
     p = is_one_of_us(server, fd) ? calloc(1, sizeof *p) : NULL;
@@ -262,7 +332,7 @@ static void on_listener(ws_watch *watch, uint32_t events)
     p->number = ++server->next_number;
     p->watch.ready = on_peer;
     p->watch.fd = -1;
-    p->flush.run = on_flush;
+    p->carry_on.run = on_carry_on;
     p->release.run = on_release;
     if (!ws_loop_watch(server->loop, &p->watch, fd, EPOLLIN)) {
         close(fd);
@@ -271,7 +341,9 @@ static void on_listener(ws_watch *watch, uint32_t events)
     }
     p->next = server->peers;
     server->peers = p;
-    talk_text_addf(&p->unsent, "%c %s %s\n", ENVELOPE_HELLO, server->instance, server->reason);
+    talk_text_clear(&server->envelope);
+    talk_text_addf(&server->envelope, "%c %s %s", ENVELOPE_HELLO, server->instance, server->reason);
+    outbox_add(&p->out, &server->envelope, "\n", 1);
     want_flush(p);
 }
 
@@ -297,34 +369,35 @@ hub_server *hub_server_create(ws_loop *loop, int listener, const char *instance,
     server->log = log;
     server->hub_watch.fd = -1;
     server->hub_watch.ready = on_hub;
-    server->listener.fd = listener;
+    server->listener_fd = listener;
+    server->listener.fd = -1;
     server->listener.ready = on_listener;
+    server->pause.expired = on_pause_over;
     return server;
 }
 
 void hub_server_attach(hub_server *server, hub *hub)
 {
-    const int listener = server->listener.fd;
-
     server->hub = hub;
     ws_loop_watch(server->loop, &server->hub_watch, hub_fd(hub), EPOLLIN);
-    ws_loop_watch(server->loop, &server->listener, listener, EPOLLIN);
+    listen_again(server);
 }
 
 void hub_server_destroy(hub_server *server)
 {
-    ws_loop_unwatch(server->loop, &server->listener);
     ws_loop_unwatch(server->loop, &server->hub_watch);
     while (server->peers) {
         peer *p = server->peers;
 
-        if (p->watch.fd >= 0 && p->sent < p->unsent.length) {
-            send(p->watch.fd, p->unsent.data + p->sent, p->unsent.length - p->sent,
-                 MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (p->watch.fd >= 0) {
+            outbox_write(&p->out, p->watch.fd);
         }
         close_peer(p);
         ws_loop_cancel(server->loop, &p->release);
         on_release(&p->release);
     }
+    ws_loop_unwatch(server->loop, &server->listener);
+    ws_timer_clear(server->loop, &server->pause);
+    talk_text_free(&server->envelope);
     free(server);
 }

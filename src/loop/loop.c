@@ -396,4 +396,5 @@ void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton)
         }
         run_tasks(loop);
     }
+    loop->quit = false;
 }

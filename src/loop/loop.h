@@ -44,8 +44,8 @@ ws_loop *ws_loop_create(void);
 void ws_loop_destroy(ws_loop *loop);
 
 /*
- * Runs until ws_loop_quit(). `every_round`, unless it is NULL, is called at least every two ticks:
- * for a thread that has to check a state whose change cannot wake the loop.
+ * Runs until ws_loop_quit(); it may be run again. `every_round`, unless it is NULL, is called at
+ * least every two ticks: for a thread that has to check a state whose change cannot wake the loop.
  */
 void ws_loop_run(ws_loop *loop, void (*every_round)(void *baton), void *baton);
 void ws_loop_quit(ws_loop *loop);

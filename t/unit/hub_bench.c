@@ -145,10 +145,15 @@ const char *bench_file(bench *b, const char *name)
     return path;
 }
 
+static bool takes(void *baton, uint64_t asker)
+{
+    return asker != ((const bench *)baton)->not_taken;
+}
+
 void bench_start(bench *b)
 {
     const hub_environment environment = {{open_bus, now, true, b}, wall, boottime, b->boot_id};
-    const hub_output output = {on_reply, on_publish, on_log, b};
+    const hub_output output = {on_reply, on_publish, on_log, b, takes};
 
     assert_non_null(b->hub = hub_create_in(&b->config, &output, &environment));
 }

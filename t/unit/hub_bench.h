@@ -57,6 +57,7 @@ typedef struct bench {
 
     hub *hub;
     uint64_t asked;
+    uint64_t not_taken; /* an answer to this request is not taken at the moment; 0: all are */
     line *lines;
     size_t n_lines;
     char dir[64]; /* for the memory of states: made by bench_remember() */

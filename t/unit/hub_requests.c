@@ -316,6 +316,31 @@ static void a_request_before_the_first_look_waits_for_it(void **state)
     assert_contains(bench_reply(b, set, 0), "true");
 }
 
+/* It is not carried out for an asker that does not take answers: memory for them is bounded. */
+static void what_was_held_waits_until_its_answer_is_taken(void **state)
+{
+    bench *b = *state;
+    uint64_t first, second;
+
+    bench_start(b);
+    first = bench_request(b, ALL_RIGHTS, OPENING);
+    second = bench_request(b, ALL_RIGHTS, OPENING);
+    b->not_taken = first;
+    bench_run(b, 3);
+    assert_int_equal(bench_replies(b, first), 0);
+    assert_int_equal(bench_replies(b, second), 1);
+    b->not_taken = 0;
+    hub_dispatch(b->hub);
+    assert_contains(bench_reply(b, first, 0), "clown.talk/-/config/ok");
+    /* Nor does it outlive the hub unanswered. */
+    bench_stop(b);
+    bench_start(b);
+    b->not_taken = bench_request(b, ALL_RIGHTS, OPENING);
+    bench_run(b, 3);
+    bench_stop(b);
+    assert_int_equal(bench_replies(b, b->not_taken), 1);
+}
+
 /* A relay need not wait for what is slower than it. */
 static void a_device_that_is_there_need_not_wait_for_the_others(void **state)
 {
@@ -420,6 +445,7 @@ int main(void)
         BENCH_TEST(too_many_requests_are_busy),
         BENCH_TEST(answers_come_in_the_order_of_the_requests),
         BENCH_TEST(a_request_before_the_first_look_waits_for_it),
+        BENCH_TEST(what_was_held_waits_until_its_answer_is_taken),
         BENCH_TEST(a_device_that_is_there_need_not_wait_for_the_others),
         BENCH_TEST(a_request_waits_two_seconds_at_most),
         BENCH_TEST(outstanding_requests_are_unavailable_at_the_end),

@@ -94,7 +94,7 @@ static void start(house *house)
         .reason_for_reset = "restart",
         .bus_kinds = kinds,
     };
-    const hub_output output = {on_reply, on_publish, on_log, house};
+    const hub_output output = {on_reply, on_publish, on_log, house, NULL};
 
     assert_non_null(house->hub = hub_create(&config, &output));
 }

@@ -191,7 +191,7 @@ void life_begin(void)
     };
     char boot_id[24];
     const hub_environment environment = {{open_bus, now, true, NULL}, wall, boottime, boot_id};
-    const hub_output output = {on_reply, on_publish, on_log, NULL};
+    const hub_output output = {on_reply, on_publish, on_log, NULL, NULL};
 
     snprintf(boot_id, sizeof boot_id, "boot-%u", w->boots);
     world_open();

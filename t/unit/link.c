@@ -1,0 +1,586 @@
+/*
+ * Both ends of the link between a child and the hub (src/link/link.h, src/link/server.h) on one
+ * loop, around a hub of the test's own, on a clock of the test's own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/container.h"
+#include "link/link.h"
+#include "link/outbox.h"
+#include "link/server.h"
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NODE      "nodes/bridge/0"
+#define MAX_ASKED 20000
+#define ANSWER    30000 /* bytes: as much as a history has */
+#define MANY      800   /* requests */
+
+/* ---- the clock: the linker leads the loop here ---- */
+
+static int64_t own_us = 3600 * INT64_C(1000000);
+static unsigned rounds; /* of the loop, that did not sleep */
+
+int __real_epoll_wait(int epoll, struct epoll_event *events, int most, int milliseconds);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int milliseconds);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *t)
+{
+    (void)id;
+    t->tv_sec = (time_t)(own_us / 1000000);
+    t->tv_nsec = (long)(own_us % 1000000) * 1000;
+    return 0;
+}
+
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int milliseconds)
+{
+    const int n = __real_epoll_wait(epoll, events, most, 0);
+
+    if (n == 0) {
+        assert_true(milliseconds >= 0); /* otherwise nothing would wake it */
+        own_us += milliseconds * INT64_C(1000);
+    } else {
+        rounds++;
+    }
+    return n;
+}
+
+/* ---- the hub, which answers each request at once, unless it is told to wait ---- */
+
+static struct {
+    int fd; /* never readable */
+    hub_output output;
+    bool silent; /* it answers nothing */
+    unsigned requests;
+    uint64_t last;
+    size_t answer; /* bytes */
+} fake;
+
+int hub_fd(hub *hub)
+{
+    (void)hub;
+    return fake.fd;
+}
+
+void hub_dispatch(hub *hub)
+{
+    (void)hub;
+}
+
+static void answer(uint64_t asker, size_t length)
+{
+    static char line[ANSWER + 1];
+
+    memset(line, 'x', length - 1);
+    line[length - 1] = '\n';
+    fake.output.reply(fake.output.baton, asker, line, length, true);
+}
+
+void hub_request(hub *hub, const char *node, unsigned rights, uint64_t asker, const char *line,
+                 size_t length)
+{
+    (void)hub;
+    (void)node;
+    (void)rights;
+    (void)line;
+    (void)length;
+    fake.requests++;
+    fake.last = asker;
+    if (!fake.silent) {
+        answer(asker, fake.answer);
+    }
+}
+
+/* ---- the bench ---- */
+
+typedef struct asked {
+    unsigned answers;
+    bool lost;
+    hub_link_loss loss;
+} asked;
+
+typedef struct bench {
+    ws_loop *loop;
+    int listener;
+    char path[64];
+    hub_server *server;
+    hub_link *link;
+    ws_timer end;
+    unsigned ups, ready, published, logged;
+    asked asked[MAX_ASKED];
+    unsigned n_asked, n_answered, n_lost;
+} bench;
+
+static bench *the_bench;
+
+static void on_reply(void *request, const char *line, size_t length, bool last)
+{
+    asked *a = request;
+
+    (void)line;
+    (void)length;
+    assert_true(last);
+    a->answers++;
+    the_bench->n_answered++;
+}
+
+static void on_lost(void *request, hub_link_loss loss)
+{
+    asked *a = request;
+
+    assert_false(a->lost || a->answers);
+    a->lost = true;
+    a->loss = loss;
+    the_bench->n_lost++;
+}
+
+static void on_publish(void *baton, const char *node, void *except, const char *line, size_t length)
+{
+    (void)except;
+    (void)line;
+    (void)length;
+    assert_string_equal(node, NODE);
+    ((bench *)baton)->published++;
+}
+
+static void on_up(void *baton, bool restarted, const char *reason)
+{
+    (void)restarted;
+    assert_string_equal(reason, "power-on");
+    ((bench *)baton)->ups++;
+}
+
+static void on_ready(void *baton)
+{
+    ((bench *)baton)->ready++;
+}
+
+static void on_trouble(void *baton, int error, const char *what)
+{
+    (void)baton;
+    (void)error;
+    (void)what;
+}
+
+static void on_log(hub_level level, int code, const char *text)
+{
+    (void)level;
+    (void)text;
+    assert_int_equal(code, CT_LINK_NO_DESCRIPTORS);
+    the_bench->logged++;
+}
+
+static void create_server(bench *b)
+{
+    b->server = hub_server_create(b->loop, b->listener, "1-1", "power-on", on_log);
+    assert_non_null(b->server);
+    fake.output = hub_server_output(b->server);
+    hub_server_attach(b->server, NULL);
+}
+
+static void create_link(bench *b)
+{
+    const hub_link_events events = {.reply = on_reply,
+                                    .lost = on_lost,
+                                    .publish = on_publish,
+                                    .up = on_up,
+                                    .ready = on_ready,
+                                    .trouble = on_trouble,
+                                    .baton = b};
+
+    b->link = hub_link_create(b->loop, b->path, &events);
+    assert_non_null(b->link);
+}
+
+static void stop(ws_timer *timer)
+{
+    ws_loop_quit(container_of(timer, bench, end)->loop);
+}
+
+static int make(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    bench *b = calloc(1, sizeof *b);
+
+    *state = the_bench = b;
+    memset(&fake, 0, sizeof fake);
+    fake.answer = 20;
+    fake.fd = epoll_create1(0); /* of nothing: never readable */
+    snprintf(b->path, sizeof b->path, "/tmp/clowntalk-link-%ld", (long)getpid());
+    strcpy(address.sun_path, b->path);
+    unlink(b->path);
+    b->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(b->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(b->listener, 16), 0);
+    b->loop = ws_loop_create();
+    b->end.expired = stop;
+    return b->loop ? 0 : -1;
+}
+
+static int destroy(void **state)
+{
+    bench *b = *state;
+
+    if (b->link) {
+        hub_link_destroy(b->link);
+    }
+    if (b->server) {
+        hub_server_destroy(b->server);
+    }
+    ws_timer_clear(b->loop, &b->end);
+    ws_loop_destroy(b->loop);
+    close(b->listener);
+    close(fake.fd);
+    unlink(b->path);
+    free(b);
+    return 0;
+}
+
+#define LINK_TEST(function) cmocka_unit_test_setup_teardown(function, make, destroy)
+
+/* The loop runs for this time, of the test's clock: until nothing more happens in it. */
+static void run(bench *b, int64_t milliseconds)
+{
+    ws_timer_set(b->loop, &b->end, milliseconds);
+    ws_loop_run(b->loop, NULL, NULL);
+}
+
+static bool ask(bench *b)
+{
+    static const char message[] = "[\"thermometer/i2c0-48/history/get\", {}]";
+
+    assert_true(b->n_asked < MAX_ASKED);
+    return hub_link_ask(b->link, &b->asked[b->n_asked++], NODE, 0, message, sizeof message - 1);
+}
+
+/* A link of the test's own: it reads when the test does. */
+static int dumb_link(const bench *b)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    strcpy(address.sun_path, b->path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void say(int fd, unsigned number)
+{
+    talk_text lines = {0};
+
+    for (unsigned i = 1; i <= number; i++) {
+        talk_text_addf(&lines, "%u - %s []\n", i, NODE);
+    }
+    assert_int_equal(send(fd, lines.data, lines.length, 0), (ssize_t)lines.length);
+    talk_text_free(&lines);
+}
+
+/* Reads what has come: how many lines begin so, of which `last` gets one; -1 at the end. */
+static int take(int fd, const char *beginning, talk_text *last)
+{
+    static char bytes[1 << 20];
+    size_t length = 0;
+    ssize_t n;
+    int count = 0;
+
+    while ((n = recv(fd, bytes + length, sizeof bytes - length - 1, MSG_DONTWAIT)) > 0) {
+        length += (size_t)n;
+    }
+    if (n == 0) {
+        return -1;
+    }
+    bytes[length] = '\0';
+    for (char *at = bytes, *feed; (feed = strchr(at, '\n')); at = feed + 1) {
+        *feed = '\0';
+        if (strncmp(at, beginning, strlen(beginning)) == 0) {
+            count++;
+            talk_text_clear(last);
+            talk_text_add(last, at, strlen(at));
+        }
+    }
+    return count;
+}
+
+/* Whether the hub has greeted this link since it was looked at last. */
+static bool is_greeted(int fd)
+{
+    talk_text last = {0};
+    const int n = take(fd, "! ", &last);
+
+    talk_text_free(&last);
+    assert_true(n >= 0);
+    return n > 0;
+}
+
+/* ---- the hub's end ---- */
+
+static void a_link_whose_answers_wait_is_not_read_and_not_cut(void **state)
+{
+    bench *b = *state;
+    const int fd = (create_server(b), dumb_link(b));
+    talk_text last = {0};
+
+    fake.answer = ANSWER;
+    say(fd, MANY);
+    run(b, 500);
+    assert_true(fake.requests < MANY / 8); /* what the socket's buffer and the outbox hold */
+    for (int i = 0; i < MANY && fake.requests < MANY; i++) {
+        assert_true(take(fd, "", &last) >= 0);
+        run(b, 250);
+    }
+    assert_int_equal(fake.requests, MANY);
+    close(fd);
+    run(b, 250);
+    talk_text_free(&last);
+}
+
+static void answers_to_one_link_hold_up_no_other(void **state)
+{
+    bench *b = *state;
+    const int fd = (create_server(b), dumb_link(b));
+
+    fake.answer = ANSWER;
+    say(fd, MANY);
+    run(b, 500);
+    create_link(b);
+    assert_true(ask(b));
+    run(b, 500);
+    assert_int_equal(b->asked[0].answers, 1);
+    close(fd);
+    run(b, 250);
+}
+
+static void publish(unsigned n)
+{
+    char line[64];
+
+    snprintf(line, sizeof line, "[\"relay/i2c0-3b\", {\"n\": %u}]\n", n);
+    fake.output.publish(fake.output.baton, NODE, 0, line, strlen(line));
+}
+
+static void a_link_that_is_not_read_gets_the_newest_of_each_topic(void **state)
+{
+    bench *b = *state;
+    const int fd = (create_server(b), dumb_link(b));
+    const unsigned many = 200000;
+    talk_text last = {0};
+    int n, published = 0;
+
+    run(b, 250);
+    for (unsigned i = 1; i <= many; i++) {
+        publish(i);
+        if (i % 500 == 0) {
+            run(b, 1);
+        }
+    }
+    do {
+        n = take(fd, "* ", &last);
+        assert_true(n >= 0);
+        published += n;
+        run(b, 1);
+    } while (n > 0);
+    assert_true(published < (int)many / 10);
+    assert_string_equal(last.data, "* 0 " NODE " [\"relay/i2c0-3b\", {\"n\": 200000}]");
+    talk_text_free(&last);
+    close(fd);
+    run(b, 250);
+}
+
+static void a_hub_without_descriptors_waits_for_one(void **state)
+{
+    bench *b = *state;
+    struct rlimit before, none;
+    int fds[4], free_fd;
+
+    create_server(b);
+    for (int i = 0; i < 4; i++) {
+        fds[i] = dumb_link(b);
+    }
+    free_fd = dup(0);
+    close(free_fd);
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = (struct rlimit){.rlim_cur = (rlim_t)free_fd + 2, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    rounds = 0;
+    run(b, 10000);
+    assert_true(rounds < 100); /* it has not gone round and round */
+    assert_int_equal(b->logged, 1);
+    assert_true(is_greeted(fds[1]));
+    assert_false(is_greeted(fds[2]));
+
+    close(fds[0]); /* the hub closes its end: one more can be taken */
+    fds[0] = dup(0);
+    run(b, 500);
+    assert_true(is_greeted(fds[2]));
+    assert_false(is_greeted(fds[3]));
+    setrlimit(RLIMIT_NOFILE, &before);
+    run(b, 2000);
+    assert_true(is_greeted(fds[3]));
+    assert_int_equal(b->logged, 1);
+    for (int i = 0; i < 4; i++) {
+        close(fds[i]);
+    }
+    run(b, 250);
+}
+
+/* ---- the child's end ---- */
+
+static void requests_wait_for_a_hub_and_are_refused_in_the_end(void **state)
+{
+    bench *b = *state;
+
+    create_link(b); /* the socket takes it, and nobody greets */
+    assert_true(ask(b));
+    run(b, 1000);
+    assert_int_equal(b->n_lost, 0);
+    run(b, HUB_LINK_PATIENCE * 1500);
+    assert_true(b->asked[0].lost);
+    assert_int_equal(b->asked[0].loss, HUB_LINK_NO_HUB);
+    assert_false(hub_link_is_up(b->link));
+    assert_false(ask(b));
+    /* And what was refused is not carried out when a hub comes. */
+    create_server(b);
+    run(b, 1000);
+    assert_int_equal(b->ups, 1);
+    assert_int_equal(fake.requests, 0);
+    assert_true(ask(b));
+    run(b, 250);
+    assert_int_equal(b->asked[2].answers, 1);
+}
+
+static void requests_wait_for_the_next_hub(void **state)
+{
+    bench *b = *state;
+
+    create_link(b);
+    assert_true(ask(b));
+    run(b, 500);
+    create_server(b);
+    run(b, 250);
+    assert_int_equal(b->asked[0].answers, 1);
+}
+
+static void nobody_listens(void **state)
+{
+    bench *b = *state;
+
+    unlink(b->path);
+    create_link(b);
+    assert_true(ask(b));
+    run(b, HUB_LINK_PATIENCE * 1500);
+    assert_int_equal(b->asked[0].loss, HUB_LINK_NO_HUB);
+    assert_int_equal(b->n_lost, 1);
+}
+
+static void an_answer_has_its_time(void **state)
+{
+    bench *b = *state;
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    assert_true(ask(b));
+    run(b, (HUB_LINK_DEADLINE - 5) * 1000);
+    assert_int_equal(b->n_lost, 0);
+    assert_int_equal(hub_link_under_way(b->link), 1);
+    run(b, HUB_LINK_DEADLINE * 1000);
+    assert_true(b->asked[0].lost);
+    assert_int_equal(b->asked[0].loss, HUB_LINK_OVERDUE);
+    assert_int_equal(hub_link_under_way(b->link), 0);
+    answer(fake.last, 20); /* nobody waits for it any longer */
+    run(b, 250);
+    assert_int_equal(b->n_answered, 0);
+}
+
+static void a_stop_makes_nothing_overdue(void **state)
+{
+    bench *b = *state;
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    assert_true(ask(b));
+    run(b, 1000);
+    own_us += 3600 * INT64_C(1000000); /* the process was stopped, for an hour */
+    run(b, 1000);
+    assert_int_equal(b->n_lost, 0);
+    answer(fake.last, 20);
+    run(b, 250);
+    assert_int_equal(b->asked[0].answers, 1);
+}
+
+/* Requests until the link takes no more: many have been written, many wait. */
+static void ask_until_full(bench *b)
+{
+    while (hub_link_may_ask(b->link)) {
+        assert_true(ask(b));
+    }
+}
+
+static void a_broken_link_tells_what_may_have_been_done(void **state)
+{
+    bench *b = *state;
+    const int hello = (create_link(b), accept(b->listener, NULL, NULL));
+    static const char greeting[] = "! 1-1 power-on\n";
+    unsigned had = 0, not_sent = 0, ready;
+
+    /* A hub that greets and does not read. */
+    assert_int_equal(send(hello, greeting, sizeof greeting - 1, 0), sizeof greeting - 1);
+    run(b, 250);
+    do {
+        ask_until_full(b);
+        run(b, 1);
+    } while (hub_link_may_ask(b->link) && b->n_asked < MAX_ASKED - 2000);
+    assert_false(hub_link_may_ask(b->link));
+    assert_int_equal(hub_link_under_way(b->link), b->n_asked);
+    ready = b->ready;
+    close(hello);
+    run(b, 250);
+    assert_int_equal(b->n_lost, b->n_asked);
+    for (unsigned i = 0; i < b->n_asked; i++) {
+        had += b->asked[i].loss == HUB_LINK_BROKEN;
+        not_sent += b->asked[i].loss == HUB_LINK_NOT_SENT;
+        assert_true(b->asked[i].loss == HUB_LINK_BROKEN || not_sent > 0);
+    }
+    assert_true(had > 0);
+    assert_true(not_sent > 500); /* what waited in the outbox */
+    assert_int_equal(had + not_sent, b->n_asked);
+    assert_true(hub_link_may_ask(b->link));
+    assert_int_equal(b->ready, ready + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LINK_TEST(a_link_whose_answers_wait_is_not_read_and_not_cut),
+        LINK_TEST(answers_to_one_link_hold_up_no_other),
+        LINK_TEST(a_link_that_is_not_read_gets_the_newest_of_each_topic),
+        LINK_TEST(a_hub_without_descriptors_waits_for_one),
+        LINK_TEST(requests_wait_for_a_hub_and_are_refused_in_the_end),
+        LINK_TEST(requests_wait_for_the_next_hub),
+        LINK_TEST(nobody_listens),
+        LINK_TEST(an_answer_has_its_time),
+        LINK_TEST(a_stop_makes_nothing_overdue),
+        LINK_TEST(a_broken_link_tells_what_may_have_been_done),
+    };
+
+    return cmocka_run_group_tests_name("the link between child and hub", tests, NULL, NULL);
+}
