@@ -693,6 +693,7 @@ static void clowntalk_child_init(apr_pool_t *pchild, server_rec *server)
 {
     apr_status_t status;
 
+    hub_process_forked(server);
     ws_reactors_init();
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &mpm_is_async);
     if (!mpm_is_async) {

@@ -2,6 +2,7 @@
 
 #include "process.h"
 
+#include "heartbeat.h"
 #include "server.h"
 
 #include "base/clock.h"
@@ -25,6 +26,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,7 +44,16 @@
 /* A hub that dies younger than this is started again with growing delays. */
 #define HUB_YOUNG_MS         1000
 #define MAX_RESTART_DELAY_MS 5000
+/*
+ * How long a hub may be silent (heartbeat.h): it is killed then. Before its first beat it opens
+ * buses and reads what it remembers, from a card that may be slow.
+ */
+#define LOOK_MS              1000
+#define MAX_SILENT_LOOKS     10
+#define MAX_LOOKS_AT_A_START 60
 #define LISTEN_BACKLOG       511
+
+#define PROCESS_KEY "mod_clowntalk:hub_process"
 
 typedef struct hub_process {
     server_rec *server;
@@ -169,10 +180,22 @@ static void end_with(pid_t parent)
     }
 }
 
+/* A link takes a descriptor, and with some MPMs each session has a link. */
+static void allow_many_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /*
  * Runs the hub; returns its exit code. The buses are opened as the user that the server started as.
  */
-static int run_hub(const hub_process *process, const char *reason, pid_t guardian)
+static int run_hub(const hub_process *process, const char *reason, pid_t guardian,
+                   const heartbeat *heartbeat)
 {
     apr_pool_t *pool;
     hub_config config = {.reason_for_reset = reason};
@@ -181,10 +204,12 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     hub_server *server;
     hub_output output;
     termination end = {0};
+    heart heart;
     hub *hub;
 
     prctl(PR_SET_NAME, "clowntalk-hub");
     signal(SIGXFSZ, SIG_IGN); /* a file that must not grow is an error as any other */
+    allow_many_descriptors();
     hub_log_server = process->server;
     apr_pool_create(&pool, process->pool);
     instance =
@@ -217,7 +242,9 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     end_with(guardian); /* again: the kernel drops it with the change of user */
     hub_server_attach(server, hub);
     CT_LOG_SERVER(process->server, APLOG_DEBUG, 0, "CT0052", "the hub has started (%s)", reason);
+    heart_start(&heart, loop, heartbeat);
     ws_loop_run(loop, NULL, NULL);
+    heart_stop(&heart);
     ws_loop_unwatch(loop, &end.watch);
     if (end.hands_over) {
         hub_hand_over(hub);
@@ -231,14 +258,16 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
 
 /* ---- the guardian ---- */
 
-static pid_t spawn_hub(const hub_process *process, const char *reason)
+static pid_t spawn_hub(const hub_process *process, const char *reason, heartbeat *heartbeat)
 {
     const pid_t guardian = getpid();
-    const pid_t pid = fork();
+    pid_t pid;
 
+    heartbeat_reset(heartbeat);
+    pid = fork();
     if (pid == 0) {
         end_with(guardian);
-        _exit(run_hub(process, reason, guardian));
+        _exit(run_hub(process, reason, guardian, heartbeat));
     }
     if (pid < 0) {
         CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0053", "cannot fork the hub");
@@ -318,6 +347,50 @@ static void log_death(const hub_process *process, pid_t pid, int status)
     }
 }
 
+/* Whether a debugger, or strace, has attached to a process. */
+static bool is_traced(pid_t pid)
+{
+    static const char field[] = "\nTracerPid:\t";
+    char path[32], text[2048];
+    ssize_t length = -1;
+    const char *at;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        length = read(fd, text, sizeof text - 1);
+        close(fd);
+    }
+    text[length > 0 ? length : 0] = '\0';
+    at = strstr(text, field);
+    return at && at[sizeof field - 1] != '0';
+}
+
+/*
+ * Kills a hub that has been silent for too long; its death is noticed as any other. (Not by a
+ * signal that it could handle: a process that is stopped handles none.)
+ */
+static void look_after(const hub_process *process, pid_t hub, heartbeat *heartbeat)
+{
+    const unsigned silent = heartbeat_look(heartbeat);
+
+    if (silent != (heartbeat_has_begun(heartbeat) ? MAX_SILENT_LOOKS : MAX_LOOKS_AT_A_START)) {
+        return;
+    }
+    if (is_traced(hub)) {
+        heartbeat->silent = 0;
+        CT_LOG_SERVER(process->server, APLOG_NOTICE, 0, "CT1072",
+                      "the hub (process %ld) hangs, and is left alone, since it is being debugged",
+                      (long)hub);
+        return;
+    }
+    CT_LOG_SERVER(process->server, APLOG_ERR, 0, "CT1071",
+                  "the hub (process %ld) has not moved for %u seconds: killing it", (long)hub,
+                  silent);
+    kill(hub, SIGKILL);
+}
+
 /* Ends the hub, if there is one. */
 static void end_hub(pid_t hub, watch_result why)
 {
@@ -339,10 +412,14 @@ static int64_t until(int64_t time)
  * Waits for the hub to end by itself: true, and its status. False: it is to end, and was ended.
  * `give_up` is when the guardian stops waiting for a successor, INT64_MAX: none is expected.
  */
-static bool watch_hub(const guardian_watch *watch, pid_t hub, int *status, int64_t *give_up)
+static bool watch_hub(const hub_process *process, const guardian_watch *watch, pid_t hub,
+                      int *status, int64_t *give_up, heartbeat *heartbeat)
 {
+    int64_t next_look = monotonic_ms() + LOOK_MS;
+
     for (;;) {
-        const watch_result result = wait_for_event(watch, until(*give_up));
+        const int64_t first = next_look < *give_up ? next_look : *give_up;
+        const watch_result result = wait_for_event(watch, until(first));
 
         if (result == WATCH_SUCCESSOR) {
             *give_up = monotonic_ms() + SUCCESSOR_PATIENCE_MS;
@@ -352,6 +429,10 @@ static bool watch_hub(const guardian_watch *watch, pid_t hub, int *status, int64
         }
         if (waitpid(hub, status, WNOHANG) == hub) {
             return true;
+        }
+        if (until(next_look) == 0) {
+            look_after(process, hub, heartbeat);
+            next_look = monotonic_ms() + LOOK_MS;
         }
     }
 }
@@ -375,18 +456,18 @@ static bool pause_for(const guardian_watch *watch, int64_t delay, int64_t *give_
 }
 
 /* The guardian's whole life. */
-static void guard(const hub_process *process, const guardian_watch *watch)
+static void guard(const hub_process *process, const guardian_watch *watch, heartbeat *heartbeat)
 {
     const char *reason = process->reason;
     int64_t delay = 0, give_up = INT64_MAX;
 
     for (;;) {
         const int64_t born = monotonic_ms();
-        const pid_t hub = spawn_hub(process, reason);
+        const pid_t hub = spawn_hub(process, reason, heartbeat);
         int status = 0;
 
         if (hub > 0) {
-            if (!watch_hub(watch, hub, &status, &give_up)) {
+            if (!watch_hub(process, watch, hub, &status, &give_up, heartbeat)) {
                 return;
             }
             log_death(process, hub, status);
@@ -403,6 +484,7 @@ static void run_guardian(const hub_process *process, pid_t parent)
 {
     sigset_t set;
     guardian_watch watch;
+    heartbeat heartbeat;
     static const int defaults[] = {SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2, SIGWINCH,
                                    SIGABRT, SIGSEGV, SIGBUS,  SIGFPE,  SIGILL};
 
@@ -426,11 +508,11 @@ static void run_guardian(const hub_process *process, pid_t parent)
     close(process->stop_pipe[1]);
     watch.signals = signalfd(-1, &set, SFD_CLOEXEC);
     watch.stop_pipe = process->stop_pipe[0];
-    if (watch.signals < 0) {
+    if (watch.signals < 0 || !heartbeat_create(&heartbeat)) {
         CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0062", "the guardian cannot start");
         return;
     }
-    guard(process, &watch);
+    guard(process, &watch, &heartbeat);
 }
 
 /* ---- the parent ---- */
@@ -581,6 +663,20 @@ static apr_status_t end_guardian(void *baton)
     return APR_SUCCESS;
 }
 
+void hub_process_forked(server_rec *server)
+{
+    void *data = NULL;
+    hub_process *process;
+
+    apr_pool_userdata_get(&data, PROCESS_KEY, server->process->pconf);
+    process = data;
+    if (process && getpid() != process->parent) {
+        close(process->listener);
+        close(process->stop_pipe[0]);
+        close(process->stop_pipe[1]);
+    }
+}
+
 void hub_process_end_predecessor(void)
 {
     end_predecessor(PIPE_END);
@@ -662,5 +758,6 @@ apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_h
         return APR_EGENERAL;
     }
     apr_pool_pre_cleanup_register(pconf, process, end_guardian);
+    apr_pool_userdata_setn(process, PROCESS_KEY, NULL, pconf);
     return start_guardian(process);
 }

@@ -1,0 +1,192 @@
+# The link between a child and the hub: a healthy one is never cut, whatever is asked at once; a hub that hangs is replaced,
+# unless it is being debugged; and whatever becomes of the hub, each request is answered with what is true.
+use strict;
+use warnings;
+
+use IO::Socket::UNIX;
+use POSIX ();
+use Test::More;
+
+use ClownTalk::Client;
+use ClownTalk::Httpd;
+use ClownTalk::Process;
+use ClownTalk::Server;
+use ClownTalk::Suite;
+
+use constant DASHBOARDS => 100;
+use constant HISTORIES  => 8;      # of each
+use constant RELAY      => 'relay/i2c0-3f';
+
+my ($true, $false) = (JSON::PP::true, JSON::PP::false);
+my $has_one_link = ($ENV{CLOWNTALK_MPM} || 'event') eq 'event';    # a child; with the others each session has one
+
+my $server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<'END');
+ClownTalkBus      0 sim
+ClownTalkStateDir "@t_state@/clowntalk"
+ClownTalkControl  On
+<IfModule !mpm_event_module>
+    ServerLimit          150
+    ThreadsPerChild      150
+    MaxSpareThreads      150
+    MaxRequestWorkers    150
+</IfModule>
+<Location "/">
+    SetHandler    clowntalk
+</Location>
+END
+$server->start;
+my $socket = $server->dir . '/logs/clowntalk-hub.sock';
+my $log = $server->log;
+
+sub client {
+    my $client = ClownTalk::Client->connect($server->url('ws', '/' . ClownTalk::Suite::NODE), timeout => 60);
+    $client->open_talk;
+    return $client;
+}
+
+# What answers the request with this id.
+sub answer {
+    my ($client, $id) = @_;
+    return $client->wait_topic(qr/./, sub { ($_[0]{parameters} || {id => ''})->{id} eq $id }, 60);
+}
+
+# A hub that is not that one.
+sub new_hub {
+    my ($old) = @_;
+    my $new;
+    $server->wait_until('a new hub', sub { ($new) = grep { $_ != $old } $server->hub; $new }, 60);
+    return $new;
+}
+
+# Until this is on disk, a hub that dies does not know where the contact is.
+sub wait_until_remembered {
+    my $moving = $server->dir . '/state/clowntalk/nodes_bridge_0.moving';
+    $server->wait_until('the state to be recorded', sub { ClownTalk::Httpd::read_file($moving) !~ m{/} });
+}
+
+my $client = client();
+my ($hub) = $server->hub;
+
+# Runs a command as the hub's user, who alone may set a process's limits where root has not all rights.
+sub as_the_hub {
+    my @command = @_;
+    my ($uid, $gid) = map { ClownTalk::Httpd::read_file("/proc/$hub/status") =~ /^$_:\s+(\d+)/m } qw(Uid Gid);
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        POSIX::setgid($gid);
+        POSIX::setuid($uid);
+        exec @command or POSIX::_exit(127);
+    }
+    waitpid $pid, 0;
+    die "@command: $?" if $?;
+}
+
+# ---- many answers at once ----
+
+{
+    my @sensors = @{$client->request('-/-/config/list')->{payload}{sensors}};
+    my @dashboards = map { client() } 1 .. DASHBOARDS;
+    for my $dashboard (@dashboards) {
+        $dashboard->talk("$sensors[$_ % @sensors]/history/get", {seconds => 3600, points => 1000}, {id => "h$_"})
+            for 1 .. HISTORIES;
+    }
+    is_deeply $client->request(RELAY . '/set', {state => $true})->{payload}, {state => $true},
+        'while ' . DASHBOARDS . ' dashboards ask for their histories, a relay is switched';
+    my %answers;
+    for my $dashboard (@dashboards) {
+        $answers{answer($dashboard, "h$_")->{topic} =~ m{/(history|error)$} ? $1 : 'another'}++ for 1 .. HISTORIES;
+    }
+    is_deeply \%answers, {history => DASHBOARDS * HISTORIES}, 'and each of them gets all that it asked for';
+    is_deeply [$log->fresh(qr/CT0042/)], [], 'no link was cut';
+}
+
+# ---- a hub dies that has requests ----
+
+{
+    wait_until_remembered();
+    kill STOP => $hub;
+    $client->talk(RELAY . '/set',       {state => $true},  {id => 'as it is'});
+    $client->talk(RELAY . '/set',       {state => $false}, {id => 'as it is not'});
+    $client->talk(RELAY . '/pulse/set', {duration => 1},   {id => 'pulse'});
+    $client->talk('lux-meter/i2c0-44/config/get', {}, {id => 'reads'});
+    $client->talk('clown.talk/-/config/set',      {}, {id => 'opening'});
+    $client->barrier for 1 .. 2;    # the child has passed them on
+    kill KILL => $hub;
+    is_deeply answer($client, 'as it is')->{payload}, {state => $true},
+        'a relay that is as it was to be: the next hub has said so';
+    is answer($client, 'as it is not')->{payload}{error}, 'unavailable', 'one that is not: try again';
+    my $pulse = answer($client, 'pulse')->{payload};
+    is $pulse->{error}, 'unavailable', 'a pulse is not begun by a second hub';
+    like $pulse->{message}, qr/it is not known whether this was done/, 'and what is not known is said so';
+    is answer($client, 'reads')->{topic}, 'lux-meter/i2c0-44/config/ok', 'what only reads is asked again';
+    is answer($client, 'opening')->{topic}, 'clown.talk/-/config/ok', 'so is an opening';
+    $hub = new_hub($hub);
+    is_deeply $client->request(RELAY . '/get')->{payload}, {state => $true}, 'nothing was carried out twice, or late';
+}
+
+# ---- a hub hangs ----
+
+{
+    $log->fresh;
+    wait_until_remembered();
+    kill STOP => $hub;
+    $client->talk(RELAY . '/set', {state => $true}, {id => 'late'});
+    like $log->wait_line(qr/CT1071/, 60), qr/\(process $hub\)/, 'a hub that hangs is noticed, and killed';
+    is_deeply answer($client, 'late')->{payload}, {state => $true}, 'the next one answers what was asked meanwhile';
+    $hub = new_hub($hub);
+}
+
+SKIP: {
+    my %ptrace = (x86_64 => 101, aarch64 => 117);
+    my ($attach, $detach) = (16, 17);    # linux/ptrace.h
+    my $call = $ptrace{(POSIX::uname())[4]};
+    skip 'nothing can be debugged here', 3 if !$call || syscall($call, $attach, $hub, 0, 0) != 0;
+    waitpid $hub, 0x40000000;            # __WALL: it has stopped
+    like $log->wait_line(qr/CT1072/, 60), qr/\(process $hub\)/, 'one that is being debugged is left alone';
+    is_deeply [$server->hub], [$hub], 'it is still there';
+    syscall($call, $detach, $hub, 0, 0);
+    is_deeply $client->request(RELAY . '/get')->{payload}, {state => $true}, 'and goes on when it is let go';
+}
+
+# ---- a hub has no descriptors left ----
+
+{
+    my ($free) = grep { !defined readlink "/proc/$hub/fd/$_" } 0 .. 1000;    # the lowest: the next to be used
+    my $limit = sub { as_the_hub('prlimit', "--pid=$hub", "--nofile=$_[0]:") };
+    my ($waiting, $late);
+
+    $limit->($free);
+    $waiting = IO::Socket::UNIX->new(Peer => $socket) or die "$socket: $!";
+    like $log->wait_line(qr/CT1070/), qr/no descriptor/, 'a hub without descriptors says so';
+    is_deeply $client->request(RELAY . '/get')->{payload}, {state => $true}, 'and serves the links that it has';
+    if (!$has_one_link) {
+        $late = ClownTalk::Client->connect($server->url('ws', '/' . ClownTalk::Suite::NODE), timeout => 60);
+        is $late->request('clown.talk/-/config/set')->{payload}{error}, 'unavailable', 'a session without a link is told';
+    }
+    $limit->($free + 10);
+    like scalar <$waiting>, qr/^! /, 'it takes another one as soon as it can';
+    if ($late) {
+        $server->wait_until('the link', sub {
+            $late->request('clown.talk/-/config/set')->{topic} eq 'clown.talk/-/config/ok' });
+    }
+}
+
+# ---- the server's parent dies ----
+
+{
+    # The socket on which links are taken, by its inode.
+    my ($inode) = map { /^\S+: \S+ \S+ 00010000 \S+ \S+\s+(\d+) \Q$socket\E$/ ? $1 : () }
+        split /\n/, ClownTalk::Httpd::read_file('/proc/net/unix');
+    my $holds = sub { scalar grep { (readlink($_) // '') eq "socket:[$inode]" } glob "/proc/$_[0]/fd/*" };
+    ok $holds->(($server->guardian)[0]), 'the guardian holds the socket on which the hub takes links';
+    is_deeply [grep { $holds->($_) } $server->workers], [], 'and no child does';
+
+    my @hardware = ($server->guardian, $server->hub);
+    kill KILL => $server->pid;
+    $server->wait_until('guardian and hub to end',
+        sub { !grep { ClownTalk::Server::comm($_) =~ /^clowntalk-/ } @hardware });
+    is $client->request(RELAY . '/get', {}, 60)->{payload}{error}, 'unavailable',
+        'when the hub has gone for good, requests are answered all the same';
+}
+
+done_testing;
