@@ -13,7 +13,7 @@ use ClownTalk::Process;
 use ClownTalk::Server;
 use ClownTalk::Suite;
 
-use constant DASHBOARDS => 100;
+use constant DASHBOARDS => 50;
 use constant HISTORIES  => 8;      # of each
 use constant RELAY      => 'relay/i2c0-3f';
 
@@ -187,6 +187,7 @@ SKIP: {
         sub { !grep { ClownTalk::Server::comm($_) =~ /^clowntalk-/ } @hardware });
     is $client->request(RELAY . '/get', {}, 60)->{payload}{error}, 'unavailable',
         'when the hub has gone for good, requests are answered all the same';
+    kill KILL => $server->processes;    # no parent is left that would end them
 }
 
 done_testing;
