@@ -1,7 +1,7 @@
 /*
  * The hub as processes of the server: httpd's parent starts a guardian, the guardian starts the hub
- * and starts it again at once when it dies, or when it hangs. (httpd's parent looks after the guardian. It notices a
- * death only about once a second.)
+ * and starts it again at once when it dies, or when it hangs. (httpd's parent looks after the
+ * guardian. It notices a death only about once a second.)
  *
  * The listening socket is made once per configuration and held by the guardian, so that children
  * can connect, and wait with their requests, while there is no hub for a moment. All functions but
