@@ -86,10 +86,13 @@ sub as_the_hub {
 {
     my @sensors = @{$client->request('-/-/config/list')->{payload}{sensors}};
     my @dashboards = map { client() } 1 .. DASHBOARDS;
+    kill STOP => $hub;    # so that it finds all of it at once
     for my $dashboard (@dashboards) {
         $dashboard->talk("$sensors[$_ % @sensors]/history/get", {seconds => 3600, points => 1000}, {id => "h$_"})
             for 1 .. HISTORIES;
     }
+    $_->barrier for @dashboards;
+    kill CONT => $hub;
     is_deeply $client->request(RELAY . '/set', {state => $true})->{payload}, {state => $true},
         'while ' . DASHBOARDS . ' dashboards ask for their histories, a relay is switched';
     my %answers;
