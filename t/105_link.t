@@ -13,7 +13,7 @@ use ClownTalk::Process;
 use ClownTalk::Server;
 use ClownTalk::Suite;
 
-use constant DASHBOARDS => 50;
+use constant DASHBOARDS => ($ENV{CLOWNTALK_MPM} || 'event') eq 'prefork' ? 20 : 50;
 use constant HISTORIES  => 8;      # of each
 use constant RELAY      => 'relay/i2c0-3f';
 
@@ -24,11 +24,10 @@ my $server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<
 ClownTalkBus      0 sim
 ClownTalkStateDir "@t_state@/clowntalk"
 ClownTalkControl  On
-<IfModule !mpm_event_module>
-    ServerLimit          150
-    ThreadsPerChild      150
-    MaxSpareThreads      150
-    MaxRequestWorkers    150
+<IfModule mpm_worker_module>
+    ThreadsPerChild      100
+    MaxSpareThreads      100
+    MaxRequestWorkers    100
 </IfModule>
 <Location "/">
     SetHandler    clowntalk
