@@ -232,6 +232,12 @@ static void on_reply(void *baton, const char *line, size_t length, bool last)
     }
 }
 
+/* Whether its answer is long, and comes from the hub's memory. */
+static bool is_bulk(talk_form form)
+{
+    return form == TALK_OPENING || form == TALK_LIST || form == TALK_HISTORY_GET;
+}
+
 /* Sends it over the link: as it came, or what tells whether it was carried out. */
 static bool ask(request *q)
 {
@@ -247,7 +253,8 @@ static bool ask(request *q)
     } else {
         talk_write(text, q->topic, q->payload, q->id);
     }
-    return hub_link_ask(q->uplink->link, q, c->node, c->rights, text->data, text->length - 1);
+    return hub_link_ask(q->uplink->link, q, is_bulk(q->form), c->node, c->rights, text->data,
+                        text->length - 1);
 }
 
 /* The link could not take it: it is answered, and gone. */
@@ -332,7 +339,7 @@ static void refresh(uplink *u, subscribers *s)
     request *q = request_create(u, NULL, &(talk_message){.topic = {.form = TALK_OPENING}});
 
     q->subscribers = s;
-    if (!hub_link_ask(u->link, q, s->node, 0, opening, sizeof opening - 1)) {
+    if (!hub_link_ask(u->link, q, is_bulk(q->form), s->node, 0, opening, sizeof opening - 1)) {
         request_free(q);
     }
 }
@@ -449,7 +456,7 @@ static void ask_hub(client *c, const talk_message *message, const char *line, si
 {
     request *q = request_create(c->uplink, c, message);
 
-    if (!hub_link_ask(c->uplink->link, q, c->node, c->rights, line, length)) {
+    if (!hub_link_ask(c->uplink->link, q, is_bulk(q->form), c->node, c->rights, line, length)) {
         refuse_unasked(q);
     }
 }

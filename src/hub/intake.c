@@ -128,34 +128,62 @@ static bool fits(const hub_device *device, talk_form form)
     }
 }
 
-static void take_for_device(const incoming *in, hub_device *device)
+static request *make_request(const incoming *in)
 {
     const talk_topic *topic = &in->message->topic;
-    char why[TALK_MAX_MESSAGE] = "";
-    talk_error error = TALK_OK;
-    request *request;
+    request *request = hub_allocate(1, sizeof(*request));
 
-    if (device->n_requests >= HUB_MAX_REQUESTS) {
-        refuse(in->node->hub, in->asker, in->message, TALK_BUSY, "%d requests wait for %s already",
-               HUB_MAX_REQUESTS, device->topic);
-        return;
-    }
-    request = hub_allocate(1, sizeof(*request));
     request->asker = in->asker;
     request->serial = ++in->node->hub->last_serial;
     request->form = topic->form;
     memcpy(request->topic, topic->text, sizeof(request->topic));
     request->id = json_object_get(in->message->id);
     request->payload = json_object_get(in->message->payload);
-    request_enqueue(device, request);
-    /* An error is answered in its turn too. */
+    return request;
+}
+
+/* Has the class read it. An error is the answer, too. */
+static void parse(hub_device *device, request *request)
+{
+    char why[TALK_MAX_MESSAGE] = "";
+    talk_error error = TALK_OK;
+
     if (device->class->parse) {
         error = device->class->parse(device, request, why, sizeof(why));
     }
     if (error != TALK_OK) {
         request_refuse(request, error, "%s", why);
     }
-    device_pump(device);
+}
+
+/* A history is answered from memory: it waits for nothing that the bus is to do. */
+static void answer_history(const incoming *in, hub_device *device)
+{
+    request *request = make_request(in);
+
+    parse(device, request);
+    if (request->progress == REQUEST_WAITING) {
+        device->class->begin(device, request);
+    }
+    request_deliver(request, in->node->hub);
+    request_free(request);
+}
+
+static void take_for_device(const incoming *in, hub_device *device)
+{
+    request *request;
+
+    if (in->message->topic.form == TALK_HISTORY_GET) {
+        answer_history(in, device);
+    } else if (device->n_requests >= HUB_MAX_REQUESTS) {
+        refuse(in->node->hub, in->asker, in->message, TALK_BUSY, "%d requests wait for %s already",
+               HUB_MAX_REQUESTS, device->topic);
+    } else {
+        request = make_request(in);
+        request_enqueue(device, request);
+        parse(device, request);
+        device_pump(device);
+    }
 }
 
 static void take(const incoming *in)

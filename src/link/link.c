@@ -3,6 +3,7 @@
 #include "outbox.h"
 
 #include "base/container.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,12 +21,23 @@
 #define READ_BYTES   65536
 #define INITIAL_RING 64
 
+#define NOT_YET UINT64_MAX
+
 /* A request that waits for its last reply. */
 typedef struct waiting {
     void *request;  /* NULL: it waits no longer */
-    uint64_t end;   /* of its line, in bytes since the outbox began */
+    uint64_t end;   /* of its line, in bytes since the outbox began; NOT_YET: it is not in there */
     unsigned since; /* link->seconds when it was asked */
+    bool bulk;
 } waiting;
+
+/* The line of a bulk request, which waits until the hub has answered others. */
+typedef struct bulk_line {
+    struct bulk_line *next;
+    uint64_t number;
+    size_t length;
+    char text[];
+} bulk_line;
 
 struct hub_link {
     ws_loop *loop;
@@ -43,8 +55,11 @@ struct hub_link {
     char instance[64]; /* of the last hub that said hello */
 
     outbox out;
-    talk_text envelope; /* scratch */
-    char *line;         /* an unfinished line from the hub, and room for more */
+    bulk_line *bulk_first, **bulk_last;
+    size_t bulk_bytes;    /* of these */
+    unsigned bulk_at_hub; /* bulk requests that were handed over and wait for their last reply */
+    talk_text envelope;   /* scratch */
+    char *line;           /* an unfinished line from the hub, and room for more */
     size_t line_length, line_capacity;
 
     /* Requests by number: a ring, a power of 2, of those that wait for their last reply. */
@@ -74,8 +89,11 @@ static void *take_request(hub_link *link, uint64_t number)
     void *request = find_request(link, number);
 
     if (request) {
-        slot_of(link, number)->request = NULL;
+        waiting *w = slot_of(link, number);
+
+        w->request = NULL;
         link->under_way--;
+        link->bulk_at_hub -= w->bulk && w->end != NOT_YET;
     }
     while (link->oldest < link->next && !slot_of(link, link->oldest)->request) {
         link->oldest++;
@@ -100,12 +118,13 @@ static bool grow_ring(hub_link *link)
     return true;
 }
 
-static uint64_t add_request(hub_link *link, void *request)
+static uint64_t add_request(hub_link *link, void *request, bool bulk)
 {
     if (link->next - link->oldest >= link->ring_size && !grow_ring(link)) {
         return 0;
     }
-    *slot_of(link, link->next) = (waiting){.request = request, .since = link->seconds};
+    *slot_of(link, link->next) =
+        (waiting){.request = request, .end = NOT_YET, .since = link->seconds, .bulk = bulk};
     link->under_way++;
     return link->next++;
 }
@@ -147,6 +166,79 @@ static void lose_overdue(hub_link *link)
     }
 }
 
+/* ---- what waits to be handed over ---- */
+
+static size_t unsent(const hub_link *link)
+{
+    return outbox_unsent(&link->out) + link->bulk_bytes;
+}
+
+static void want_flush(hub_link *link)
+{
+    if (link->greeted && !(link->watch.events & EPOLLOUT)) {
+        ws_loop_defer(link->loop, &link->flush);
+    }
+}
+
+/* Puts a request's line, without its '\n', into the outbox. */
+static void hand_over(hub_link *link, uint64_t number, const talk_text *line)
+{
+    waiting *w = slot_of(link, number);
+
+    outbox_add(&link->out, line, "\n", 1);
+    w->end = link->out.passed + outbox_unsent(&link->out);
+    link->bulk_at_hub += w->bulk;
+    want_flush(link);
+}
+
+static void keep_bulk(hub_link *link, uint64_t number, const talk_text *line)
+{
+    bulk_line *kept = base_must(malloc(sizeof *kept + line->length));
+
+    kept->next = NULL;
+    kept->number = number;
+    kept->length = line->length;
+    memcpy(kept->text, line->data, line->length);
+    *link->bulk_last = kept;
+    link->bulk_last = &kept->next;
+    link->bulk_bytes += kept->length;
+}
+
+static void drop_bulk_line(hub_link *link)
+{
+    bulk_line *line = link->bulk_first;
+
+    link->bulk_first = line->next;
+    if (!line->next) {
+        link->bulk_last = &link->bulk_first;
+    }
+    link->bulk_bytes -= line->length;
+    free(line);
+}
+
+/* Hands over as many bulk requests as the hub may have. One that is lost meanwhile is left out. */
+static void feed_bulk(hub_link *link)
+{
+    while (link->bulk_first && link->bulk_at_hub < HUB_LINK_BULK) {
+        const bulk_line *line = link->bulk_first;
+
+        if (find_request(link, line->number)) {
+            talk_text_clear(&link->envelope);
+            talk_text_add(&link->envelope, line->text, line->length);
+            hand_over(link, line->number, &link->envelope);
+        }
+        drop_bulk_line(link);
+    }
+}
+
+static void drop_all(hub_link *link)
+{
+    outbox_clear(&link->out);
+    while (link->bulk_first) {
+        drop_bulk_line(link);
+    }
+}
+
 /* ---- waiting ---- */
 
 static bool waits_for_hub(const hub_link *link)
@@ -174,7 +266,7 @@ static void say_ready(hub_link *link)
 /* Nothing was written to a hub that did not greet: what waits for it is not carried out. */
 static void give_up(hub_link *link)
 {
-    outbox_clear(&link->out);
+    drop_all(link);
     lose_all(link, HUB_LINK_NO_HUB);
     say_ready(link);
 }
@@ -188,6 +280,7 @@ static void on_second(ws_timer *timer)
         give_up(link);
     }
     lose_overdue(link);
+    feed_bulk(link);
     watch_time(link);
 }
 
@@ -237,6 +330,7 @@ static void on_line(hub_link *link, const char *line, size_t length)
         if (request) {
             link->events.reply(request, envelope.message, envelope.length + 1, last);
         }
+        feed_bulk(link);
         break;
     }
     case ENVELOPE_PUBLICATION:
@@ -329,7 +423,7 @@ bool hub_link_is_up(const hub_link *link)
 
 bool hub_link_may_ask(const hub_link *link)
 {
-    return !outbox_is_full(&link->out);
+    return unsent(link) <= OUTBOX_BOUND;
 }
 
 size_t hub_link_under_way(const hub_link *link)
@@ -337,36 +431,28 @@ size_t hub_link_under_way(const hub_link *link)
     return link->under_way;
 }
 
-/* Adds a request's line; where its end will lie in what is written. */
-static uint64_t add_line(hub_link *link, uint64_t number, const char *node, unsigned rights,
-                         const char *message, size_t length)
-{
-    talk_text *line = &link->envelope;
-
-    talk_text_clear(line);
-    envelope_write_request(line, number, rights, node);
-    talk_text_add(line, message, length);
-    outbox_add(&link->out, line, "\n", 1);
-    return link->out.passed + outbox_unsent(&link->out);
-}
-
-bool hub_link_ask(hub_link *link, void *request, const char *node, unsigned rights,
+bool hub_link_ask(hub_link *link, void *request, bool bulk, const char *node, unsigned rights,
                   const char *message, size_t length)
 {
+    talk_text *line = &link->envelope;
     uint64_t number;
 
-    if (!hub_link_is_up(link) || outbox_unsent(&link->out) > MAX_UNSENT) {
+    if (!hub_link_is_up(link) || unsent(link) > MAX_UNSENT) {
         return false;
     }
-    number = add_request(link, request);
+    number = add_request(link, request, bulk);
     if (number == 0) {
         return false;
     }
-    slot_of(link, number)->end = add_line(link, number, node, rights, message, length);
-    link->was_full = link->was_full || !hub_link_may_ask(link);
-    if (link->greeted && !(link->watch.events & EPOLLOUT)) {
-        ws_loop_defer(link->loop, &link->flush);
+    talk_text_clear(line);
+    envelope_write_request(line, number, rights, node);
+    talk_text_add(line, message, length);
+    if (bulk && link->bulk_at_hub >= HUB_LINK_BULK) {
+        keep_bulk(link, number, line);
+    } else {
+        hand_over(link, number, line);
     }
+    link->was_full = link->was_full || !hub_link_may_ask(link);
     watch_time(link);
     return true;
 }
@@ -439,8 +525,9 @@ static void link_down(hub_link *link, int error, const char *what)
     say_trouble(link, error, what);
     hang_up(link);
     if (greeted) {
-        outbox_clear(&link->out);
+        drop_all(link);
         lose_by_what_was_written(link);
+        feed_bulk(link);
         connect_link(link);
     } else {
         ws_timer_set(link->loop, &link->retry, RETRY_MS);
@@ -465,6 +552,7 @@ hub_link *hub_link_create(ws_loop *loop, const char *path, const hub_link_events
     link->second.expired = on_second;
     link->flush.run = on_flush;
     link->oldest = link->next = 1;
+    link->bulk_last = &link->bulk_first;
     connect_link(link);
     watch_time(link);
     return link;
@@ -475,7 +563,7 @@ void hub_link_destroy(hub_link *link)
     hang_up(link);
     lose_all(link, HUB_LINK_NO_HUB);
     ws_timer_clear(link->loop, &link->second);
-    outbox_clear(&link->out);
+    drop_all(link);
     talk_text_free(&link->envelope);
     free(link->line);
     free(link->ring);

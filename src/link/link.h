@@ -20,6 +20,7 @@ typedef struct hub_link hub_link;
 
 #define HUB_LINK_PATIENCE 3  /* seconds for which requests wait for a hub */
 #define HUB_LINK_DEADLINE 30 /* seconds for which an answer is waited for */
+#define HUB_LINK_BULK     8  /* requests for much of which the hub has at most so many at a time */
 
 /* Why a request is lost. */
 typedef enum hub_link_loss {
@@ -59,11 +60,13 @@ hub_link *hub_link_create(ws_loop *loop, const char *path, const hub_link_events
 /* Outstanding requests are reported as lost (HUB_LINK_NO_HUB). */
 void hub_link_destroy(hub_link *link);
 /*
- * Sends a request, a message without '\n'. `request` comes back in reply() or lost(). False if it
+ * Sends a request, a message without '\n'. `request` comes back in reply() or lost(). One that asks
+ * for much, and is answered from the hub's memory at once, is to be `bulk`: at most HUB_LINK_BULK
+ * of those are handed over at a time, and all others overtake those that wait. False if it
  * was not taken: no hub has greeted the link for HUB_LINK_PATIENCE, or a MiB of requests waits for
  * one that does not take them (hub_link_is_up() tells which).
  */
-bool hub_link_ask(hub_link *link, void *request, const char *node, unsigned rights,
+bool hub_link_ask(hub_link *link, void *request, bool bulk, const char *node, unsigned rights,
                   const char *message, size_t length);
 /* Whether a hub has greeted the link, or is waited for still. */
 bool hub_link_is_up(const hub_link *link);

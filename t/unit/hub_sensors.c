@@ -564,6 +564,23 @@ static void history_does_not_mix_now_with_then(void **state)
         "\"max\": [20, 20, 20, 20, 20, 20, 30]");
 }
 
+/* It is answered from memory, so any number of clients may ask at once, whatever the bus does. */
+static void history_waits_for_no_measurement(void **state)
+{
+    bench *b = *state;
+    uint64_t asked;
+
+    assert_true(sim_add(b->sim[0], "tmp112", 0x48));
+    bench_start(b);
+    bench_run(b, 1);
+    for (int i = 0; i < 32; i++) {
+        bench_request(b, ALL_RIGHTS, "[\"thermometer/i2c0-48/get\", {}]");
+    }
+    asked = bench_request(b, ALL_RIGHTS,
+                          "[\"thermometer/i2c0-48/history/get\", {\"seconds\": 2, \"points\": 1}]");
+    assert_contains(bench_reply(b, asked, 0), "[\"thermometer/i2c0-48/history\", ");
+}
+
 static void history_asks_for_whole_numbers(void **state)
 {
     static const char *const wrong[] = {
@@ -629,6 +646,7 @@ int main(void)
         BENCH_TEST(history_shows_the_last_hour),
         BENCH_TEST(history_has_gaps_where_nothing_was_measured),
         BENCH_TEST(history_forgets_after_an_hour),
+        BENCH_TEST(history_waits_for_no_measurement),
         BENCH_TEST(history_does_not_mix_now_with_then),
         BENCH_TEST(history_asks_for_whole_numbers),
     };

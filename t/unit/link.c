@@ -265,12 +265,18 @@ static void run(bench *b, int64_t milliseconds)
     ws_loop_run(b->loop, NULL, NULL);
 }
 
-static bool ask(bench *b)
+static bool ask_for(bench *b, bool bulk)
 {
     static const char message[] = "[\"thermometer/i2c0-48/history/get\", {}]";
 
     assert_true(b->n_asked < MAX_ASKED);
-    return hub_link_ask(b->link, &b->asked[b->n_asked++], NODE, 0, message, sizeof message - 1);
+    return hub_link_ask(b->link, &b->asked[b->n_asked++], bulk, NODE, 0, message,
+                        sizeof message - 1);
+}
+
+static bool ask(bench *b)
+{
+    return ask_for(b, false);
 }
 
 /* A link of the test's own: it reads when the test does. */
@@ -569,6 +575,62 @@ static void a_broken_link_tells_what_may_have_been_done(void **state)
     assert_int_equal(b->ready, ready + 1);
 }
 
+static void others_overtake_requests_for_much(void **state)
+{
+    bench *b = *state;
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    for (int i = 0; i < MANY; i++) {
+        assert_true(ask_for(b, true));
+    }
+    run(b, 250);
+    assert_int_equal(fake.requests, HUB_LINK_BULK);
+    assert_int_equal(hub_link_under_way(b->link), MANY);
+    assert_true(ask(b));
+    run(b, 250);
+    assert_int_equal(fake.requests, HUB_LINK_BULK + 1);
+    answer(fake.last, 20);
+    run(b, 250);
+    assert_int_equal(b->asked[MANY].answers, 1);
+    assert_int_equal(fake.requests, HUB_LINK_BULK + 1);
+    /* As soon as one is answered the next goes. */
+    fake.silent = false;
+    answer(fake.last - MANY, 20); /* the first: numbers are counted from 1 */
+    run(b, 250);
+    assert_int_equal(fake.requests, MANY + 1);
+    assert_int_equal(b->n_answered, MANY + 1 - (HUB_LINK_BULK - 1));
+}
+
+static void requests_for_much_are_lost_with_the_others(void **state)
+{
+    bench *b = *state;
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    for (int i = 0; i < MANY; i++) {
+        assert_true(ask_for(b, true));
+    }
+    run(b, 250);
+    hub_server_destroy(b->server);
+    b->server = NULL;
+    run(b, 250);
+    for (int i = 0; i < MANY; i++) {
+        assert_true(b->asked[i].lost);
+        assert_int_equal(b->asked[i].loss, i < HUB_LINK_BULK ? HUB_LINK_BROKEN : HUB_LINK_NOT_SENT);
+    }
+    /* And the next hub gets what is asked then, and no more. */
+    fake.silent = false;
+    fake.requests = 0;
+    create_server(b);
+    assert_true(ask_for(b, true));
+    run(b, 500);
+    assert_int_equal(fake.requests, 1);
+    assert_int_equal(b->asked[MANY].answers, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +644,8 @@ int main(void)
         LINK_TEST(an_answer_has_its_time),
         LINK_TEST(a_stop_makes_nothing_overdue),
         LINK_TEST(a_broken_link_tells_what_may_have_been_done),
+        LINK_TEST(others_overtake_requests_for_much),
+        LINK_TEST(requests_for_much_are_lost_with_the_others),
     };
 
     return cmocka_run_group_tests_name("the link between child and hub", tests, NULL, NULL);
