@@ -143,6 +143,17 @@ static bool shows_its_loss(unsigned board)
     return false;
 }
 
+/* A command that waits is carried out after the power has come, and is what holds then. */
+static bool is_asked(unsigned relay)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        if (w->requests[i].asker && w->requests[i].relay == (int)relay) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void power_on(unsigned relay, bool shown)
 {
     relay_model *r = &w->relays[relay];
@@ -151,7 +162,7 @@ static void power_on(unsigned relay, bool shown)
         r->expected = -1;
     } else {
         r->may |= bit_of(r->config.power_on);
-        r->expected = shown ? r->config.power_on : -1;
+        r->expected = shown && !is_asked(relay) ? r->config.power_on : -1;
         r->pulse_until = 0; /* it ends a pulse, or not: both are said in the documentation */
     }
     if (r->config.group >= 0) {
