@@ -206,6 +206,16 @@ void site_power_noted(worker *worker, uint8_t address)
     }
 }
 
+bool site_waits_for_relays(const worker *worker, const site *site)
+{
+    bool noting = false;
+
+    for (size_t i = 0; i < worker->n_sites && !noting; i++) {
+        noting = worker->sites[i].noting;
+    }
+    return noting && !may_be_relay(site);
+}
+
 void site_left(worker *worker, site *site)
 {
     site->quick_looks = QUICK_LOOKS;

@@ -61,6 +61,11 @@ void site_put_off(worker *worker, site *site);
 void site_note_power(worker *worker, site *site);
 /* It is noted. */
 void site_power_noted(worker *worker, uint8_t address);
+/*
+ * Whether the first look at an address is put off: a relay whose loss of power is being noted comes
+ * before all that is none, which may be slow.
+ */
+bool site_waits_for_relays(const worker *worker, const site *site);
 /* A device left: soon looked for again. */
 void site_left(worker *worker, site *site);
 /* What the devices of a driver's chip share. It is kept when they leave. */

@@ -198,6 +198,12 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static bool first_look_waits(const worker *worker)
+{
+    return worker->first_look < worker->n_asked &&
+           site_waits_for_relays(worker, &worker->sites[worker->first_look]);
+}
+
 /* The first look at every address, one after the other. */
 static void look_first(worker *worker)
 {
@@ -231,12 +237,13 @@ static bool do_next(worker *worker, int64_t *until)
     int64_t now = worker_now(worker);
     int64_t unit_at, look_at, step_at, raw_at = raw_due(worker);
     /* Relays that were found work while the others are still looked for. */
-    bool quiet = worker_is_quiet(worker), looking = worker->first_look < worker->n_asked && !quiet;
+    bool quiet = worker_is_quiet(worker), held = first_look_waits(worker);
+    bool looking = worker->first_look < worker->n_asked && !quiet;
     unit *unit = next_unit(worker, looking, &unit_at);
     site *site = sites_next(worker, SITE_ABSENT, &look_at);
     struct site *probed = sites_next(worker, SITE_PROBING, &step_at);
 
-    if (looking && unit_at > now) {
+    if (looking && !held && unit_at > now) {
         look_first(worker);
     } else if (probed && !quiet && step_at <= earlier(now, earlier(unit_at, raw_at))) {
         site_look(worker, probed);
@@ -256,7 +263,7 @@ static bool do_next(worker *worker, int64_t *until)
         if (look_at > now) {
             *until = earlier(*until, look_at);
         }
-        if (worker->first_look < worker->n_asked) {
+        if (worker->first_look < worker->n_asked && !held) {
             *until = earlier(*until, worker->quiet_until);
         }
         return false;
