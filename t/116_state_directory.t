@@ -18,7 +18,7 @@ my $scenario = <<'END';
 {"memory": "memory", "chips": [{"chip": "relay-module", "address": "3b"}]}
 END
 
-my $server = ClownTalk::Server->new(config => <<'END');
+my $config = <<'END';
 ClownTalkBus      0 "sim:@t_state@/scenario.json"
 ClownTalkStateDir "@t_state@/clowntalk"
 <Location "/talk">
@@ -26,6 +26,7 @@ ClownTalkStateDir "@t_state@/clowntalk"
     ClownTalkControl On
 </Location>
 END
+my $server = ClownTalk::Server->new(config => $config);
 my $state = $server->vars->{t_state};
 my $dir = "$state/clowntalk";
 my $elsewhere = "$state/elsewhere";
@@ -99,7 +100,7 @@ is_deeply [files($elsewhere)], [], 'and stays empty';
 # ---- another user's ----
 
 SKIP: {
-    skip 'only root can give a directory to another user', 4 if $>;
+    skip 'only root can give a directory to another user', 6 if $>;
     my $server_user = getpwnam((ClownTalk::Httpd::run_as())[0]);
 
     unlink $dir or die "$dir: $!";
@@ -120,6 +121,18 @@ SKIP: {
     $server->wait_until('the state to be recorded', sub { defined recorded() });
     is recorded(), $false, "the server's: it is written again";
     next_hub_says($false, 'and read');
+
+    # Where the server's User may not look at the path, as below root's home, the directory is used as long as it exists.
+    $server->stop;
+    $dir = $server->dir . '/closed/clowntalk';
+    mkdir $server->dir . '/closed', 0700 or die "closed: $!";
+    $server->configure(config => $config =~ s/\@t_state\@\/clowntalk/$dir/r);
+    $log = $server->log;
+    $server->start;
+    client()->request('relay/i2c0-3b/set', {state => $true});
+    $server->wait_until('the state to be recorded', sub { recorded() });
+    next_hub_says($true, 'where the path is closed to the server, all is remembered as usual');
+    ok !$log->fresh(qr/CT1080|CT1022/), 'and the log says nothing else';
 }
 
 done_testing;
