@@ -65,7 +65,7 @@ sub forgets { my ($list) = @_; return exists $list->{remembers} && !$list->{reme
 # What the disk says of the relay, as soon as that is all: then it is not noted as moving any longer.
 sub recorded {
     $server->wait_until('the state to be recorded',
-        sub { ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.moving") !~ m{/} });
+        sub { ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.moving") !~ m{^\S+(?: pulse)? *$}m });
     my ($said) = ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.json") =~ /"state":\s*(\w+)/;
     return $said;
 }

@@ -42,7 +42,7 @@ for my $limit (0, 128) {
     my $bridge = Bridge->opened(@arguments);
     is switch($bridge, $_), $_, "$limit bytes: before, it is switched" for 'true', 'false';
     for (1 .. 200) {
-        last if slurp('json') =~ /"state":\s*false/ && slurp('moving') !~ m{/};
+        last if slurp('json') =~ /"state":\s*false/ && slurp('moving') !~ m{^\S+(?: pulse)? *$}m;
         select undef, undef, undef, 0.02;
     }
     system('prlimit', '--pid', $bridge->{pid}, "--fsize=$limit") == 0 or die 'prlimit';
