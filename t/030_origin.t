@@ -73,6 +73,13 @@ for my $pair (['ws', "http://localhost:$port"], ['wss', "https://localhost:$tls_
 refused 'ws',  '/', "http://localhost:$tls_port";
 refused 'wss', '/', "https://localhost:$port";
 
+# Libraries that write the scheme of the WebSocket's URL there; no page has such an origin.
+allowed 'ws',  '/', "ws://localhost:$port";
+allowed 'wss', '/', "wss://localhost:$tls_port";
+allowed 'wss', '/', 'wss://hub.example', 'hub.example:443';
+refused 'ws',  '/', $_ for "wss://localhost:$port", 'ws://evil.example', "ws://localhost:$tls_port";
+refused 'wss', '/', $_ for "ws://localhost:$tls_port", 'wss://evil.example', "wss://localhost:$port";
+
 # Default ports stand for themselves on both sides.
 allowed 'ws',  '/', $_, 'hub.example'     for 'http://hub.example', 'http://hub.example:80';
 allowed 'ws',  '/', $_, 'hub.example:80'  for 'http://hub.example', 'http://hub.example:80';
@@ -88,10 +95,10 @@ refused 'ws',  '/', 'http://[::2]', '[::1]';
 
 for my $scheme (qw(ws wss)) {
     allowed $scheme, '/listed', $_ for undef, 'https://a.example', 'HTTPS://A.EXAMPLE', 'https://a.example:443',
-        'http://b.example:8080', 'https://[2001:DB8:0::1]';
+        'http://b.example:8080', 'https://[2001:DB8:0::1]', 'wss://a.example', 'ws://b.example:8080';
     refused $scheme, '/listed', $_ for 'https://a.example.evil', 'https://a.example:8443', 'http://a.example',
         'https://a.examplf', 'https://xa.example', 'https://b.example:8080', 'http://b.example',
-        'https://a.example@evil', 'https://a.example/', 'null', '*',
+        'https://a.example@evil', 'https://a.example/', 'ws://a.example', 'wss://a.example.evil', 'null', '*',
         ($scheme eq 'ws' ? "http://localhost:$port" : "https://localhost:$tls_port");
 }
 allowed 'wss', '/and-same', $_ for "https://localhost:$tls_port", 'https://a.example';

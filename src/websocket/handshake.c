@@ -206,6 +206,20 @@ static bool parse_port(origin *parsed, const char *at)
     return *at == '\0' && parsed->port >= 1 && parsed->port <= MAX_PORT;
 }
 
+/*
+ * Some libraries (ws4py) send the scheme of the WebSocket's URL. A page cannot have such an origin,
+ * since no browser loads one by it: nothing is opened to pages by taking it for http's.
+ */
+static void use_scheme_of_http(origin *parsed)
+{
+    const bool secure = has_scheme(parsed, "wss");
+
+    if (secure || has_scheme(parsed, "ws")) {
+        parsed->scheme = secure ? "https" : "http";
+        parsed->scheme_length = strlen(parsed->scheme);
+    }
+}
+
 static bool parse_origin(origin *parsed, const char *text)
 {
     const char *at;
@@ -214,6 +228,7 @@ static bool parse_origin(origin *parsed, const char *text)
     if (text == NULL || (at = parse_scheme(parsed, text)) == NULL) {
         return false;
     }
+    use_scheme_of_http(parsed);
     at = *at == '[' ? parse_ipv6(parsed, at + 1) : parse_name(parsed, at);
     return at != NULL && parse_port(parsed, at);
 }

@@ -28,7 +28,7 @@ bool ws_accept_key(const char *key, char out[WS_ACCEPT_LENGTH + 1]);
 
 /*
  * Whether two origins are the same (RFC 6454 section 5): scheme and host in any case, ports with
- * the scheme's default (http 80, https 443). False where either is no origin of the form
+ * the scheme's default (http 80, https 443), ws for http and wss for https. False where either is no origin of the form
  * scheme://host[:port] (with an IPv6 literal in brackets, compared as an address); "null" equals
  * nothing. The host is ASCII, as browsers send it, without a wildcard; the port is 1 to 65535.
  */
