@@ -497,20 +497,32 @@ static int begin_session(request_rec *r, clowntalk_session *session)
     return OK;
 }
 
-/* OK where the handshake succeeds, DONE where the response was written, else the HTTP status. */
-static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
+/* Counts the session. OK, or the HTTP status where there is no room for it. */
+static int enter(request_rec *r)
 {
-    const int status = ws_upgrade_check(r, settings, agreement);
-
-    if (status == OK && !ws_reserve_has_room(r)) {
+    if (!ws_reserve_has_room(r)) {
         apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
         return HTTP_SERVICE_UNAVAILABLE;
     }
-    if (status == OK && !ws_census_enter(ct_house_of(r->server)->max_connections)) {
+    if (!ws_census_enter(ct_house_of(r->server)->max_connections)) {
         apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
         ws_upgrade_log_refusal(r, HTTP_SERVICE_UNAVAILABLE,
                                "there are too many sessions (ClownTalkMaxConnections)");
         return HTTP_SERVICE_UNAVAILABLE;
+    }
+    return OK;
+}
+
+/* OK where the handshake succeeds, DONE where the response was written, else the HTTP status. */
+static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
+{
+    int status = ws_upgrade_check(r, settings, agreement);
+
+    if (status == OK) {
+        status = enter(r);
+        if (status != OK) {
+            ws_upgrade_abandon(agreement);
+        }
     }
     return status;
 }

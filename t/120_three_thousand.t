@@ -5,7 +5,6 @@ use strict;
 use warnings;
 
 use LWP::UserAgent;
-use POSIX ();
 use Test::More;
 
 use ClownTalk::Client;
@@ -25,19 +24,7 @@ use constant {
 plan skip_all => 'that many sessions are for the event MPM: with others each takes a thread'
     if ClownTalk::Suite->mpm ne 'event';
 plan skip_all => 'needs ' . DESCRIPTORS . ' descriptors, which ulimit -Hn does not allow'
-    unless may_open(DESCRIPTORS);
-
-# Raises this process's limit, and so that of the server which it starts.
-sub may_open {
-    my ($count) = @_;
-
-    return 1 if POSIX::sysconf(POSIX::_SC_OPEN_MAX()) >= $count;
-    for my $limit ("$count:", "$count:$count") {    # the second is for root
-        ClownTalk::Httpd::run_quietly('prlimit', "--nofile=$limit", '--pid', $$);
-        return 1 if $? == 0;
-    }
-    return 0;
-}
+    unless ClownTalk::Process::may_open(DESCRIPTORS);
 
 # One relay, and nothing that publishes by itself. The factor lets them in as fast as they come; processes
 # neither come nor go, so that what each holds before and after can be compared.

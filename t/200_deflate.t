@@ -77,20 +77,23 @@ sub noise      { my ($n) = @_; return join '', map { chr int rand 256 } 1 .. $n 
 # ---- section 7.1: negotiation ----
 
 sub test_negotiation {
-    my $base = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
+    my $base = 'permessage-deflate; server_no_context_takeover';
+    my $anew = "$base; client_no_context_takeover";
     for my $case (
         ['permessage-deflate',                                                  $base],
-        ['permessage-deflate; client_max_window_bits',                          $base],
-        ['permessage-deflate; client_max_window_bits=15',                       $base],
-        ['permessage-deflate; client_max_window_bits=10',                       "$base; client_max_window_bits=10"],
+        ['permessage-deflate; client_max_window_bits',                          "$base; client_max_window_bits=10"],
+        ['permessage-deflate; client_max_window_bits=15',                       "$base; client_max_window_bits=10"],
+        ['permessage-deflate; client_max_window_bits=9',                        "$base; client_max_window_bits=9"],
         ['permessage-deflate; client_max_window_bits=8',                        "$base; client_max_window_bits=8"],
         ['permessage-deflate; server_max_window_bits=10',                       "$base; server_max_window_bits=10"],
         ['permessage-deflate;server_max_window_bits="8"',                       "$base; server_max_window_bits=8"],
         ['permessage-deflate; server_no_context_takeover',                      $base],
-        ['permessage-deflate; client_no_context_takeover',                      $base],
+        # Section 7.1.1.2: answered where it was offered; some clients do not look at it otherwise.
+        ['permessage-deflate; client_no_context_takeover',                      $anew],
+        ['permessage-deflate; client_no_context_takeover; client_max_window_bits', $anew],
         ['permessage-deflate; server_no_context_takeover; client_no_context_takeover;'
             . ' server_max_window_bits=9; client_max_window_bits=11',
-            "$base; server_max_window_bits=9; client_max_window_bits=11"],
+            "$anew; server_max_window_bits=9; client_max_window_bits=11"],
         ['x-webkit-deflate-frame, permessage-deflate',                          $base],
         # Section 7: an offer with a parameter that is not known, not valid or twice there is declined.
         ['permessage-deflate; server_max_window_bits=7',                        undef],
@@ -105,7 +108,7 @@ sub test_negotiation {
         ['permessage-deflate2',                                                 undef],
         # Section 5: the first that can be accepted, of one header or several.
         ['permessage-deflate; whatever, permessage-deflate; client_max_window_bits=12',
-            "$base; client_max_window_bits=12"],
+            "$base; client_max_window_bits=10"],
         ['permessage-deflate; server_max_window_bits=9, permessage-deflate', "$base; server_max_window_bits=9"],
         [['x-other', 'permessage-deflate; server_max_window_bits=12'],       "$base; server_max_window_bits=12"],
     ) {
@@ -164,9 +167,9 @@ sub test_messages {
         my $narrow = open_with("permessage-deflate; server_max_window_bits=$bits; client_max_window_bits=$bits",
             '/echo/large');
         for my $text (plain_text(200), plain_text(3_000), plain_text(100_000)) {
-            # zlib cannot compress with a window of 8 bits, and no server has to.
+            # zlib cannot compress with a window of 8 bits, and no server has to; it asks for 10 at most.
             $narrow->send_frame($bits > 8
-                ? (payload => ClownTalk::Deflate::compress($text, $bits), rsv => RSV1)
+                ? (payload => ClownTalk::Deflate::compress($text, $bits < 10 ? $bits : 10), rsv => RSV1)
                 : (payload => $text));
             my $back = ClownTalk::Deflate::read_inflated($narrow, $bits);
             ok $back->{text} eq $text && $back->{rsv} == RSV1, "a window of $bits bits, " . length $text;
@@ -227,26 +230,62 @@ sub test_examples {
     }
 }
 
-# ---- section 7.1.1.2: the client was asked to begin each message anew ----
+# ---- section 7.1.1: what a message may refer to ----
 
 sub test_context {
-    my $client = client();
-    my $deflater = ClownTalk::Deflate::deflater();
-    my $text = noise(100);
-    my @payloads = map { ClownTalk::Deflate::compress($text, 15, $deflater) } 1 .. 2;
+    my $text  = noise(100);
+    my $twice = sub {
+        my ($client, $bits) = @_;
+        my $deflater = ClownTalk::Deflate::deflater($bits);
+        my @payloads = map { ClownTalk::Deflate::compress($text, $bits, $deflater) } 1 .. 2;
+        cmp_ok length $payloads[1], '<', 20, 'a second message that refers to the first';
+        $client->send_frame(opcode => BINARY, payload => $payloads[0], rsv => RSV1);
+        ok ClownTalk::Deflate::read_inflated($client)->{text} eq $text, 'the first comes back';
+        $client->send_frame(opcode => BINARY, payload => $payloads[1], rsv => RSV1);
+    };
 
-    cmp_ok length $payloads[1], '<', 20, 'a second message that refers to the first';
-    $client->send_frame(opcode => BINARY, payload => $payloads[0], rsv => RSV1);
-    ok $client->read_frame->{payload} eq $text, 'the first comes back';
-    $client->send_frame(opcode => BINARY, payload => $payloads[1], rsv => RSV1);
-    expect_close $client, 1007, 'the second, against client_no_context_takeover';
+    my $anew = open_with('permessage-deflate; client_no_context_takeover');
+    $twice->($anew, 15);
+    expect_close $anew, 1007, 'the second, against client_no_context_takeover';
+    for my $case (['permessage-deflate', 15], ['permessage-deflate; client_max_window_bits', 10]) {
+        my ($offer, $bits) = @$case;
+        my $client = open_with($offer, '/echo/large');
+        $twice->($client, $bits);
+        ok $client->read_frame->{payload} eq $text, "$offer: the second, too";
+
+        # What goes on for long refers to all that the window holds, and to what came before what comes plain.
+        my $deflater = ClownTalk::Deflate::deflater($bits);
+        $client = open_with($offer, '/echo/large');
+        for my $n (1 .. 40) {
+            my $message = $text . noise(3 * $n) . ($n % 7 ? '' : plain_text(40_000));
+            $client->send_frame(opcode => BINARY, payload => ClownTalk::Deflate::compress($message, $bits, $deflater), rsv => RSV1);
+            $client->send_frame(payload => 'plain') if $n % 3 == 0;
+            my $back = ClownTalk::Deflate::read_inflated($client);
+            ok $back->{text} eq $message, "$offer: message $n" or last;
+            $n % 3 or is $client->read_frame->{payload}, 'plain', 'and a plain one';
+        }
+    }
 
     # And the server does so itself: read_inflated() knows nothing of the message before.
-    $client = client();
+    my $client = client();
     for (1 .. 3) {
         $client->send_frame(payload => plain_text(1000));
         is ClownTalk::Deflate::read_inflated($client)->{text}, plain_text(1000), "answer $_ refers to nothing before it";
     }
+}
+
+# ---- clients that take compressed messages only: libwebsockets before 4.3.3 ----
+
+sub test_all_compressed {
+    my $client = open_with('permessage-deflate; client_no_context_takeover; client_max_window_bits', '/echo/large');
+
+    for my $text ('', 'x', plain_text(127), plain_text(128), noise(1000), noise(70_000)) {
+        $client->send_frame(opcode => BINARY, payload => $text);
+        my $answer = ClownTalk::Deflate::read_inflated($client);
+        ok $answer->{text} eq $text && $answer->{rsv} == RSV1, length($text) . ' bytes come back in a frame with RSV1';
+    }
+    $client->send_frame(opcode => PING, payload => 'x');
+    is $client->read_frame->{rsv}, 0, 'but no control frame has it';
 }
 
 # ---- section 6 and 7.2.2: what must not be ----
@@ -351,6 +390,7 @@ sub test_publications {
         wide   => open_with('permessage-deflate', $node),
         narrow => open_with('permessage-deflate; server_max_window_bits=9', $node),
         also   => open_with('permessage-deflate; client_max_window_bits', $node),
+        always => open_with('permessage-deflate; client_no_context_takeover', $node),
     );
     # All that comes until the display shows the text.
     my $wait = sub {
@@ -370,12 +410,15 @@ sub test_publications {
     my $lines = join ', ', map { qq("line-$_": "line number $_ of 8") } 0 .. 7;
     $client{wide}->send_frame(payload => ClownTalk::Deflate::compress(qq(["display-oled/i2c0-3c/set", {$lines}])), rsv => RSV1);
     my %got = map { $_ => $wait->($_, qr/line number 7 of 8/) } keys %client;
-    is $got{$_}{text}, $got{plain}{text}, "$_: the same publication" for qw(wide narrow also);
+    is $got{$_}{text}, $got{plain}{text}, "$_: the same publication" for qw(wide narrow also always);
     is $got{plain}{rsv}, 0, 'plain for the one that did not agree';
-    is $got{$_}{rsv}, RSV1, "$_: compressed" for qw(wide narrow also);
+    is $got{$_}{rsv}, RSV1, "$_: compressed" for qw(wide narrow also always);
     cmp_ok $got{wide}{length}, '<', $got{plain}{length} / 2, "$got{wide}{length} bytes of $got{plain}{length}";
     $client{plain}->send_frame(payload => '["relay/i2c0-3b/set", {"state": true}]');
-    is $wait->($_, qr{^\["relay/i2c0-3b"})->{rsv}, 0, "$_: a short one is plain" for sort keys %client;
+    for my $name (sort keys %client) {
+        my ($rsv, $how) = $name eq 'always' ? (RSV1, 'compressed as all are') : (0, 'plain');
+        is $wait->($name, qr{^\["relay/i2c0-3b"})->{rsv}, $rsv, "$name: a short one is $how";
+    }
 }
 
 for my $each (qw(ws wss)) {
@@ -384,6 +427,7 @@ for my $each (qw(ws wss)) {
     subtest "$scheme: section 7.2, messages"             => \&test_messages;
     subtest "$scheme: section 7.2.3, examples"           => \&test_examples;
     subtest "$scheme: section 7.1.1, context takeover"   => \&test_context;
+    subtest "$scheme: compressed messages only"          => \&test_all_compressed;
     subtest "$scheme: sections 6 and 7.2.2, violations"  => \&test_violations;
     subtest "$scheme: sections 6 and 7.2, 16 MiB"        => \&test_sixteen_mebibytes;
     subtest "$scheme: bombs: 1009"                       => \&test_bombs;

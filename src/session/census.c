@@ -8,6 +8,7 @@
 typedef struct tally {
     int32_t pid; /* 0: free */
     uint32_t sessions;
+    size_t reserved; /* bytes */
 } tally;
 
 /* Shared by all processes that descend from the one that made it. */
@@ -43,6 +44,7 @@ void ws_census_bury(pid_t pid)
     for (int i = 0; tallies && i < n_tallies; i++) {
         if (__atomic_load_n(&tallies[i].pid, __ATOMIC_ACQUIRE) == pid) {
             __atomic_store_n(&tallies[i].sessions, 0, __ATOMIC_RELEASE);
+            __atomic_store_n(&tallies[i].reserved, 0, __ATOMIC_RELEASE);
             __atomic_store_n(&tallies[i].pid, 0, __ATOMIC_RELEASE);
         }
     }
@@ -103,6 +105,40 @@ int ws_census_enter(int limit)
     __atomic_add_fetch(&mine->sessions, 1, __ATOMIC_ACQ_REL);
     if (limit > 0 && ws_census_total() > (unsigned)limit) {
         ws_census_leave();
+        return 0;
+    }
+    return 1;
+}
+
+static size_t total_reserved(void)
+{
+    size_t total = 0;
+
+    for (int i = 0; i < n_tallies; i++) {
+        total += __atomic_load_n(&tallies[i].reserved, __ATOMIC_RELAXED);
+    }
+    return total;
+}
+
+void ws_census_release(size_t bytes)
+{
+    tally *mine = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
+
+    if (mine && bytes > 0) {
+        __atomic_sub_fetch(&mine->reserved, bytes, __ATOMIC_ACQ_REL);
+    }
+}
+
+int ws_census_reserve(size_t bytes, size_t limit)
+{
+    tally *mine = tallies && bytes > 0 ? own_tally() : NULL;
+
+    if (!mine) {
+        return bytes == 0;
+    }
+    __atomic_add_fetch(&mine->reserved, bytes, __ATOMIC_ACQ_REL);
+    if (total_reserved() > limit) {
+        ws_census_release(bytes);
         return 0;
     }
     return 1;

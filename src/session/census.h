@@ -1,6 +1,7 @@
 /*
- * How many sessions the whole server has, over all its child processes: a count per process in
- * shared memory, so that a process that dies takes its count with it. Any thread, any process.
+ * How many sessions the whole server has, over all its child processes, and what they have been
+ * promised: counts per process in shared memory, so that a process that dies takes its own with it.
+ * Any thread, any process.
  */
 #ifndef WS_CENSUS_H
 #define WS_CENSUS_H
@@ -20,5 +21,13 @@ int ws_census_enter(int limit);
 void ws_census_leave(void);
 /* The number of sessions. */
 unsigned ws_census_total(void);
+
+/*
+ * Counts bytes that a session of this process may come to take, beside what each takes. False, and
+ * not counted, where all sessions' would be more than `limit`. 0 bytes are always there.
+ */
+int ws_census_reserve(size_t bytes, size_t limit);
+/* What was counted in this process is free again. */
+void ws_census_release(size_t bytes);
 
 #endif

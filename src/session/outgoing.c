@@ -66,24 +66,51 @@ static ws_outgoing *compress_message(ws_outgoing *plain, unsigned window, ws_def
     return compressed;
 }
 
+/* A message as a compressed one, though nothing is gained by it. */
+static ws_outgoing *store_message(ws_outgoing *plain)
+{
+    const enum ws_opcode opcode = (enum ws_opcode)(plain->frame[0] & 0x0f);
+    const size_t length = plain->length - plain->header_length;
+    const size_t size = ws_deflate_stored_size(length);
+    uint8_t *room = malloc(size);
+    ws_outgoing *stored;
+
+    if (!room) {
+        abort();
+    }
+    ws_deflate_store(plain->frame + plain->header_length, length, room);
+    stored =
+        create(opcode, true, room, size, plain->topic, plain->topic ? strlen(plain->topic) : 0);
+    free(room);
+    return stored;
+}
+
 ws_outgoing *ws_outgoing_for(ws_outgoing *outgoing, const ws_deflate_params *params,
                              ws_deflate *compressor)
 {
     const bool is_data = outgoing->frame[0] & 0x0f && !(outgoing->frame[0] & 0x08);
-    const unsigned window =
-        params->agreed && is_data
-            ? ws_deflate_window(params, outgoing->length - outgoing->header_length)
-            : 0;
-    ws_outgoing **slot;
+    ws_outgoing *form = outgoing;
+    unsigned window;
 
-    if (window == 0) {
+    if (!params->agreed || !is_data) {
         return outgoing;
     }
-    slot = &outgoing->compressed[(window - 9) / 3];
-    if (!*slot) {
-        *slot = compress_message(outgoing, window, compressor);
+    window = ws_deflate_window(params, outgoing->length - outgoing->header_length);
+    if (window > 0) {
+        ws_outgoing **slot = &outgoing->compressed[(window - 9) / 3];
+
+        if (!*slot) {
+            *slot = compress_message(outgoing, window, compressor);
+        }
+        form = *slot;
     }
-    return *slot;
+    if (form == outgoing && params->all_compressed) {
+        if (!outgoing->stored) {
+            outgoing->stored = store_message(outgoing);
+        }
+        form = outgoing->stored;
+    }
+    return form;
 }
 
 void ws_outgoing_hold(ws_outgoing *outgoing)
@@ -100,6 +127,9 @@ void ws_outgoing_release(ws_outgoing *outgoing)
         if (outgoing->compressed[i] && outgoing->compressed[i] != outgoing) {
             ws_outgoing_release(outgoing->compressed[i]);
         }
+    }
+    if (outgoing->stored) {
+        ws_outgoing_release(outgoing->stored);
     }
     free(outgoing);
 }

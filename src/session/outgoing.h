@@ -20,9 +20,10 @@ typedef struct ws_outgoing {
      * nothing.
      */
     struct ws_outgoing *compressed[WS_DEFLATE_WINDOWS];
-    size_t length;         /* bytes of `frame` */
-    size_t header_length;  /* of which the header has this many */
-    unsigned char frame[]; /* header and payload; the topic behind it */
+    struct ws_outgoing *stored; /* for clients that take compressed messages only: the same */
+    size_t length;              /* bytes of `frame` */
+    size_t header_length;       /* of which the header has this many */
+    unsigned char frame[];      /* header and payload; the topic behind it */
 } ws_outgoing;
 
 /* One reference, the caller's. `topic` is copied; NULL for everything that must not be replaced. */

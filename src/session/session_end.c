@@ -119,6 +119,7 @@ void ws_session_free(clowntalk_session *s)
     if (s->handler->release) {
         s->handler->release(s->data);
     }
+    ws_census_release(ws_deflate_kept(&s->settings.deflate));
     ws_census_leave();
     free(s);
 }

@@ -1,5 +1,6 @@
 #include "upgrade.h"
 
+#include "census.h"
 #include "log.h"
 
 #include <http_core.h>
@@ -88,9 +89,31 @@ static int origin_is_allowed(request_rec *r, const ct_origins *origins, const ch
     return 0;
 }
 
+/*
+ * What all clients together may refer back to in the messages that they compress: 1,024 that keep
+ * 32 KiB, as Firefox does, or 32,768 that keep 1 KiB, as Chromium does when asked.
+ */
+#define MOST_KEPT (32 << 20)
+
+/* False where the client's header is against the grammar. What must be kept has been reserved. */
+static bool agree_on_deflate(request_rec *r, ws_agreement *agreement)
+{
+    const char *offers = apr_table_get(r->headers_in, "Sec-WebSocket-Extensions");
+    ws_deflate_policy policy = WS_DEFLATE_POLICY;
+    ws_extensions result =
+        ws_deflate_negotiate(offers, &policy, &agreement->deflate, agreement->extensions);
+
+    if (!ws_census_reserve(ws_deflate_kept(&agreement->deflate), MOST_KEPT)) {
+        policy.may_keep = false;
+        result = ws_deflate_negotiate(offers, &policy, &agreement->deflate, agreement->extensions);
+        CT_LOG_REQUEST(r, APLOG_DEBUG, 0, "CT0014",
+                       "the clients keep as much as they may: no compression for this one");
+    }
+    return result != WS_EXTENSIONS_MALFORMED;
+}
+
 int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
 {
-    const ws_deflate_policy policy = WS_DEFLATE_POLICY;
     const char *version = apr_table_get(r->headers_in, "Sec-WebSocket-Version");
     const char *key = apr_table_get(r->headers_in, "Sec-WebSocket-Key");
     const char *origin = apr_table_get(r->headers_in, "Origin");
@@ -129,13 +152,15 @@ int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreeme
         return refuse(r, HTTP_INTERNAL_SERVER_ERROR,
                       "libcrypto refuses SHA-1, which the handshake needs");
     }
-    if (settings->deflate &&
-        ws_deflate_negotiate(apr_table_get(r->headers_in, "Sec-WebSocket-Extensions"), &policy,
-                             &agreement->deflate,
-                             agreement->extensions) == WS_EXTENSIONS_MALFORMED) {
+    if (settings->deflate && !agree_on_deflate(r, agreement)) {
         return refuse(r, HTTP_BAD_REQUEST, "Sec-WebSocket-Extensions is not a list of extensions");
     }
     return OK;
+}
+
+void ws_upgrade_abandon(const ws_agreement *agreement)
+{
+    ws_census_release(ws_deflate_kept(&agreement->deflate));
 }
 
 void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement)

@@ -25,8 +25,11 @@ typedef struct ws_agreement {
 /*
  * Checks the handshake. OK: ws_upgrade_answer() may follow. DONE: the response (426 with a text for
  * people) has been written. Else an HTTP status whose headers are set; a refusal has been logged.
+ * With OK memory has been reserved in the census, which the session's end releases: where none is
+ * made, ws_upgrade_abandon() does.
  */
 int ws_upgrade_check(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement);
+void ws_upgrade_abandon(const ws_agreement *agreement);
 /* Sends the 101. From here on the connection speaks WebSocket. */
 void ws_upgrade_answer(request_rec *r, const ws_agreement *agreement);
 

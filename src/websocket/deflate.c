@@ -182,6 +182,16 @@ static const char *parse_extension(offer *offer, const char *at)
     return *at == ',' || *at == '\0' ? at : NULL;
 }
 
+/* The most that the client may compress with: what it offers, and less where that must be kept. */
+static uint8_t client_window(const offer *offer, const ws_deflate_policy *policy)
+{
+    if (offer->has_client_bits && !offer->client_no_context_takeover &&
+        offer->client_bits > policy->kept_window_bits) {
+        return policy->kept_window_bits;
+    }
+    return offer->client_bits;
+}
+
 /* The response to an offer, and what it means. client_max_window_bits only answers itself. */
 static void accept_offer(const offer *offer, const ws_deflate_policy *policy,
                          ws_deflate_params *params, char response[WS_DEFLATE_RESPONSE])
@@ -189,15 +199,10 @@ static void accept_offer(const offer *offer, const ws_deflate_policy *policy,
     char server_bits[32] = "", client_bits[32] = "";
 
     params->agreed = true;
-    params->client_no_context_takeover =
-        policy->client_no_context_takeover || offer->client_no_context_takeover;
+    params->client_no_context_takeover = offer->client_no_context_takeover;
+    params->all_compressed = offer->client_no_context_takeover;
     params->server_window_bits = offer->server_bits;
-    params->client_window_bits = MAX_BITS;
-    if (offer->has_client_bits) {
-        params->client_window_bits = offer->client_bits < policy->client_max_window_bits
-                                         ? offer->client_bits
-                                         : policy->client_max_window_bits;
-    }
+    params->client_window_bits = client_window(offer, policy);
     params->threshold = policy->threshold;
 
     if (offer->has_server_bits) {
@@ -234,7 +239,8 @@ ws_extensions ws_deflate_negotiate(const char *offers, const ws_deflate_policy *
         if (at == NULL) {
             return WS_EXTENSIONS_MALFORMED;
         }
-        if (offer.acceptable && !accepted.acceptable) {
+        if (offer.acceptable && !accepted.acceptable &&
+            (policy->may_keep || offer.client_no_context_takeover)) {
             accepted = offer;
         }
     }
@@ -243,6 +249,13 @@ ws_extensions ws_deflate_negotiate(const char *offers, const ws_deflate_policy *
     }
     accept_offer(&accepted, policy, params, response);
     return WS_EXTENSIONS_DEFLATE;
+}
+
+size_t ws_deflate_kept(const ws_deflate_params *params)
+{
+    return params->agreed && !params->client_no_context_takeover
+               ? (size_t)1 << params->client_window_bits
+               : 0;
 }
 
 /* ---- Compressing -------------------------------------------------------------------------- */
@@ -354,6 +367,33 @@ size_t ws_deflate_message(ws_deflate *compressor, unsigned window, const uint8_t
     return (size_t)(stream->next_out - out) - sizeof(flush_tail);
 }
 
+#define STORED_MOST   65535 /* bytes in a block without compression: RFC 1951 section 3.2.4 */
+#define STORED_HEADER 5
+
+/* Behind the blocks comes the first byte of the empty one, whose last four are not sent. */
+size_t ws_deflate_stored_size(size_t length)
+{
+    return length + (length + STORED_MOST - 1) / STORED_MOST * STORED_HEADER + 1;
+}
+
+void ws_deflate_store(const uint8_t *data, size_t length, uint8_t *out)
+{
+    while (length > 0) {
+        const size_t size = length < STORED_MOST ? length : STORED_MOST;
+
+        *out++ = 0; /* not the last block; not compressed */
+        *out++ = size & 0xff;
+        *out++ = (uint8_t)(size >> 8);
+        *out++ = ~size & 0xff;
+        *out++ = (uint8_t)(~size >> 8);
+        memcpy(out, data, size);
+        out += size;
+        data += size;
+        length -= size;
+    }
+    *out = flush_tail[0];
+}
+
 /* ---- Inflating ---------------------------------------------------------------------------- */
 
 void ws_inflate_init(ws_inflate *inflater, const ws_deflate_params *params, uint64_t max_message)
@@ -365,13 +405,21 @@ void ws_inflate_init(ws_inflate *inflater, const ws_deflate_params *params, uint
     inflater->takeover = !params->client_no_context_takeover;
 }
 
-void ws_inflate_end(ws_inflate *inflater)
+static void close_stream(ws_inflate *inflater)
 {
     if (inflater->stream != NULL) {
         inflateEnd(inflater->stream);
     }
     free(inflater->stream);
     inflater->stream = NULL;
+}
+
+void ws_inflate_end(ws_inflate *inflater)
+{
+    close_stream(inflater);
+    free(inflater->history);
+    inflater->history = NULL;
+    inflater->history_length = 0;
 }
 
 static ws_inflate_status fail(ws_inflate *inflater, ws_event *piece, uint16_t code,
@@ -404,7 +452,33 @@ static bool begin_message(ws_inflate *inflater)
     if (inflater->stream == NULL) {
         inflater->stream = create_stream(inflater->window_bits);
     }
-    return inflater->stream != NULL;
+    return inflater->stream != NULL &&
+           (inflater->history == NULL || inflateSetDictionary(inflater->stream, inflater->history,
+                                                              inflater->history_length) == Z_OK);
+}
+
+/*
+ * Keeps the window, and not zlib's state with it, which is seven kilobytes and says nothing more:
+ * a message ends between two blocks, on a byte. False without memory.
+ */
+static bool keep_history(ws_inflate *inflater)
+{
+    uInt length = 0;
+    uint8_t *history;
+
+    if (inflateGetDictionary(inflater->stream, NULL, &length) != Z_OK) {
+        return false;
+    }
+    if (length == 0) {
+        return true;
+    }
+    history = realloc(inflater->history, length);
+    if (history == NULL) {
+        return false;
+    }
+    inflater->history = history;
+    inflater->history_length = length;
+    return inflateGetDictionary(inflater->stream, history, &length) == Z_OK;
 }
 
 /*
@@ -491,9 +565,11 @@ static ws_inflate_status end_message(ws_inflate *inflater, ws_event *piece)
         return fail(inflater, piece, WS_CLOSE_BAD_DATA,
                     "text ends inside a character (RFC 6455 section 8.1)");
     }
-    if (!inflater->takeover) {
-        ws_inflate_end(inflater);
+    if (inflater->takeover && !keep_history(inflater)) {
+        return fail(inflater, piece, WS_CLOSE_INTERNAL_ERROR,
+                    "out of memory (RFC 6455 section 7.4.1)");
     }
+    close_stream(inflater);
     return WS_INFLATE_DONE;
 }
 

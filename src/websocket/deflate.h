@@ -12,10 +12,11 @@
  * Memory, zlib's included (zlib 1.2.13, 64 bits):
  *   compressor  16, 54 and 262 KiB for the windows of 9, 12 and 15 bits, each allocated when first
  *               used and kept: at most 332 KiB a thread, nothing per session
- *   inflater    nothing before a session's first compressed message; from then on 7.1 KiB and
- *               2^client_window_bits, 39.1 KiB for 15 bits and 11.1 KiB for 12:
- *                 with client_no_context_takeover   until the message ends, and nothing between two
- *                 with context takeover             until the session ends
+ *   inflater    7.1 KiB and 2^client_window_bits (39.1 KiB for 15 bits) while a compressed message
+ *               arrives. Between two messages
+ *                 with client_no_context_takeover   nothing
+ *                 with context takeover             the end of what was sent compressed: as much
+ *                                                   as there is, 2^client_window_bits at most
  */
 #ifndef WS_DEFLATE_H
 #define WS_DEFLATE_H
@@ -29,25 +30,29 @@
 
 /* ---- Negotiation (section 7.1) ---- */
 
-/* What the server asks for. */
+/*
+ * What the server asks for. It answers client_no_context_takeover only where that was offered:
+ * section 7.1.1.2 allows it to be answered unasked, but Mojo::UserAgent and tornado do not look at
+ * it then. So the context of all others is kept.
+ */
 typedef struct ws_deflate_policy {
-    bool client_no_context_takeover; /* clients keep nothing between messages (7.1.1.2) */
-    uint8_t client_max_window_bits;  /* 9 to 15: answered where a client offers it */
-    size_t threshold;                /* bytes; a shorter message is sent plain */
+    bool may_keep;            /* false: an offer for which a context had to be kept is declined */
+    uint8_t kept_window_bits; /* 9 to 15: asked of such a client, where it lets itself be asked */
+    size_t threshold;         /* bytes; a shorter message is not worth compressing */
 } ws_deflate_policy;
 
-/* Nothing is kept between messages, and Clown.Talk's short ones are not worth compressing. */
+/*
+ * A kilobyte is enough for the repetitions of Clown.Talk, whose messages are short. 8 bits could
+ * not be asked: zlib compresses with 9 then.
+ */
 #define WS_DEFLATE_POLICY                                                                          \
-    ((ws_deflate_policy){                                                                          \
-        .client_no_context_takeover = true,                                                        \
-        .client_max_window_bits = 15,                                                              \
-        .threshold = 128,                                                                          \
-    })
+    ((ws_deflate_policy){.may_keep = true, .kept_window_bits = 10, .threshold = 128})
 
 /* What was agreed for a session. */
 typedef struct ws_deflate_params {
     bool agreed; /* false: no compression, and nothing else counts */
     bool client_no_context_takeover;
+    bool all_compressed;        /* the client gets no data frame without RSV1: ws_deflate_store() */
     uint8_t server_window_bits; /* 8 to 15: the most that the client can inflate */
     uint8_t client_window_bits; /* 8 to 15: the most that the client compresses with */
     size_t threshold;           /* the policy's */
@@ -69,6 +74,9 @@ typedef enum ws_extensions {
  */
 ws_extensions ws_deflate_negotiate(const char *offers, const ws_deflate_policy *policy,
                                    ws_deflate_params *params, char response[WS_DEFLATE_RESPONSE]);
+
+/* The most that an inflater keeps between two messages, in bytes; 0 where it keeps nothing. */
+size_t ws_deflate_kept(const ws_deflate_params *params);
 
 /* ---- Compressing (section 7.2.1) ---- */
 
@@ -93,6 +101,15 @@ void ws_deflate_destroy(ws_deflate *compressor); /* NULL is fine */
  */
 size_t ws_deflate_message(ws_deflate *compressor, unsigned window, const uint8_t *data,
                           size_t length, uint8_t *out, size_t size);
+
+/*
+ * A message as a compressed one without compression (section 7.2.3.3), for a message that is not
+ * worth more and a session with `all_compressed`: libwebsockets before 4.3.3 never comes back from
+ * a data frame without RSV1 once the extension is agreed. Its programs offer, as its examples do,
+ * client_no_context_takeover, which few others offer.
+ */
+size_t ws_deflate_stored_size(size_t length); /* what ws_deflate_store() writes, in bytes */
+void ws_deflate_store(const uint8_t *data, size_t length, uint8_t *out);
 
 /* ---- Inflating (section 7.2.2) ---- */
 
@@ -126,7 +143,9 @@ ws_inflate_status ws_inflate_next(ws_inflate *inflater, ws_event *piece, uint8_t
 
 /* The members are the inflater's own; the type is complete so that a session can embed it. */
 struct ws_inflate {
-    struct z_stream_s *stream; /* zlib's state; NULL where nothing has to be remembered */
+    struct z_stream_s *stream; /* zlib's state; NULL between two messages */
+    uint8_t *history;          /* what the next message may refer to; NULL: nothing */
+    uint32_t history_length;   /* bytes, 32768 at most */
     uint64_t max_message;      /* bytes, 0: no bound */
     uint64_t message;          /* bytes of the current message that have come out */
     base_utf8 utf8;            /* of the current message, if text */

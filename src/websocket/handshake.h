@@ -28,9 +28,10 @@ bool ws_accept_key(const char *key, char out[WS_ACCEPT_LENGTH + 1]);
 
 /*
  * Whether two origins are the same (RFC 6454 section 5): scheme and host in any case, ports with
- * the scheme's default (http 80, https 443), ws for http and wss for https. False where either is no origin of the form
- * scheme://host[:port] (with an IPv6 literal in brackets, compared as an address); "null" equals
- * nothing. The host is ASCII, as browsers send it, without a wildcard; the port is 1 to 65535.
+ * the scheme's default (http 80, https 443), ws taken for http and wss for https. False where
+ * either is no origin of the form scheme://host[:port] (with an IPv6 literal in brackets, compared
+ * as an address); "null" equals nothing. The host is ASCII, as browsers send it, without a
+ * wildcard; the port is 1 to 65535.
  */
 bool ws_origin_equal(const char *a, const char *b);
 /* Whether `origin` has the form of an origin: for checking a configuration. */

@@ -4,7 +4,7 @@
  *   an offer     what is agreed must follow from the response alone: read as an offer, it leads to
  *                the same agreement
  *   messages     inflated in one go and in pieces; both must end alike, within the bound
- *   a message    compressed and inflated again
+ *   a message    compressed and inflated again, then stored and inflated
  */
 #include "websocket/deflate.h"
 
@@ -26,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fuzz_offer(const uint8_t *data, size_t size)
 {
-    const ws_deflate_policy policies[] = {WS_DEFLATE_POLICY, {false, 15, 0}, {true, 9, 1}};
+    const ws_deflate_policy policies[] = {
+        WS_DEFLATE_POLICY, {true, 15, 0}, {true, 9, 1}, {false, 9, 1}};
     char *offers = malloc(size + 1);
     char response[WS_DEFLATE_RESPONSE], again[WS_DEFLATE_RESPONSE];
     ws_deflate_params params, same;
@@ -159,10 +160,12 @@ static void fuzz_messages(const uint8_t *data, size_t size)
             if (text) {
                 check_text(&a);
             }
-            CHECK((once.stream == NULL) == params.client_no_context_takeover);
+            CHECK(once.stream == NULL && again.stream == NULL);
+            CHECK(once.history_length <= ws_deflate_kept(&params));
+            CHECK(once.history_length == again.history_length);
         }
-        CHECK(a.close_code == 0 || once.stream == NULL);
-        CHECK(b.close_code == 0 || again.stream == NULL);
+        CHECK(a.close_code == 0 || (once.stream == NULL && once.history == NULL));
+        CHECK(b.close_code == 0 || (again.stream == NULL && again.history == NULL));
         free(a.data);
         free(b.data);
         at += 1 + length;
@@ -192,6 +195,15 @@ static void fuzz_round_trip(const uint8_t *data, size_t size)
                                 size - 1, out, room);
     CHECK(length > 0 && length < room);
     ws_inflate_init(&inflater, &params, MOST);
+    back = inflate_message(&inflater, false, MOST, out, length, data[0] >> 3);
+    CHECK(back.close_code == 0 && back.length == size - 1);
+    CHECK(size == 1 || memcmp(back.data, data + 1, size - 1) == 0);
+    free(back.data);
+    free(out);
+    length = ws_deflate_stored_size(size - 1);
+    out = malloc(length);
+    CHECK(out != NULL);
+    ws_deflate_store(data + 1, size - 1, out);
     back = inflate_message(&inflater, false, MOST, out, length, data[0] >> 3);
     CHECK(back.close_code == 0 && back.length == size - 1);
     CHECK(size == 1 || memcmp(back.data, data + 1, size - 1) == 0);

@@ -100,8 +100,9 @@ static int forget_memory(void **state)
 #define CNC "; client_no_context_takeover"
 
 static const ws_deflate_policy standard = WS_DEFLATE_POLICY;
-static const ws_deflate_policy takeover = {false, 15, 128};
+static const ws_deflate_policy takeover = {true, 15, 128};
 static const ws_deflate_policy narrow = {true, 10, 0};
+static const ws_deflate_policy full = {false, 10, 128};
 
 typedef struct negotiation {
     const char *offers;
@@ -137,23 +138,31 @@ static void negotiate_all(const negotiation *table, size_t count)
         assert_int_equal(params.server_window_bits, row->server_bits);
         assert_int_equal(params.client_window_bits, row->client_bits);
         assert_int_equal(params.client_no_context_takeover, row->client_no_context_takeover);
+        assert_int_equal(params.all_compressed, row->client_no_context_takeover);
         assert_int_equal(params.threshold, agreed ? row->policy->threshold : 0);
+        assert_int_equal(ws_deflate_kept(&params),
+                         agreed && !row->client_no_context_takeover ? 1u << row->client_bits : 0);
     }
 }
 
 static void s7_1_offers_and_responses(void **state)
 {
     static const negotiation table[] = {
-        /* what browsers send */
-        {PMD, &standard, AGREED(CNC, 15, 15, true)},
-        {PMD "; client_max_window_bits", &standard, AGREED(CNC, 15, 15, true)},
+        /* what browsers send: Firefox, Chromium */
+        {PMD, &standard, AGREED("", 15, 15, false)},
+        {PMD "; client_max_window_bits", &standard,
+         AGREED("; client_max_window_bits=10", 15, 10, false)},
         {PMD, &takeover, AGREED("", 15, 15, false)},
         {PMD "; client_max_window_bits", &takeover, AGREED("", 15, 15, false)},
         /* 7.1.1.1: always agreed, offered or not */
         {PMD SNC, &takeover, AGREED("", 15, 15, false)},
-        /* 7.1.1.2: the client's hint is taken up */
-        {PMD CNC, &takeover, AGREED(CNC, 15, 15, true)},
-        {PMD SNC CNC, &takeover, AGREED(CNC, 15, 15, true)},
+        /* 7.1.1.2: answered where offered, and nowhere else */
+        {PMD CNC, &standard, AGREED(CNC, 15, 15, true)},
+        {PMD SNC CNC, &standard, AGREED(CNC, 15, 15, true)},
+        {PMD CNC "; client_max_window_bits", &standard, AGREED(CNC, 15, 15, true)},
+        {PMD CNC "; client_max_window_bits=11", &standard,
+         AGREED(CNC "; client_max_window_bits=11", 15, 11, true)},
+        {PMD CNC, &full, AGREED(CNC, 15, 15, true)},
         /* 7.1.2.1: the bits offered are the bits answered */
         {PMD "; server_max_window_bits=15", &takeover,
          AGREED("; server_max_window_bits=15", 15, 15, false)},
@@ -168,14 +177,14 @@ static void s7_1_offers_and_responses(void **state)
          AGREED("; client_max_window_bits=12", 15, 12, false)},
         {PMD "; client_max_window_bits=15", &takeover, AGREED("", 15, 15, false)},
         {PMD "; client_max_window_bits=8", &narrow,
-         AGREED(CNC "; client_max_window_bits=8", 15, 8, true)},
+         AGREED("; client_max_window_bits=8", 15, 8, false)},
         {PMD "; client_max_window_bits", &narrow,
-         AGREED(CNC "; client_max_window_bits=10", 15, 10, true)},
+         AGREED("; client_max_window_bits=10", 15, 10, false)},
         {PMD "; client_max_window_bits=15", &narrow,
-         AGREED(CNC "; client_max_window_bits=10", 15, 10, true)},
+         AGREED("; client_max_window_bits=10", 15, 10, false)},
         {PMD "; client_max_window_bits=9", &narrow,
-         AGREED(CNC "; client_max_window_bits=9", 15, 9, true)},
-        {PMD, &narrow, AGREED(CNC, 15, 15, true)},
+         AGREED("; client_max_window_bits=9", 15, 9, false)},
+        {PMD, &narrow, AGREED("", 15, 15, false)},
         /* all four */
         {PMD "; client_max_window_bits=11; server_max_window_bits=12" CNC SNC, &takeover,
          AGREED(CNC "; server_max_window_bits=12; client_max_window_bits=11", 12, 11, true)},
@@ -196,6 +205,11 @@ static void s7_1_offers_that_are_declined(void **state)
         {PMD "2", &standard, NONE},
         {"permessage-deflat", &standard, NONE},
         {"foo; x=\"" PMD "\"", &standard, NONE},
+        /* nothing may be kept, and what the client offers would have to be */
+        {PMD, &full, NONE},
+        {PMD "; client_max_window_bits", &full, NONE},
+        {PMD "; client_max_window_bits=9", &full, NONE},
+        {PMD SNC, &full, NONE},
         /* unknown, twice, wrong, missing or superfluous values */
         {PMD "; unknown", &standard, NONE},
         {PMD "; unknown=1", &standard, NONE},
@@ -244,6 +258,7 @@ static void s5_1_the_first_acceptable_offer(void **state)
          AGREED("; server_max_window_bits=9", 9, 15, false)},
         {PMD "; unknown=1,\t" PMD, &takeover, AGREED("", 15, 15, false)},
         {PMD "; x, " PMD "; y," PMD CNC "," PMD, &takeover, AGREED(CNC, 15, 15, true)},
+        {PMD ", " PMD CNC ", " PMD, &full, AGREED(CNC, 15, 15, true)},
         /* other extensions, also with quoted commas and semicolons */
         {"foo, " PMD, &takeover, AGREED("", 15, 15, false)},
         {"foo; bar; baz=\"x-y\"; q=1 , " PMD ", x", &takeover, AGREED("", 15, 15, false)},
@@ -302,7 +317,10 @@ static void rfc6455_s9_1_grammar(void **state)
 
 static ws_deflate_params agreed(uint8_t server_bits, uint8_t client_bits, bool client_takeover)
 {
-    return (ws_deflate_params){true, !client_takeover, server_bits, client_bits, 0};
+    return (ws_deflate_params){.agreed = true,
+                               .client_no_context_takeover = !client_takeover,
+                               .server_window_bits = server_bits,
+                               .client_window_bits = client_bits};
 }
 
 static void pick_text(uint8_t *data, size_t length, unsigned kind)
@@ -741,6 +759,33 @@ static void one_result_serves_all_sessions(void **state)
     ws_deflate_destroy(compressor);
 }
 
+/* A message without compression, of any length, is 7.2.3.3's form, and every zlib reads it. */
+static void s7_2_3_3_stored_messages(void **state)
+{
+    static const size_t lengths[] = {0, 1, 5, 127, 65534, 65535, 65536, 131070, 200000};
+    ws_deflate_params params = agreed(15, 8, false);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        const size_t size = ws_deflate_stored_size(lengths[i]);
+        uint8_t *data = malloc(lengths[i] + 1), *out = malloc(size); /* not a byte more */
+        ws_inflate inflater;
+
+        pick_text(data, lengths[i], 0);
+        ws_deflate_store(data, lengths[i], out);
+        ws_inflate_init(&inflater, &params, 0);
+        expect_message(&inflater, false, out, size, data, lengths[i], 70000, 300000);
+        ws_inflate_end(&inflater);
+        if (lengths[i] == 5) {
+            ws_deflate_store((const uint8_t *)"Hello", 5, out);
+            assert_int_equal(size, 11);
+            assert_memory_equal(out, "\x00\x05\x00\xFA\xFF\x48\x65\x6C\x6C\x6F\x00", size);
+        }
+        free(data);
+        free(out);
+    }
+}
+
 static void what_does_not_fit_is_sent_plain(void **state)
 {
     ws_deflate *compressor = ws_deflate_create(1);
@@ -1069,22 +1114,52 @@ static void inflater_memory_is_lazy_and_given_back(void **state)
     ws_inflate_end(&inflater);
 
     params.client_no_context_takeover = false;
-    memory.open = 0;
     ws_inflate_init(&inflater, &params, 100);
-    expect_message(&inflater, true, hello, 7, "Hello", 5, 2, 2);
-    assert_in_range(memory.used, 32 * KIB, 40 * KIB); /* the window, for the next message */
-    expect_message(&inflater, true, hello, 7, "Hello", 5, 2, 2);
-    assert_int_equal(memory.open, 1);
+    assert_null(inflater.history);
+    for (unsigned message = 1; message <= 3; message++) {
+        expect_message(&inflater, true, hello, 7, "Hello", 5, 2, 2);
+        assert_int_equal(memory.used, 0); /* what was said, and no state of zlib's */
+        assert_int_equal(inflater.history_length, 5 * message);
+        assert_memory_equal(inflater.history, "HelloHelloHello", inflater.history_length);
+    }
     ws_inflate_end(&inflater);
-    assert_int_equal(memory.used, 0);
-
-    params.client_window_bits = 12;
-    ws_inflate_init(&inflater, &params, 100);
-    expect_message(&inflater, true, hello, 7, "Hello", 5, 2, 2);
-    assert_in_range(memory.used, 4 * KIB, 12 * KIB);
-    ws_inflate_end(&inflater);
+    assert_null(inflater.history);
     ws_inflate_end(&inflater); /* twice is fine */
-    assert_int_equal(memory.used, 0);
+}
+
+/* No more is kept than the window that was agreed, and exactly its end. */
+static void what_is_kept_is_bounded_by_the_window(void **state)
+{
+    uint8_t data[900], out[1000];
+
+    (void)state;
+    srand(10);
+    for (uint8_t bits = 8; bits <= 15; bits++) {
+        const size_t window = (size_t)1 << bits;
+        ws_deflate_params params = agreed(15, bits, true);
+        uint8_t *said = malloc(100 * sizeof(data));
+        size_t length = 0;
+        ws_inflate inflater;
+
+        assert_int_equal(ws_deflate_kept(&params), window);
+        ws_inflate_init(&inflater, &params, 0);
+        for (int message = 0; message < 100; message++) {
+            size_t used = (size_t)rand() % sizeof(data);
+
+            pick_text(data, used, 1);
+            memcpy(said + length, data, used);
+            length += used;
+            ws_deflate_store(data, used, out);
+            expect_message(&inflater, false, out, ws_deflate_stored_size(used), data, used, 100,
+                           64);
+            assert_int_equal(inflater.history_length, length < window ? length : window);
+            assert_memory_equal(inflater.history, said + length - inflater.history_length,
+                                inflater.history_length);
+            assert_int_equal(memory.used, 0);
+        }
+        ws_inflate_end(&inflater);
+        free(said);
+    }
 }
 
 static void compressor_memory_is_lazy(void **state)
@@ -1142,6 +1217,7 @@ int main(void)
         cmocka_unit_test(s7_1_2_windows_by_length),
         cmocka_unit_test(s7_1_2_1_no_distance_beyond_the_agreed_window),
         cmocka_unit_test(one_result_serves_all_sessions),
+        cmocka_unit_test(s7_2_3_3_stored_messages),
         cmocka_unit_test(what_does_not_fit_is_sent_plain),
         cmocka_unit_test(s7_2_2_messages_there_and_back),
         cmocka_unit_test(s7_1_2_2_the_client_keeps_to_its_window),
@@ -1152,6 +1228,7 @@ int main(void)
         cmocka_unit_test(s8_the_bound_is_exact),
         cmocka_unit_test(s8_a_buffer_of_the_bound_is_enough),
         cmocka_unit_test_setup(inflater_memory_is_lazy_and_given_back, forget_memory),
+        cmocka_unit_test_setup(what_is_kept_is_bounded_by_the_window, forget_memory),
         cmocka_unit_test_setup(compressor_memory_is_lazy, forget_memory),
         cmocka_unit_test_setup(no_memory_is_said, forget_memory),
     };

@@ -52,6 +52,11 @@ void ws_census_leave(void)
     census--;
 }
 
+void ws_census_release(size_t bytes)
+{
+    (void)bytes;
+}
+
 void ws_husk_bury(ws_loop *loop, conn_rec *c)
 {
     peer *p = (peer *)c->base_server; /* any member that is a pointer */

@@ -85,6 +85,11 @@ void ws_census_leave(void)
 {
 }
 
+void ws_census_release(size_t bytes)
+{
+    (void)bytes;
+}
+
 void ws_husk_bury(ws_loop *loop, conn_rec *c)
 {
     (void)loop, (void)c;

@@ -76,7 +76,7 @@ static void expect_inflated(const ws_outgoing *outgoing, int bits, const char *t
     size_t size;
     const uint8_t *payload = payload_of(outgoing, 0xC1, &size);
     uint8_t *in = malloc(size + 4);
-    char *out = malloc(length);
+    char *out = malloc(length + 1);
     z_stream client = {.next_in = in, .avail_in = (uInt)size + 4};
 
     memcpy(in, payload, size);
@@ -166,12 +166,55 @@ static void s6_noise_is_sent_plain_to_all(void **state)
     ws_deflate_destroy(compressor);
 }
 
+/* Some clients take no data frame without RSV1: one form for all of them, none for the others. */
+static void all_is_compressed_for_those_that_need_it(void **state)
+{
+    static const size_t lengths[] = {0, 1, 127, 128, 1000};
+    ws_deflate *compressor = ws_deflate_create(4);
+    char text[1000];
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(lengths) / sizeof(lengths[0]); i++) {
+        const size_t length = lengths[i / 2];
+        const bool noise = i % 2;
+        ws_outgoing *message, *stored = NULL;
+
+        pick_text(text, length);
+        for (size_t at = 0; noise && at < length; at++) {
+            text[at] = (char)rand();
+        }
+        message = ws_outgoing_create(WS_TEXT, text, length, topic, sizeof(topic) - 1);
+        for (int n = 0; n < SESSIONS; n++) {
+            ws_deflate_params params = params_of(n);
+            ws_outgoing *plain = ws_outgoing_for(message, &params, compressor), *form;
+
+            params.all_compressed = true;
+            form = ws_outgoing_for(message, &params, compressor);
+            if (!params.agreed || plain != message) {
+                assert_ptr_equal(form, plain);
+                continue;
+            }
+            assert_ptr_not_equal(form, message);
+            assert_true(!stored || stored == form);
+            stored = form;
+            assert_string_equal(form->topic, topic);
+            expect_inflated(form, 8, text, length);
+        }
+        assert_int_equal(stored != NULL, noise || length < 128);
+        ws_outgoing_release(message);
+    }
+    ws_deflate_destroy(compressor);
+}
+
 /* Section 6.1: control frames never are, whatever the threshold. */
 static void s6_1_control_frames_are_sent_plain(void **state)
 {
     static const enum ws_opcode opcodes[] = {WS_CLOSE, WS_PING, WS_PONG};
-    const ws_deflate_params params = {
-        .agreed = true, .server_window_bits = 15, .client_window_bits = 15, .threshold = 0};
+    const ws_deflate_params params = {.agreed = true,
+                                      .all_compressed = true,
+                                      .server_window_bits = 15,
+                                      .client_window_bits = 15,
+                                      .threshold = 0};
     ws_deflate *compressor = ws_deflate_create(4);
     char text[WS_MAX_CONTROL];
 
@@ -219,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(s7_1_1_1_a_publication_is_compressed_once_for_all),
         cmocka_unit_test(s6_noise_is_sent_plain_to_all),
+        cmocka_unit_test(all_is_compressed_for_those_that_need_it),
         cmocka_unit_test(s6_1_control_frames_are_sent_plain),
         cmocka_unit_test(references_outlive_the_message),
     };

@@ -1,8 +1,12 @@
-# What the kernel says of a server's processes: memory, descriptors.
+# What the kernel says of a server's processes: memory, descriptors; and what it allows this one.
 package ClownTalk::Process;
 
 use strict;
 use warnings;
+
+use POSIX ();
+
+use ClownTalk::Httpd;
 
 # For a server's configuration: one child process, which has all the sessions, where the MPM has threads.
 use constant ONE_CHILD => <<'END';
@@ -65,6 +69,18 @@ sub descriptors {
     my $rings = grep { $_ eq 'anon_inode:[io_uring]' } @open;
     die "process $pid has $rings io_urings" if $rings > 1;
     return @open - $rings;
+}
+
+# Raises this process's limit, and so that of the server which it starts.
+sub may_open {
+    my ($count) = @_;
+
+    return 1 if POSIX::sysconf(POSIX::_SC_OPEN_MAX()) >= $count;
+    for my $limit ("$count:", "$count:$count") {    # the second is for root
+        ClownTalk::Httpd::run_quietly('prlimit', "--nofile=$limit", '--pid', $$);
+        return 1 if $? == 0;
+    }
+    return 0;
 }
 
 1;
