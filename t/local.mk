@@ -3,7 +3,7 @@
 #   make check                      everything
 #   make check CHECKFLAGS=--strict  and what cannot run here is a failure
 #   make check PARTS="unit server"  these parts only (t/run --help lists them)
-EXTRA_DIST += bootstrap .ci/run t/run t/TEST t/chroot t/browser t/conf t/lib t/modules
+EXTRA_DIST += bootstrap .ci/run t/run t/TEST t/chroot t/browser t/clients t/conf t/lib t/modules
 
 check-local:
 	@MAKE='$(MAKE)' $(PERL) $(srcdir)/t/run --builddir='$(abs_builddir)' $(CHECKFLAGS) $(PARTS)
