@@ -87,4 +87,11 @@ subtest 'every error of Clown.Talk is in docs/protocol.md, and no other' => sub 
     is_same_set(\@names, [$section =~ /^\| `([a-z-]+)`/mg], 'errors');
 };
 
+subtest 'every client library that is tried is in docs/clients.md, and no other' => sub {
+    my @tried = slurp('t/clients/libraries.t') =~ /^    \['([^']+)',\s+\[/mg;
+    my ($table) = slurp('docs/clients.md') =~ /^(\| library \| tried .*?)\n\n/ms;
+
+    is_same_set(\@tried, [$table =~ /^\| ([^,|]+), /mg], 'libraries');
+};
+
 done_testing;

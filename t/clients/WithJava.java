@@ -5,6 +5,7 @@ import java.net.http.HttpClient;
 import java.net.http.WebSocket;
 import java.security.KeyStore;
 import java.security.cert.CertificateFactory;
+import java.util.Base64;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -12,7 +13,7 @@ import java.util.concurrent.TimeUnit;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
 
-/** The steps of steps.py with java.net.http: java WithJava.java wss://HOST:PORT CA.pem */
+/** The steps of steps.py with java.net.http: java WithJava.java wss://USER:PASSWORD@HOST:PORT CA.pem */
 public final class WithJava {
     private static final String NODE = "/clown-talk-server_nodes_bridge_0";
     private static final String RELAY = "relay/i2c0-3b";
@@ -71,11 +72,15 @@ public final class WithJava {
     }
 
     public static void main(String[] args) throws Exception {
-        HttpClient client = HttpClient.newBuilder().sslContext(trusting(args[1])).build();
+        String[] parts = args[0].split("://|@"); // it takes no name and password out of a URL
+        String url = parts[0] + "://" + parts[2];
+        String authorization = "Basic " + Base64.getEncoder().encodeToString(parts[1].getBytes());
+        WebSocket.Builder builder = HttpClient.newBuilder().sslContext(trusting(args[1])).build()
+            .newWebSocketBuilder().header("Authorization", authorization);
         System.out.println("version " + System.getProperty("java.version"));
 
         Talk talk = new Talk();
-        WebSocket socket = client.newWebSocketBuilder().buildAsync(URI.create(args[0] + NODE), talk).join();
+        WebSocket socket = builder.buildAsync(URI.create(url + NODE), talk).join();
         socket.sendText("[\"clown.talk/-/config/set\", {}]", true).join();
         talk.expect("\"clown.talk/-/config/ok\"");
         System.out.println("ok opening");
@@ -84,7 +89,7 @@ public final class WithJava {
         System.out.println("ok relay");
         socket.sendClose(WebSocket.NORMAL_CLOSURE, "").join();
 
-        socket = client.newWebSocketBuilder().buildAsync(URI.create(args[0] + "/echo"), talk = new Talk()).join();
+        socket = builder.buildAsync(URI.create(url + "/echo"), talk = new Talk()).join();
         for (int size : SIZES) {
             String text = "temperature 21.50, humidity 41.2; ".repeat(size / 34 + 1).substring(0, size);
             socket.sendText(text, true).join();

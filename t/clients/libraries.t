@@ -42,15 +42,20 @@ ClownTalkBus      0 sim
 LogFormat         "%{Origin}i, %{Sec-WebSocket-Extensions}i" handshake
 CustomLog         "@t_logs@/handshakes" handshake
 <Location "/">
-    SetHandler       clowntalk
-    ClownTalkControl On
+    SetHandler        clowntalk
+    ClownTalkControl  On
+    AuthType          Basic
+    AuthName          "@realm@"
+    AuthBasicProvider file
+    AuthUserFile      "@t_conf@/htpasswd"
+    Require           valid-user
 </Location>
 <Location "/echo">
     ClownTalkHandler    echo
     ClownTalkMaxMessage 16777216
 </Location>
 END
-my $url = $server->url('wss', '');
+my $url = $server->url('wss', '', join ':', ClownTalk::Httpd::USER, ClownTalk::Httpd::PASSWORD);
 my ($certificate) = ClownTalk::Httpd::certificate();
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;    # the tree may be read-only
 chdir $RealBin or die "$RealBin: $!";

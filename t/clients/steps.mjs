@@ -1,7 +1,7 @@
 /*
  * What every JavaScript client here does once it has connected; with_*.mjs know how that is done.
  *
- *   node with_LIBRARY.mjs wss://HOST:PORT CA.pem
+ *   node with_LIBRARY.mjs wss://USER:PASSWORD@HOST:PORT CA.pem
  */
 import assert from 'node:assert';
 

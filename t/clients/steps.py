@@ -1,10 +1,11 @@
 """What every Python client here does once it has connected; with_*.py know how that is done.
 
-    python3 with_LIBRARY.py wss://HOST:PORT CA.pem [deflate]
+    python3 with_LIBRARY.py wss://USER:PASSWORD@HOST:PORT CA.pem [deflate]
 
 Each step that succeeds is a line on standard output; the first that does not ends the program.
 """
 import asyncio
+import base64
 import json
 import ssl
 import sys
@@ -21,6 +22,13 @@ DEFLATE = 'deflate' in sys.argv[3:]
 
 def tls():
     return ssl.create_default_context(cafile=CA)
+
+
+def take_password(url):
+    """(URL without name and password, value of the header Authorization)"""
+    scheme, rest = url.split('://')
+    user, address = rest.split('@')
+    return f'{scheme}://{address}', 'Basic ' + base64.b64encode(user.encode()).decode()
 
 
 def text(size):

@@ -1,6 +1,6 @@
 /*
- * The steps of steps.py with libwebsockets: with_libwebsockets wss://HOST:PORT CA.pem [deflate]. With
- * "deflate" it offers permessage-deflate as the library's documentation writes it.
+ * The steps of steps.py with libwebsockets: with_libwebsockets wss://USER:PASSWORD@HOST:PORT CA.pem
+ * [deflate]. With "deflate" it offers permessage-deflate as the library's examples do.
  */
 #include <libwebsockets.h>
 
@@ -22,7 +22,8 @@ static struct {
     bool with_echo;
     bool over; /* all was said, or something failed */
     bool failed;
-    size_t step;           /* of `sizes` */
+    size_t step; /* of `sizes` */
+    const char *user, *password;
     const char *say;       /* to the node, next */
     bool answered;         /* by the echo: the next size is due */
     char *received, *sent; /* LARGEST bytes each, with LWS_PRE in front of `sent` */
@@ -110,11 +111,23 @@ static bool on_message(struct lws *wsi)
     return false;
 }
 
+/* Name and password: the library takes none out of a URL. */
+static int add_authorization(struct lws *wsi, unsigned char **at, unsigned char *end)
+{
+    char value[128];
+
+    return lws_http_basic_auth_gen(talk.user, talk.password, value, sizeof(value)) ||
+           lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, (unsigned char *)value,
+                                        (int)strlen(value), at, end);
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length)
 {
     (void)user;
     switch (reason) {
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        return add_authorization(wsi, in, *(unsigned char **)in + length) ? -1 : 0;
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         lws_callback_on_writable(wsi);
         break;
@@ -181,12 +194,15 @@ int main(int argc, char **argv)
                                              .uid = (uid_t)-1,
                                              .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT};
     struct lws_context *context;
-    const char *protocol, *host, *path;
+    char host[128], user[64], password[64];
     int port;
 
-    if (argc < 3 || lws_parse_uri(argv[1], &protocol, &host, &port, &path)) {
+    if (argc < 3 ||
+        sscanf(argv[1], "wss://%63[^:]:%63[^@]@%127[^:]:%d", user, password, host, &port) != 4) {
         return 2;
     }
+    talk.user = user;
+    talk.password = password;
     setlinebuf(stdout);
     lws_set_log_level(LLL_ERR, NULL);
     info.client_ssl_ca_filepath = argv[2];

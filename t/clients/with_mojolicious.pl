@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The steps of steps.py with Mojo::UserAgent: perl with_mojolicious.pl wss://HOST:PORT CA.pem [deflate]
+# The steps of steps.py with Mojo::UserAgent: perl with_mojolicious.pl wss://USER:PASSWORD@HOST:PORT CA.pem [deflate]
 use strict;
 use warnings;
 

@@ -1,7 +1,7 @@
 import asyncio
 
 from PyQt5.QtCore import PYQT_VERSION_STR, QT_VERSION_STR, QCoreApplication, QUrl
-from PyQt5.QtNetwork import QSslCertificate, QSslConfiguration
+from PyQt5.QtNetwork import QNetworkRequest, QSslCertificate, QSslConfiguration
 from PyQt5.QtWebSockets import QWebSocket
 
 import steps
@@ -24,7 +24,10 @@ async def connect(url):
     socket.connected.connect(lambda: connected.append(True))
     socket.error.connect(lambda code: connected.append(False))
     socket.textMessageReceived.connect(received.append)
-    socket.open(QUrl(url))
+    url, authorization = steps.take_password(url)
+    request = QNetworkRequest(QUrl(url))
+    request.setRawHeader(b'Authorization', authorization.encode())
+    socket.open(request)
     await process_events(lambda: connected)
     if not connected[0]:
         raise OSError(socket.errorString())

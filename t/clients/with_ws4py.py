@@ -9,7 +9,9 @@ import steps
 
 class Client(WebSocketClient):
     def __init__(self, url):
-        super().__init__(url, ssl_options={'ca_certs': steps.CA})
+        url, authorization = steps.take_password(url)
+        super().__init__(url, headers=[('Authorization', authorization)],
+                         ssl_options={'ca_certs': steps.CA})
         self.received = queue.Queue()
 
     def received_message(self, message):
