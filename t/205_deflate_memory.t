@@ -69,5 +69,20 @@ is speak('hello', @clients), MOST, 'those that had agreed go on';
 pop(@clients)->drop;
 $server->wait_until('one that has left to make room', sub { agreed(client('permessage-deflate')) });
 pass 'one that has left makes room';
+undef $_ for @clients, $server;
+
+# Handshakes that agree and are refused then, since there are too many sessions, take nothing.
+$server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<'END')->start;
+ClownTalkMaxConnections 1
+<Location "/">
+    SetHandler       clowntalk
+    ClownTalkHandler echo
+</Location>
+END
+my $only = client(undef);
+is scalar(grep { client('permessage-deflate')->status == 503 } 1 .. MOST), MOST, MOST . ' handshakes are refused';
+$only->drop;
+$server->wait_until('the next one', sub { ($only = client('permessage-deflate'))->status == 101 });
+ok agreed($only), 'the next one gets its compression';
 
 done_testing;
