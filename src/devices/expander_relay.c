@@ -83,15 +83,19 @@ static uint8_t told_by_output(const device *device, unsigned bank)
     return port_of(device)->read_inputs ? ALL_PINS : chip->banks[bank].ours;
 }
 
+/*
+ * Without directions one register tells everything: a garbled read that happens to be what was
+ * expected would hide a loss of power, so there two reads have to agree in any case.
+ */
 static int observe(const device *device, unsigned bank, sight *seen)
 {
     const expander_port *port = port_of(device);
     const expander_chip *chip = device->chip;
     const uint8_t inputs = (uint8_t)~chip->banks[bank].ours;
     *seen = (sight){0, inputs};
-    int result =
-        read_surely(device, port->read_output, bank, chip->taken ? &chip->banks[bank].output : NULL,
-                    told_by_output(device, bank), &seen->output);
+    int result = read_surely(device, port->read_output, bank,
+                             chip->taken && port->read_inputs ? &chip->banks[bank].output : NULL,
+                             told_by_output(device, bank), &seen->output);
     if (result >= 0 && port->read_inputs) {
         result = read_surely(device, port->read_inputs, bank, chip->taken ? &inputs : NULL,
                              ALL_PINS, &seen->inputs);

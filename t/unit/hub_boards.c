@@ -379,6 +379,27 @@ static void a_garbled_read_is_no_loss_of_power(void **state)
 }
 
 /* Stop, cut the power, start: the memory knows what the registers do not. */
+/* It reads as the chip was left, just before another channel is switched. */
+static void one_garbled_read_hides_no_loss_of_power(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; read < 6; read++) {
+            bench *b = with_board(i);
+            add_channels(b, boards[i].driver, 2);
+            start(b);
+            ask(b, 0, true);
+            sim_unplug(b->sim[0], BOARD);
+            sim_plug(b->sim[0], BOARD);
+            garble(b, read, 0xfe);
+            ask(b, 1, true);
+            bench_run(b, 10);
+            assert_int_equal(levels(b) & 1, 1);
+            bench_free(b);
+        }
+    }
+}
+
 static void a_loss_of_power_without_a_hub_is_seen(void **state)
 {
     (void)state;
@@ -844,6 +865,7 @@ int main(void)
         cmocka_unit_test(what_power_up_switches_on_is_published),
         cmocka_unit_test(absence_is_no_loss_of_power),
         cmocka_unit_test(a_garbled_read_is_no_loss_of_power),
+        cmocka_unit_test(one_garbled_read_hides_no_loss_of_power),
         cmocka_unit_test(a_loss_of_power_without_a_hub_is_seen),
         cmocka_unit_test(relays_that_are_found_on_together_go_off),
         cmocka_unit_test(of_relays_that_come_on_the_last_commanded_stays),
