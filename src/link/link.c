@@ -15,8 +15,12 @@
 
 /* Time until a link that could not be made is tried again. */
 #define RETRY_MS 250
-/* Most bytes that wait for a hub which does not read, and most bytes in one line from it. */
+/*
+ * Most bytes that wait for a hub which does not keep up, most of bulk requests that wait for their
+ * turn, and most in one line from the hub.
+ */
 #define MAX_UNSENT   (1024 * 1024)
+#define MAX_BULK     (4 * 1024 * 1024)
 #define MAX_LINE     (4 * 1024 * 1024)
 #define READ_BYTES   65536
 #define INITIAL_RING 64
@@ -168,9 +172,10 @@ static void lose_overdue(hub_link *link)
 
 /* ---- what waits to be handed over ---- */
 
-static size_t unsent(const hub_link *link)
+/* Too much of its kind waits for a hub that does not keep up. */
+static bool is_overfull(const hub_link *link, bool bulk)
 {
-    return outbox_unsent(&link->out) + link->bulk_bytes;
+    return bulk ? link->bulk_bytes > MAX_BULK : outbox_unsent(&link->out) > MAX_UNSENT;
 }
 
 static void want_flush(hub_link *link)
@@ -423,7 +428,7 @@ bool hub_link_is_up(const hub_link *link)
 
 bool hub_link_may_ask(const hub_link *link)
 {
-    return unsent(link) <= OUTBOX_BOUND;
+    return !outbox_is_full(&link->out);
 }
 
 size_t hub_link_under_way(const hub_link *link)
@@ -437,7 +442,7 @@ bool hub_link_ask(hub_link *link, void *request, bool bulk, const char *node, un
     talk_text *line = &link->envelope;
     uint64_t number;
 
-    if (!hub_link_is_up(link) || unsent(link) > MAX_UNSENT) {
+    if (!hub_link_is_up(link) || is_overfull(link, bulk)) {
         return false;
     }
     number = add_request(link, request, bulk);

@@ -62,9 +62,9 @@ void hub_link_destroy(hub_link *link);
 /*
  * Sends a request, a message without '\n'. `request` comes back in reply() or lost(). One that asks
  * for much, and is answered from the hub's memory at once, is to be `bulk`: at most HUB_LINK_BULK
- * of those are handed over at a time, and all others overtake those that wait. False if it
- * was not taken: no hub has greeted the link for HUB_LINK_PATIENCE, or a MiB of requests waits for
- * one that does not take them (hub_link_is_up() tells which).
+ * of those are handed over at a time, and all others overtake those that wait. False if it was not
+ * taken: no hub has greeted the link for HUB_LINK_PATIENCE; or a MiB of requests waits for a hub
+ * that does not take them; or for a bulk one, 4 MiB of those. hub_link_is_up() tells which.
  */
 bool hub_link_ask(hub_link *link, void *request, bool bulk, const char *node, unsigned rights,
                   const char *message, size_t length);
@@ -72,7 +72,8 @@ bool hub_link_ask(hub_link *link, void *request, bool bulk, const char *node, un
 bool hub_link_is_up(const hub_link *link);
 /*
  * Whether more should be asked: false while more requests wait than the hub takes at the moment
- * (OUTBOX_BOUND). Whoever makes requests stops then, and goes on when ready() has been called.
+ * (OUTBOX_BOUND; bulk requests that wait for their turn do not count). Whoever makes requests stops
+ * then, and goes on when ready() has been called.
  */
 bool hub_link_may_ask(const hub_link *link);
 /* How many requests wait for their last reply. */

@@ -603,6 +603,27 @@ static void others_overtake_requests_for_much(void **state)
     assert_int_equal(b->n_answered, MANY + 1 - (HUB_LINK_BULK - 1));
 }
 
+static void requests_for_much_make_no_other_busy(void **state)
+{
+    bench *b = *state;
+    static char message[HUB_MAX_LINE];
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    memset(message, 'x', sizeof message);
+    while (hub_link_ask(b->link, &b->asked[b->n_asked], true, NODE, 0, message, sizeof message)) {
+        assert_true(++b->n_asked < 100); /* it is bounded */
+    }
+    assert_true(hub_link_is_up(b->link));
+    run(b, 1000);
+    assert_int_equal(fake.requests, HUB_LINK_BULK);
+    fake.silent = false;
+    assert_true(ask(b));
+    run(b, 250);
+    assert_int_equal(b->n_answered, 1);
+}
+
 static void requests_for_much_are_lost_with_the_others(void **state)
 {
     bench *b = *state;
@@ -645,6 +666,7 @@ int main(void)
         LINK_TEST(a_stop_makes_nothing_overdue),
         LINK_TEST(a_broken_link_tells_what_may_have_been_done),
         LINK_TEST(others_overtake_requests_for_much),
+        LINK_TEST(requests_for_much_make_no_other_busy),
         LINK_TEST(requests_for_much_are_lost_with_the_others),
     };
 
