@@ -102,6 +102,21 @@ sub as_the_hub {
     is_deeply [$log->fresh(qr/CT0042/)], [], 'no link was cut';
 }
 
+# A link that asks for as much at once, and reads when it has time.
+{
+    my $link = IO::Socket::UNIX->new(Peer => $socket) or die "$socket: $!";
+    my $all = DASHBOARDS * HISTORIES;
+    my $asked = join '', map {
+        qq($_ - nodes/bridge/0 ["thermometer/i2c0-48/history/get", {"seconds": 3600, "points": 1000}]\n) } 1 .. $all;
+    syswrite($link, $asked) == length $asked or die "$socket: $!";
+    is_deeply $client->request(RELAY . '/get')->{payload}, {state => $true}, 'a link that does not read holds up no other';
+    my $answers = 0;
+    while (my $line = <$link>) {
+        last if $line =~ /^\. / && ++$answers == $all;
+    }
+    is $answers, $all, 'and gets all its answers when it reads';
+}
+
 # ---- a hub dies that has requests ----
 
 {
