@@ -217,12 +217,20 @@ static void expect_power_on(hub_device *device)
     }
 }
 
-/* Power has come on: the machine has started, or the chip was seen to have lost its power. */
+/*
+ * Power has come on: the machine has started, or the chip was seen to have lost its power. A
+ * command that waits is what holds then, if it succeeds.
+ */
 static void apply_power_on(hub_device *device)
 {
+    relay *relay = device->state;
     bool on;
 
-    if (!has_power_on_state(device) || is_commanded(device)) {
+    if (!has_power_on_state(device)) {
+        return;
+    }
+    if (is_commanded(device)) {
+        relay->power_on_at = hub_now(device->node->hub) + POWER_ON_AGAIN;
         return;
     }
     expect_power_on(device);

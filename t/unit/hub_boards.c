@@ -767,6 +767,32 @@ static void what_power_on_owes_is_tried_again(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* A command that waits would have held instead; it fails. */
+static void what_power_on_owes_outlives_a_command_that_fails(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    sim_unplug(b->sim[0], BOARD);
+    sim_plug(b->sim[0], BOARD);
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-0/set\", {\"state\": false}]");
+    while (!bench_logged(b, CT_POWER_LOST)) {
+        bench_run(b, 0.001);
+    }
+    bench_run(b, 0.09); /* it waits for the gap between two clicks */
+    assert_true(fault_bus_add(
+        b->fault[0],
+        &(fault_rule){
+            .kind = FAULT_ERROR, .address = BOARD, .reg = -1, .count = 1, .error = -EIO}));
+    bench_run(b, 10);
+    assert_contains(bench_reply(b, b->asked, 0), "io-error");
+    assert_int_equal(levels(b) & 1, 0);
+}
+
 /* With growing pauses: it neither clicks nor fills the log without end. */
 static void what_power_on_never_gets_is_tried_less_and_less(void **state)
 {
@@ -880,6 +906,7 @@ int main(void)
         cmocka_unit_test(a_chip_shows_its_loss_until_that_is_noted),
         BENCH_TEST(a_stop_hides_no_loss_of_power),
         BENCH_TEST(what_power_on_owes_is_tried_again),
+        BENCH_TEST(what_power_on_owes_outlives_a_command_that_fails),
         BENCH_TEST(what_power_on_never_gets_is_tried_less_and_less),
         BENCH_TEST(a_failed_read_hides_no_loss_of_power),
         cmocka_unit_test(failed_reads_hide_no_loss_of_power),
