@@ -27,6 +27,17 @@
 #define NODE_PREFIX "clown-talk-server_"
 /* How often a request whose link broke is asked again. */
 #define MAX_REPEATS 2
+/* What a line costs of a session's turn: parsing it and, often, refusing it. */
+#define LINE_COST 2048
+/* Requests beyond the rate that are answered before the session ends; see end_if_flooded(). */
+#define MAX_REFUSED 1000
+/*
+ * What an answer is taken for until it is there, in bytes: what is around its id; a history of
+ * 1,000 points; how many messages answer an opening, each with the id.
+ */
+#define ANSWER_BYTES    256
+#define HISTORY_BYTES   32768
+#define OPENING_ANSWERS 16
 
 typedef struct client client;
 typedef struct uplink uplink;
@@ -38,6 +49,7 @@ typedef struct request {
     client *client;       /* NULL: it has gone, or the request is the uplink's own */
     struct request *next; /* among the client's */
     struct request **at;  /* what points here, for taking it out */
+    size_t owed;          /* bytes that the client's session owes it for this */
     talk_form form;
     bool verifies; /* a `set` whose link broke: now it asks whether the state is as it was to be */
     unsigned repeats;
@@ -58,6 +70,7 @@ struct client {
     uplink *uplink;
     request *requests;
     double tokens;     /* requests that it may make now */
+    double refused;    /* requests beyond the rate, less those that time has made good */
     int64_t tokens_at; /* microseconds of the loop's clock */
     bool opened; /* it has sent the opening; when the hub has answered, it becomes a subscriber */
 };
@@ -109,6 +122,7 @@ static void request_free(request *q)
         if (q->next) {
             q->next->at = q->at;
         }
+        ws_session_settle(q->client->session, q->owed);
     }
     json_object_put(q->payload);
     json_object_put(q->id);
@@ -439,23 +453,53 @@ static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
 static bool is_within_rate(client *c)
 {
     const int64_t now = ws_loop_now(c->uplink->loop);
+    const double earned = (double)(now - c->tokens_at) * 1e-6 * c->rate;
 
-    c->tokens += (double)(now - c->tokens_at) * 1e-6 * c->rate;
     c->tokens_at = now;
-    if (c->tokens > c->burst) {
-        c->tokens = c->burst;
-    }
+    c->tokens = c->tokens + earned < c->burst ? c->tokens + earned : c->burst;
+    c->refused = c->refused > earned ? c->refused - earned : 0;
     if (c->tokens < 1) {
+        c->refused += 1;
         return false;
     }
     c->tokens -= 1;
     return true;
 }
 
+/*
+ * Ends the session of a client that does not slow down. One that is too fast by less than its rate
+ * is answered for ever: each second makes as many refused requests good as it may make.
+ */
+static void end_if_flooded(client *c)
+{
+    if (c->refused <= MAX_REFUSED) {
+        return;
+    }
+    CT_LOG_CLIENT(ws_session_server(c->session), ws_session_client_ip(c->session), APLOG_WARNING, 0,
+                  "CT0039",
+                  "the client goes on beyond its rate (ClownTalkRate), closing with 1008");
+    ws_session_close(c->session, WS_CLOSE_POLICY, "too fast: see ClownTalkRate");
+}
+
+/* About how many bytes will answer a request that has `length`. */
+static size_t expect_answer(talk_form form, size_t length)
+{
+    switch (form) {
+    case TALK_OPENING:
+        return OPENING_ANSWERS * (ANSWER_BYTES + length);
+    case TALK_HISTORY_GET:
+        return HISTORY_BYTES + length;
+    default:
+        return ANSWER_BYTES + length;
+    }
+}
+
 static void ask_hub(client *c, const talk_message *message, const char *line, size_t length)
 {
     request *q = request_create(c->uplink, c, message);
 
+    q->owed = expect_answer(q->form, length);
+    ws_session_owe(c->session, q->owed);
     if (!hub_link_ask(c->uplink->link, q, is_bulk(q->form), c->node, c->rights, line, length)) {
         refuse_unasked(q);
     }
@@ -483,6 +527,7 @@ static void on_line(client *c, const char *line, size_t length)
 
     if (error != TALK_OK) {
         send_error(c, message.topic.text, message.id, error, why);
+        end_if_flooded(c);
     } else {
         c->opened = c->opened || message.topic.form == TALK_OPENING;
         ask_hub(c, &message, line, length);
@@ -498,9 +543,12 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
     size_t line_length;
 
     (void)kind; /* a binary message is the same text; its UTF-8 is checked by the parser, too */
-    while (ws_session_is_open(session) && talk_next_line(&at, end, &line, &line_length)) {
-        on_line(c, line, line_length);
+    while (at < end && ws_session_goes_on(session, LINE_COST)) {
+        if (talk_next_line(&at, end, &line, &line_length)) {
+            on_line(c, line, line_length);
+        }
     }
+    ws_session_put_back(session, (apr_size_t)(end - at));
 }
 
 /* ---- the session ---- */

@@ -15,9 +15,11 @@ mod_clowntalk_la_SOURCES += \
 	src/session/session_private.h \
 	src/session/session_clock.c \
 	src/session/session_end.c \
+	src/session/session_flow.c \
 	src/session/session_input.c \
 	src/session/session_output.c \
 	src/session/session_publish.c \
+	src/session/session_turn.c \
 	src/session/settings.c src/session/settings.h \
 	src/session/tls.c src/session/tls.h \
 	src/session/transport.c src/session/transport.h \
@@ -56,8 +58,8 @@ t_unit_outgoing_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(ZLIB_LIBS) $(CM
 # What a session is made of, but for its transport.
 SESSION_SOURCES = src/loop/loop.c src/session/audience.c src/session/options.c \
 	src/session/reactor.c src/session/session.c src/session/session_clock.c \
-	src/session/session_end.c src/session/session_input.c src/session/session_output.c \
-	src/session/session_publish.c
+	src/session/session_end.c src/session/session_flow.c src/session/session_input.c \
+	src/session/session_output.c src/session/session_publish.c src/session/session_turn.c
 TRANSPORT_SOURCES = src/session/tls.c src/session/transport.c src/session/transport_filters.c \
 	src/session/transport_socket.c src/session/transport_stream.c \
 	src/session/transport_through.c src/session/transport_tls.c src/session/wire.c

@@ -36,6 +36,10 @@ static void on_socket(ws_watch *watch, uint32_t events)
         }
         return;
     }
+    if (s->held && events & (EPOLLERR | EPOLLHUP)) {
+        session_abort(s, APR_SUCCESS, "the client is gone");
+        return;
+    }
     session_read(s);
 }
 

@@ -50,6 +50,27 @@ void ws_session_begin(clowntalk_session *session, ws_reactor *reactor, bool owns
  */
 bool ws_session_send(clowntalk_session *session, ws_outgoing *outgoing);
 
+/* ---- for handlers that do much for one message ---- */
+
+/*
+ * Whether to go on with the message, with a step that costs about as much as copying `cost` bytes,
+ * which is counted. False where the session's turn is over, answers wait for the client, or it has
+ * closed: then put back what is left.
+ */
+bool ws_session_goes_on(clowntalk_session *session, unsigned cost);
+/*
+ * In message(): the last `length` bytes of the message have not been dealt with; message() is
+ * called again with them, before any other message, unless the session has closed by then.
+ */
+void ws_session_put_back(clowntalk_session *session, size_t length);
+/*
+ * About this many bytes of answers will come for the client, from the hub for example. While too
+ * many are owed, or not sent yet, nothing more is carried out for it, or read from it.
+ */
+void ws_session_owe(clowntalk_session *session, size_t bytes);
+/* They have come, or never will. */
+void ws_session_settle(clowntalk_session *session, size_t bytes);
+
 /* ---- publications ---- */
 
 /* An audience for sessions of this one's thread: audience.h. */

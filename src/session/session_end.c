@@ -20,7 +20,8 @@ void session_forget_message(clowntalk_session *s)
 {
     free(s->message);
     s->message = NULL;
-    s->message_length = s->message_capacity = 0;
+    s->message_length = s->message_capacity = s->message_at = 0;
+    s->unfinished = 0;
 }
 
 void session_bury_connection(clowntalk_session *s)
@@ -91,6 +92,8 @@ static void tear_down(clowntalk_session *s)
     ws_batch_remove(&s->source);
     ws_queue_clear(&s->queue);
     session_forget_message(s);
+    free(s->piece);
+    free(s->rest);
     ws_inflate_end(&s->inflate);
     ws_reactor_leave(reactor, &s->place);
     if (s->owns_connection) {

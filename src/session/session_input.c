@@ -1,12 +1,16 @@
-/* From bytes to messages: reading, frames, pieces of messages, and leaving the connection. */
+/* From bytes to messages: frames, pieces of messages, and messages for the handler. */
 #include "session_private.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What a message that comes in pieces is given at first, in bytes. It doubles as they arrive. */
 #define FIRST_ROOM 512
+/*
+ * What a frame costs of a portion (session_turn.c), in bytes: as much as it takes to copy them. Its
+ * own bytes come on top, and what they are inflated to.
+ */
+#define FRAME_COST 32
 
 /* ---- messages ---- */
 
@@ -44,60 +48,120 @@ static bool make_room(clowntalk_session *s, size_t more)
 }
 
 /*
- * Adds a piece to the message, inflating it where it is compressed. False: the piece is a
- * WS_EVENT_FAIL.
+ * Adds a piece to the message, inflating it where it is compressed: WS_INFLATE_DONE; _FULL where
+ * the portion is used up, and some of the piece is left; _FAIL: it has become a WS_EVENT_FAIL.
  */
-static bool add_piece(clowntalk_session *s, ws_event *piece)
+static ws_inflate_status add_piece(clowntalk_session *s, ws_event *piece)
 {
     const bool compressed = piece->compressed; /* a failure overwrites it */
     size_t room = compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
 
-    while (make_room(s, room)) {
-        char *end = s->message + s->message_length;
+    while (!compressed || s->portion > 0) {
         ws_inflate_status status = WS_INFLATE_DONE;
-        size_t written = piece->length;
+        size_t size, written = piece->length;
 
+        if (!make_room(s, room)) {
+            piece->close_code = WS_CLOSE_INTERNAL_ERROR;
+            piece->reason = "out of memory";
+            return WS_INFLATE_FAIL;
+        }
+        size = s->message_capacity - s->message_length;
         if (compressed) {
-            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)end,
-                                     s->message_capacity - s->message_length, &written);
+            size = (int64_t)size > s->portion ? (size_t)s->portion : size;
+            status = ws_inflate_next(&s->inflate, piece, (uint8_t *)s->message + s->message_length,
+                                     size, &written);
+            s->portion -= (int64_t)written;
         } else if (written > 0) {
-            memcpy(end, piece->data, written);
+            memcpy(s->message + s->message_length, piece->data, written);
         }
         s->message_length += written;
         if (status != WS_INFLATE_FULL) {
-            return status == WS_INFLATE_DONE;
+            return status;
         }
         room = s->message_capacity; /* twice as much */
     }
-    piece->close_code = WS_CLOSE_INTERNAL_ERROR;
-    piece->reason = "out of memory";
-    return false;
+    return WS_INFLATE_FULL;
+}
+
+/* Gives the handler a message, or what is left of it; returns how much of that is left now. */
+static size_t give(clowntalk_session *s, clowntalk_kind kind, char *bytes, size_t length)
+{
+    s->put_back = 0;
+    s->handler->message(s, s->data, kind, bytes, length);
+    return s->state == WS_STATE_OPEN ? s->put_back : 0;
+}
+
+/* A message that lies where it was read: what the handler leaves of it is kept. */
+static void give_in_place(clowntalk_session *s, clowntalk_kind kind, ws_event *event)
+{
+    const size_t left = give(s, kind, (char *)event->data, event->length);
+
+    if (left == 0) {
+        return;
+    }
+    if (!make_room(s, left)) {
+        session_linger(s, WS_CLOSE_INTERNAL_ERROR, "out of memory");
+        return;
+    }
+    memcpy(s->message, event->data + event->length - left, left);
+    s->message_length = left;
+    s->message_at = 0;
+    s->unfinished = kind;
+}
+
+/* A message that was put together, or is unfinished. */
+static void give_message(clowntalk_session *s)
+{
+    char *message = s->message;
+    const size_t length = s->message_length;
+    size_t left;
+
+    s->message = NULL; /* the handler may close the session, which forgets the message */
+    left = give(s, s->unfinished, message + s->message_at, length - s->message_at);
+    if (left > 0) {
+        s->message = message;
+        s->message_at = length - left;
+    } else {
+        session_forget_message(s);
+        free(message);
+    }
+}
+
+/* The rest of this piece has to wait. */
+static void leave_piece(clowntalk_session *s, const ws_event *piece)
+{
+    s->piece = malloc(sizeof *piece);
+    if (!s->piece) {
+        abort(); /* as APR's pools do when memory is out */
+    }
+    *s->piece = *piece;
 }
 
 static void on_data(clowntalk_session *s, ws_event *event)
 {
     const clowntalk_kind kind = event->text ? CLOWNTALK_TEXT : CLOWNTALK_BINARY;
-    const bool last = event->last;
+    const bool last = event->last; /* a failure overwrites it */
 
     if (s->state != WS_STATE_OPEN) {
         return; /* we have said Close: section 1.4 lets us ignore what comes */
     }
     if (event->first && last && !event->compressed) {
-        s->handler->message(s, s->data, kind, (char *)event->data, event->length);
+        give_in_place(s, kind, event);
         return;
     }
-    if (!add_piece(s, event)) {
+    switch (add_piece(s, event)) {
+    case WS_INFLATE_FAIL:
         on_violation(s, event);
-        return;
-    }
-    if (last) {
-        char *message = s->message;
-        const size_t length = s->message_length;
-
-        s->message = NULL; /* the handler may close the session, which forgets the message */
-        session_forget_message(s);
-        s->handler->message(s, s->data, kind, message, length);
-        free(message);
+        break;
+    case WS_INFLATE_FULL:
+        leave_piece(s, event);
+        break;
+    case WS_INFLATE_DONE:
+        if (last) {
+            s->unfinished = kind;
+            give_message(s);
+        }
+        break;
     }
 }
 
@@ -133,73 +197,38 @@ static void on_event(clowntalk_session *s, ws_event *event)
     }
 }
 
-/* Whether anything that the client says is still of interest. */
-static bool is_listening(const clowntalk_session *s)
+/* The rest of a piece that was left, which lies at `at`. */
+static ws_event take_piece(clowntalk_session *s, uint8_t *at)
 {
-    return s->state <= WS_STATE_CLOSING;
+    ws_event piece = *s->piece;
+
+    piece.data = at;
+    free(s->piece);
+    s->piece = NULL;
+    return piece;
 }
 
-static bool on_bytes(void *baton, uint8_t *data, size_t length)
+uint8_t *session_carry_out(clowntalk_session *s, uint8_t *at, uint8_t *end)
 {
-    clowntalk_session *s = baton;
-    uint8_t *end = data + length;
     ws_event event;
 
-    s->pings = 0;
-    while (is_listening(s) && ws_parser_next(&s->parser, &data, end, &event)) {
+    while (session_is_listening(s) && s->portion > 0 && !session_must_wait(s)) {
+        if (s->unfinished) {
+            give_message(s);
+            continue;
+        }
+        if (s->piece) {
+            event = take_piece(s, at);
+            at += event.length;
+        } else if (ws_parser_next(&s->parser, &at, end, &event)) {
+            s->portion -= FRAME_COST + (int64_t)event.length;
+        } else {
+            return end;
+        }
         on_event(s, &event);
+        if (s->piece) {
+            at = s->piece->data;
+        }
     }
-    return is_listening(s);
-}
-
-/*
- * Takes the socket over, and what mod_ssl has set up, and gives the rest back: httpd's pools,
- * buckets and filters are most of what a connection costs, and the MPM does not count it from now
- * on.
- */
-static void leave_connection(clowntalk_session *s)
-{
-    ws_loop *loop = s->reactor->loop;
-
-    if (!ws_transport_leave(&s->transport)) {
-        s->stays = true; /* it can do without, where descriptors are short for a moment */
-        LOG_SESSION(s, APLOG_DEBUG, errno, "CT0038", "session stays on its connection");
-        return;
-    }
-    LOG_SESSION(s, APLOG_DEBUG, 0, "CT0036", "session has left its connection");
-    ws_loop_unwatch(loop, &s->watch);
-    session_bury_connection(s);
-    if (!ws_loop_watch(loop, &s->watch, s->transport.fd, EPOLLIN)) {
-        session_abort(s, errno, "epoll refuses its descriptor");
-    }
-}
-
-void session_read(clowntalk_session *s)
-{
-    ws_read result;
-
-    s->reactor->reading = s;
-    result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
-    s->reactor->reading = NULL;
-    if (!is_listening(s)) {
-        return; /* our Close goes out first, also where the peer's came with the stream's end */
-    }
-    if (result == WS_READ_ENDED) {
-        session_abort(s, APR_SUCCESS, "the client is gone without a Close");
-    } else if (session_is_blocked(s)) {
-        session_wait_for_room(s);
-    } else if (result == WS_READ_MORE) {
-        ws_loop_defer(s->reactor->loop, &s->read_again);
-    } else if (s->owns_connection && !s->stays && ws_transport_can_leave(&s->transport)) {
-        leave_connection(s);
-    }
-}
-
-void session_on_read_again(ws_task *task)
-{
-    clowntalk_session *s = container_of(task, clowntalk_session, read_again);
-
-    if (!session_is_blocked(s) && is_listening(s)) {
-        session_read(s);
-    }
+    return session_is_listening(s) ? at : end;
 }

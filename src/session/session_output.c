@@ -93,9 +93,8 @@ void session_wrote(clowntalk_session *s)
         ws_loop_defer_late(loop, &s->flush);
     } else if (s->state == WS_STATE_LINGER && !s->hung_up) {
         hang_up(s);
-    } else if (s->watch.events != EPOLLIN) {
-        ws_loop_change(loop, &s->watch, EPOLLIN);
-        ws_loop_defer(loop, &s->read_again);
+    } else {
+        session_go_on(s);
     }
 }
 
@@ -216,6 +215,7 @@ void ws_session_close(clowntalk_session *s, int code, const char *reason)
     session_forget_message(s);
     session_end_handler(s);
     ws_timer_set(s->reactor->loop, &s->timer, patience);
+    session_go_on(s); /* what others owed it counts no longer */
 }
 
 void ws_session_stop(clowntalk_session *s, int code)

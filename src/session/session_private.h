@@ -4,13 +4,15 @@
  *
  *   session.c           the beginning, and what the descriptor says
  *   session_clock.c     pings, and the end of a session's time
+ *   session_turn.c      reading, a portion at a time
  *   session_input.c     from bytes to messages
  *   session_publish.c   publications, and the batch that sends them
  *   session_output.c    messages and Close frames on their way out
+ *   session_flow.c      when a client is listened to
  *   session_end.c       the end
  *
- * Each file uses those below it in this list, and no other: session_clock.c and session_input.c
- * know nothing of each other, nor does session_publish.c of them.
+ * Each file uses those below it in this list, and no other: session_clock.c and session_turn.c know
+ * nothing of each other, nor does session_publish.c of them.
  *
  * A session that must end is only *marked*, by session_abort(), which calls nothing that could call
  * back. A task at the end of the loop's round tears it down (session_end.c). So whatever a function
@@ -37,6 +39,8 @@ typedef enum ws_state {
     WS_STATE_DEAD,     /* marked: nothing is read or written; torn down when the round ends */
 } ws_state;
 
+typedef struct session_rest session_rest;
+
 struct clowntalk_session {
     /* What a publication to thousands touches comes first, on as few cache lines as it takes. */
     ws_seat seat; /* in the audience whose publications it gets */
@@ -47,6 +51,8 @@ struct clowntalk_session {
     bool owns_connection; /* the reactor ends the connection, not the MPM */
     bool handler_open;    /* open() was called and close() was not */
     bool close_sent;
+    bool held;        /* nothing is carried out until answers have gone out, and come from others */
+    bool ended;       /* nothing more comes from the client than what was read */
     ws_source source; /* in the reactor's batch */
     ws_transport transport;
 
@@ -59,7 +65,7 @@ struct clowntalk_session {
     ws_task flush;      /* queued while something is to be written */
     ws_timer timer;     /* OPEN: pings; CLOSING, LINGER: patience */
     ws_task push;       /* delayed while no descriptor shows that the peer takes more */
-    ws_task read_again; /* queued while input filters may hold more than the socket shows */
+    ws_task read_again; /* queued while there is more to carry out, or to read, than shows */
     ws_task ending;     /* tells the handler that it is over; DEAD: tears the session down */
     conn_rec *c;        /* NULL: it has left its connection */
     server_rec *server;
@@ -76,6 +82,14 @@ struct clowntalk_session {
     ws_inflate inflate;
     char *message; /* pieces of an unfinished message, on the heap */
     size_t message_length, message_capacity;
+    /* ---- what was read and waits for the session's next turn ---- */
+    clowntalk_kind unfinished; /* of `message`, which is whole; 0: none is */
+    size_t message_at;         /* how much of it the handler has taken */
+    ws_event *piece;           /* which is not all inflated: its bytes are the rest's first */
+    session_rest *rest;        /* for the parser */
+    size_t put_back;           /* bytes that the handler leaves of the message it is given */
+    size_t owed;               /* bytes of answers that are still to come */
+    int64_t portion;           /* what may be carried out in this turn */
 
     char text[]; /* user, client and client_ip */
 };
@@ -99,12 +113,23 @@ void session_forget_message(clowntalk_session *s);
 void session_bury_connection(clowntalk_session *s);
 void session_on_ending(ws_task *task);
 
-/* ---- session_output.c ---- */
+/* ---- session_flow.c ---- */
 
 static inline bool session_is_blocked(const clowntalk_session *s)
 {
     return s->transport.blocked;
 }
+/* Whether anything that the client says is still of interest. */
+static inline bool session_is_listening(const clowntalk_session *s)
+{
+    return s->state <= WS_STATE_CLOSING;
+}
+/* Whether the client has to wait: for room, or for answers to what it has asked. */
+bool session_must_wait(const clowntalk_session *s);
+/* Listens again to a client that has waited, where it need not wait any longer. */
+void session_go_on(clowntalk_session *s);
+
+/* ---- session_output.c ---- */
 
 /* Puts a message behind what waits, in the form that was agreed. */
 void session_put(clowntalk_session *s, ws_outgoing *message);
@@ -131,7 +156,15 @@ void session_on_push(ws_task *task);
 
 /* ---- session_input.c ---- */
 
-/* Reads once, so that a fast client does not starve the others. */
+/*
+ * Carries out what lies in [at, end), and what waits before it, until the turn is over or the
+ * client has to wait: returns how far it came.
+ */
+uint8_t *session_carry_out(clowntalk_session *s, uint8_t *at, uint8_t *end);
+
+/* ---- session_turn.c ---- */
+
+/* The descriptor shows input: reads once, so that a fast client does not starve the others. */
 void session_read(clowntalk_session *s);
 void session_on_read_again(ws_task *task);
 
