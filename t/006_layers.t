@@ -31,7 +31,7 @@ my @LIBRARIES = (
     [threads   => qr/^pthread\.h$/],
     [libc      => qr{^config\.h$
         | ^(?:sys|arpa|netinet|net|linux)/
-        | ^(?:assert|complex|ctype|dirent|dlfcn|endian|errno|fcntl|float|getopt|grp|inttypes|limits|locale|math|poll|pwd|sched
+        | ^(?:assert|complex|ctype|dirent|dlfcn|endian|errno|fcntl|float|getopt|grp|inttypes|limits|locale|malloc|math|poll|pwd|sched
             |signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|time
             |unistd)\.h$}x],
 );

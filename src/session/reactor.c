@@ -1,5 +1,6 @@
 #include "reactor.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 /* Session ids: the reactor's number above, a count within it below. */
@@ -7,6 +8,8 @@
 #define INITIAL_TABLE 64
 /* zlib's: messages are short, so that a higher one gains nothing. */
 #define COMPRESSION_LEVEL 4
+/* How long after a session's end memory is given back, for all that have ended by then. */
+#define TIDY_MS 3000
 
 /* ---- the table of sessions ---- */
 
@@ -67,6 +70,8 @@ void ws_reactor_leave(ws_reactor *reactor, ws_place *place)
     }
     if (reactor->draining && reactor->sessions == 0) {
         ws_loop_quit(reactor->loop);
+    } else if (!reactor->tidy.next) {
+        ws_timer_set(reactor->loop, &reactor->tidy, TIDY_MS);
     }
 }
 
@@ -95,6 +100,16 @@ unsigned ws_reactor_number_of(apr_uint64_t id)
     return (unsigned)(id >> ID_BITS);
 }
 
+/*
+ * The C library keeps what lies below memory that is in use, in the heap of this thread: a session
+ * that has ended may have taken much at its busiest, with a few bytes of another one behind it.
+ */
+static void on_tidy(ws_timer *timer)
+{
+    (void)timer;
+    malloc_trim(0);
+}
+
 /* ---- life ---- */
 
 ws_reactor *ws_reactor_create(void)
@@ -109,6 +124,7 @@ ws_reactor *ws_reactor_create(void)
         free(reactor);
         return NULL;
     }
+    reactor->tidy.expired = on_tidy;
     grow_table(reactor);
     return reactor;
 }
@@ -118,6 +134,7 @@ void ws_reactor_destroy(ws_reactor *reactor)
     if (reactor->attachment) {
         reactor->release_attachment(reactor->attachment);
     }
+    ws_timer_clear(reactor->loop, &reactor->tidy);
     ws_loop_destroy(reactor->loop);
     ws_batch_destroy(reactor->batch);
     ws_deflate_destroy(reactor->compressor);

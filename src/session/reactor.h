@@ -29,6 +29,7 @@ typedef struct ws_reactor {
     int stop_code;     /* 0, or the Close code that ends every session, present and future */
     unsigned sessions; /* that have entered and not left */
     bool draining;     /* its loop quits with the last of them */
+    ws_timer tidy;     /* set when one has left: gives memory back to the system */
     /* Places by id: an open hash, a power of 2 of chains. */
     ws_place **table;
     unsigned table_size;

@@ -268,7 +268,7 @@ ws_read ws_transport_read(ws_transport *t, uint8_t *scratch, ws_feed *feed, void
     n = recv(p->near, scratch, WS_SCRATCH_BYTES, MSG_DONTWAIT);
     if (n > 0) {
         feed(baton, scratch, (size_t)n);
-        return kind == FAULT_HALF ? WS_READ_ENDED : WS_READ_ALL;
+        return kind == FAULT_HALF || p->ends ? WS_READ_ENDED : WS_READ_ALL;
     }
     return n < 0 && errno == EAGAIN && kind == FAULT_NONE ? WS_READ_ALL : WS_READ_ENDED;
 }

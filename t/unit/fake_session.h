@@ -24,6 +24,7 @@ typedef struct peer {
     int near;
     clowntalk_session *session; /* NULL: freed */
     bool reads_nothing;         /* the client */
+    bool ends;                  /* what is read next is followed by the end, in the same read */
     unsigned opened, messages, closed, released, buried, gave_up;
     bool in_handler;
     char *got; /* what the client has read */
@@ -37,7 +38,7 @@ typedef struct scenario {
     void (*on_open)(peer *p);
     void (*on_message)(peer *p, const char *bytes, size_t length);
     /* Called one after the other, each when the loop has nothing to do; ended by NULL. */
-    void (*steps[6])(void);
+    void (*steps[8])(void);
 } scenario;
 
 extern peer peers[MAX_PEERS];

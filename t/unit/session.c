@@ -86,6 +86,61 @@ static void publish_and_answer(peer *p, const char *bytes, size_t length)
     echo(p, bytes, length);
 }
 
+/* Who was heard in which order: the numbers of peers, one for each call of message(). */
+static char heard[4096];
+
+static void note(peer *p)
+{
+    const size_t n = strlen(heard);
+
+    if (n + 1 < sizeof heard) {
+        heard[n] = (char)('0' + (p - peers));
+        heard[n + 1] = '\0';
+    }
+}
+
+static void note_only(peer *p, const char *bytes, size_t length)
+{
+    (void)bytes, (void)length;
+    note(p);
+}
+
+/* Answers each byte, at the price of 2,048, and leaves what its turn does not suffice for. */
+static void answer_bytes(peer *p, const char *bytes, size_t length)
+{
+    note(p);
+    while (length > 0 && ws_session_goes_on(p->session, 2048)) {
+        echo(p, bytes++, 1);
+        length--;
+    }
+    ws_session_put_back(p->session, length);
+}
+
+/* The same, but it closes at 'z'. */
+static void answer_bytes_to_z(peer *p, const char *bytes, size_t length)
+{
+    if (*bytes == 'z') {
+        close_session(p);
+        ws_session_put_back(p->session, length);
+    } else {
+        answer_bytes(p, bytes, length);
+    }
+}
+
+/* The answer comes from somewhere else, later. */
+static void owe(peer *p, const char *bytes, size_t length)
+{
+    (void)bytes, (void)length;
+    note(p);
+    ws_session_owe(p->session, 65536);
+}
+
+static void owe_and_close(peer *p, const char *bytes, size_t length)
+{
+    owe(p, bytes, length);
+    ws_session_close(p->session, 1000, "enough");
+}
+
 /* ---- what clients do ---- */
 
 static void hello(void)
@@ -124,6 +179,102 @@ static void compressed(void)
     assert_true(n > 0);
     say_frame(0, TEXT | 0x40, room, n);
     ws_deflate_destroy(compressor);
+}
+
+/* Peer 0 says a frame over and over, in one write, and then a word; peer 1 says one, too. */
+static void flood(unsigned times, const void *bytes, size_t length)
+{
+    uint8_t room[16384];
+    size_t n = 0;
+
+    heard[0] = '\0';
+    for (; times > 0; times--, n += length) {
+        assert_true(n + length <= sizeof room - 7);
+        memcpy(room + n, bytes, length);
+    }
+    memcpy(room + n, (const uint8_t[]){TEXT, 0x81, 0, 0, 0, 0, 'a'}, 7);
+    say(0, room, n + 7);
+    say_frame(1, TEXT, "b", 1);
+}
+
+static void flood_pings(void)
+{
+    flood(2500, (const uint8_t[]){PING, 0x80, 0, 0, 0, 0}, 6);
+}
+
+static void flood_empty(void)
+{
+    flood(2500, (const uint8_t[]){TEXT, 0x80, 0, 0, 0, 0}, 6);
+}
+
+static void flood_pieces(void)
+{
+    uint8_t room[12000] = {0};
+
+    for (size_t n = 0; n < sizeof room; n += 6) {
+        memcpy(room + n, (const uint8_t[]){0x00, 0x80, 0, 0, 0, 0}, 6); /* empty continuations */
+    }
+    room[0] = START;
+    room[sizeof room - 6] = REST;
+    flood(1, room, sizeof room);
+}
+
+static void flood_bytes(void)
+{
+    uint8_t room[14000] = {0};
+
+    for (size_t n = 0; n < sizeof room; n += 7) {
+        memcpy(room + n, (const uint8_t[]){0x00, 0x81, 0, 0, 0, 0, 'x'}, 7);
+    }
+    room[0] = START;
+    room[sizeof room - 7] = REST;
+    flood(1, room, sizeof room);
+}
+
+/* Messages of 60,000 bytes, of 80 when compressed. */
+static void flood_bombs(void)
+{
+    static uint8_t zeros[60000];
+    ws_deflate *compressor = ws_deflate_create(9);
+    uint8_t frame[256] = {TEXT | 0x40, 0x80};
+    const size_t n = ws_deflate_message(compressor, 15, zeros, sizeof zeros, frame + 6, 125);
+
+    assert_in_range(n, 1, 125);
+    frame[1] |= (uint8_t)n;
+    flood(20, frame, 6 + n);
+    ws_deflate_destroy(compressor);
+}
+
+static const char hundred[] = "0123456789012345678901234567890123456789"
+                              "012345678901234567890123456789012345678901234567890123456789";
+
+/* A message in place, one in pieces, and then a word. */
+static void lines(void)
+{
+    heard[0] = '\0';
+    say_frame(0, TEXT, hundred, 100);
+    say_frame(0, START, hundred, 50);
+    say_frame(0, REST, hundred + 50, 50);
+    say_frame(0, TEXT, "z", 1);
+    say_frame(1, TEXT, "b", 1);
+}
+
+static void last_words(void)
+{
+    lines();
+    peers[0].ends = true;
+}
+
+static void forget(void)
+{
+    heard[0] = '\0';
+}
+
+static void settle(void)
+{
+    if (peers[0].session && ws_session_is_alive(peers[0].session)) {
+        ws_session_settle(peers[0].session, 65536);
+    }
 }
 
 static void say_close(void)
@@ -220,6 +371,57 @@ static const scenario scenarios[] = {
      .peers = 100,
      .on_open = join,
      .steps = {publish, lose_some, publish, say_close}},
+#define DEFLATE                                                                                    \
+    {                                                                                              \
+        .max_message = 65536, .backlog = 65536, .deflate = {                                       \
+            .agreed = true,                                                                        \
+            .client_no_context_takeover = true,                                                    \
+            .server_window_bits = 15,                                                              \
+            .client_window_bits = 15,                                                              \
+            .threshold = 128                                                                       \
+        }                                                                                          \
+    }
+    {.name = "a flood of pings",
+     .peers = 2,
+     .on_message = note_only,
+     .steps = {flood_pings, say_close}},
+    {.name = "a flood of empty messages",
+     .peers = 2,
+     .on_message = note_only,
+     .steps = {flood_empty, say_close}},
+    {.name = "a flood of empty pieces",
+     .peers = 2,
+     .on_message = note_only,
+     .steps = {flood_pieces, say_close}},
+    {.name = "a flood of pieces",
+     .peers = 2,
+     .on_message = note_only,
+     .steps = {flood_bytes, say_close}},
+    {.name = "a flood of bombs",
+     .peers = 2,
+     .settings = DEFLATE,
+     .on_message = note_only,
+     .steps = {flood_bombs, say_close}},
+    {.name = "messages that take several turns",
+     .peers = 2,
+     .on_message = answer_bytes,
+     .steps = {lines, say_close}},
+    {.name = "such messages, and the handler closes",
+     .peers = 2,
+     .on_message = answer_bytes_to_z,
+     .steps = {lines, say_close}},
+    {.name = "such messages as last words",
+     .peers = 2,
+     .on_message = answer_bytes,
+     .steps = {last_words, say_close}},
+    {.name = "answers from somewhere else",
+     .peers = 2,
+     .on_message = owe,
+     .steps = {forget, two_at_once, hello, settle, settle, say_close}},
+    {.name = "a session that closes while answers are owed",
+     .peers = 2,
+     .on_message = owe_and_close,
+     .steps = {two_at_once, say_close}},
     {.name = "a client that does not read",
      .peers = 2,
      .on_open = join,
@@ -296,6 +498,57 @@ static void without_faults_everything_arrives(void **state)
     }
 }
 
+/* Who came first, peer 0 with its last word or peer 1 with its only one. */
+static void other_is_heard_before_the_end_of(const char *name)
+{
+    run_named(name);
+    assert_true(strlen(heard) >= 2);
+    assert_int_equal(heard[strlen(heard) - 1], '0');
+    assert_non_null(strchr(heard, '1'));
+}
+
+static void what_was_read_is_carried_out_in_portions(void **state)
+{
+    (void)state;
+    other_is_heard_before_the_end_of("a flood of pings");
+    other_is_heard_before_the_end_of("a flood of empty messages");
+    assert_int_equal(strlen(heard), 2502);
+    other_is_heard_before_the_end_of("a flood of pieces");
+    other_is_heard_before_the_end_of("a flood of bombs");
+    assert_int_equal(strlen(heard), 22);
+    assert_true(strchr(heard, '1') - heard < 2); /* one bomb is two portions */
+    run_named("a flood of empty pieces");        /* cost next to nothing */
+    assert_int_equal(strlen(heard), 3);
+}
+
+static void a_message_takes_as_many_turns_as_it_needs(void **state)
+{
+    unsigned turns;
+
+    (void)state;
+    other_is_heard_before_the_end_of("messages that take several turns");
+    turns = peers[0].messages;
+    assert_true(strchr(heard, '1') - heard < 2);
+    for (size_t i = 0; i < 200; i++) { /* each byte once, and in order */
+        assert_int_equal(peers[0].got[3 * i + 2], hundred[i % 100]);
+    }
+    assert_true(contains(&peers[0], "\x81\x01z\x88"));
+    run_named("such messages, and the handler closes");
+    assert_true(contains(&peers[0], "\x81\x01"
+                                    "9\x88\x08\x03\xe8"
+                                    "enough"));
+    run_named("such messages as last words"); /* they are carried out all the same */
+    assert_int_equal(peers[0].messages, turns);
+}
+
+/* Peer 0 says three things, and peer 1 one; what is owed to peer 0 is settled twice. */
+static void a_client_is_not_heard_while_much_is_owed(void **state)
+{
+    (void)state;
+    run_named("answers from somewhere else");
+    assert_string_equal(heard, "0100");
+}
+
 static void a_handler_that_closes_hears_of_it_later_and_gets_no_further_message(void **state)
 {
     (void)state;
@@ -310,6 +563,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_faults_everything_arrives),
+        cmocka_unit_test(what_was_read_is_carried_out_in_portions),
+        cmocka_unit_test(a_message_takes_as_many_turns_as_it_needs),
+        cmocka_unit_test(a_client_is_not_heard_while_much_is_owed),
         cmocka_unit_test(a_handler_that_closes_hears_of_it_later_and_gets_no_further_message),
         cmocka_unit_test(each_call_fails_in_turn),
     };
