@@ -21,6 +21,7 @@ use constant {
     MESSAGES => 200,        # compressed, of 42 bytes each: the server reads all of them at once
     BURST    => 100,        # ClownTalkRate
     REFUSED  => 1000,       # requests that are rate-limited before the session ends
+    MANY     => 18,         # clients at once, where each takes a thread, too
     ALL      => 8,          # messages to /fast, each line of which is answered
     PINGS    => 10_000,
     MEMORY   => 8 * 1024,   # KiB that the server may grow by
@@ -55,7 +56,7 @@ END
 
 # ---- clients ----
 
-my ($transport, $deflate, $other);
+my ($transport, $deflate, $other, @stay);
 
 sub connect_to {
     my ($path) = @_;
@@ -158,6 +159,21 @@ sub test_refusals {
     });
 }
 
+# Many at once, and one that stays: what each has needed lies between what others have.
+sub test_many {
+    { my @warm = map { connect_to('') } 1 .. MANY; $_->close(1000) for @warm }
+    my $idle = connect_to('');
+    measure('many floods' => sub {
+        my @clients = map { connect_to('') } 1 .. MANY;
+        my @after   = map { connect_to('') } 1 .. 2;
+        flood($_, message(lines(MESSAGE)) x MESSAGES) for @clients;
+        is_served('meanwhile');
+        is((read_answers($_, 1e9))[1], 1008, 'Close 1008') for @clients;
+        push @stay, @after;
+    });
+    is_deeply [$_->close(1000)], [1000, ''], 'and it closes' for $idle, splice @stay;
+}
+
 # Within the rate: all of it is answered, and what is not read is not asked for.
 sub test_answers {
     for my $kind ([fast => ALL, MESSAGE], [long => 1, LONG]) {
@@ -207,6 +223,7 @@ for my $kind (['ws', 0], ['ws', 1], ['wss', 0], ['wss', 1], $has_http2 ? ['h2', 
         $other->open_talk;
         connect_to('')->close(1000);    # what a child has from its first client on, it keeps
         test_refusals();
+        test_many() if $transport ne 'h2';    # whose connections stay
         test_answers();
         test_frames();
         is_deeply [$other->close(1000)], [1000, ''], 'the other client has seen nothing of it';

@@ -73,7 +73,8 @@ SESSION_TEST_LIBS = libwebsocket.la libbase.la $(APR_LIBS) $(LIBSSL_LIBS) $(OPEN
 t_unit_session_SOURCES = t/unit/session.c t/unit/fake_session.c t/unit/fake_session.h \
 	t/unit/no_httpd.c $(SESSION_SOURCES) $(SENDING_SOURCES)
 t_unit_session_CPPFLAGS = $(SESSION_TEST_CPPFLAGS)
-t_unit_session_LDFLAGS = -Wl,--wrap=base_monotonic_us -Wl,--wrap=epoll_wait
+t_unit_session_LDFLAGS = -Wl,--wrap=base_monotonic_us -Wl,--wrap=epoll_wait \
+	-Wl,--wrap=malloc_trim
 t_unit_session_LDADD = $(SESSION_TEST_LIBS)
 
 # The real transports, httpd being the test's own; the linker leads the system's calls through it.

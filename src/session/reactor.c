@@ -1,5 +1,7 @@
 #include "reactor.h"
 
+#include "base/container.h"
+
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -70,7 +72,7 @@ void ws_reactor_leave(ws_reactor *reactor, ws_place *place)
     }
     if (reactor->draining && reactor->sessions == 0) {
         ws_loop_quit(reactor->loop);
-    } else if (!reactor->tidy.next) {
+    } else if (reactor->untidy && !reactor->tidy.next) {
         ws_timer_set(reactor->loop, &reactor->tidy, TIDY_MS);
     }
 }
@@ -106,7 +108,9 @@ unsigned ws_reactor_number_of(apr_uint64_t id)
  */
 static void on_tidy(ws_timer *timer)
 {
-    (void)timer;
+    ws_reactor *reactor = container_of(timer, ws_reactor, tidy);
+
+    reactor->untidy = reactor->sessions > 0; /* one that had to wait may be among them */
     malloc_trim(0);
 }
 
@@ -139,5 +143,8 @@ void ws_reactor_destroy(ws_reactor *reactor)
     ws_batch_destroy(reactor->batch);
     ws_deflate_destroy(reactor->compressor);
     free(reactor->table);
+    if (reactor->untidy) {
+        malloc_trim(0);
+    }
     free(reactor);
 }

@@ -29,7 +29,8 @@ typedef struct ws_reactor {
     int stop_code;     /* 0, or the Close code that ends every session, present and future */
     unsigned sessions; /* that have entered and not left */
     bool draining;     /* its loop quits with the last of them */
-    ws_timer tidy;     /* set when one has left: gives memory back to the system */
+    bool untidy;       /* a session has taken much memory: it had to wait, with what it has read */
+    ws_timer tidy;     /* set when one has left then: gives memory back to the system */
     /* Places by id: an open hash, a power of 2 of chains. */
     ws_place **table;
     unsigned table_size;

@@ -65,6 +65,7 @@ bool ws_session_send(clowntalk_session *s, ws_outgoing *outgoing)
 
 void session_wait_for_room(clowntalk_session *s)
 {
+    s->reactor->untidy = true;
     ws_loop_change(s->reactor->loop, &s->watch, EPOLLOUT);
     if (s->transport.push_ms) {
         ws_loop_delay(s->reactor->loop, &s->push, s->transport.push_ms);

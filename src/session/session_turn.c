@@ -42,6 +42,7 @@ static void keep(clowntalk_session *s, const uint8_t *bytes, size_t length)
     memcpy(rest->bytes + have, bytes, length);
     rest->length = have + length;
     s->rest = rest;
+    s->reactor->untidy = true;
 }
 
 static void carry_rest(clowntalk_session *s)

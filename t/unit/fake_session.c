@@ -65,6 +65,19 @@ void ws_husk_bury(ws_loop *loop, conn_rec *c)
     p->buried++;
 }
 
+/* ---- memory ---- */
+
+unsigned trims;
+
+int __wrap_malloc_trim(size_t pad);
+
+int __wrap_malloc_trim(size_t pad)
+{
+    (void)pad;
+    trims++;
+    return 1;
+}
+
 /* ---- time, and what happens when there is nothing to do ---- */
 
 int64_t __wrap_base_monotonic_us(void);
@@ -451,7 +464,7 @@ void run_scenario(const scenario *s, fault kind, unsigned at)
     apr_pool_t *pool;
 
     running = s;
-    next_step = rounds = idles = calls = 0;
+    next_step = rounds = idles = calls = trims = 0;
     fault_kind = kind;
     fault_at = at;
     fake_now = DAY;

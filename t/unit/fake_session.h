@@ -46,6 +46,9 @@ extern unsigned n_peers;
 extern ws_reactor *reactor;
 extern ws_audience *audience; /* of the first peer's thread, made when it is opened */
 
+/* How often the last run has asked malloc to give memory back. */
+extern unsigned trims;
+
 /* Runs a scenario to its end, where all sessions are gone, with a fault in call `at` (from 1). */
 void run_scenario(const scenario *s, fault kind, unsigned at);
 /* How many calls of the transport the last run made. */

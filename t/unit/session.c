@@ -105,6 +105,12 @@ static void note_only(peer *p, const char *bytes, size_t length)
     note(p);
 }
 
+static void note_and_answer_much(peer *p, const char *bytes, size_t length)
+{
+    note(p);
+    answer_much(p, bytes, length);
+}
+
 /* Answers each byte, at the price of 2,048, and leaves what its turn does not suffice for. */
 static void answer_bytes(peer *p, const char *bytes, size_t length)
 {
@@ -265,6 +271,20 @@ static void last_words(void)
     peers[0].ends = true;
 }
 
+static void deaf_two(void)
+{
+    heard[0] = '\0';
+    peers[0].reads_nothing = true;
+    two_at_once();
+}
+
+/* It reads again; what was said meanwhile comes behind what it is said now. */
+static void hear(void)
+{
+    say_frame(1, TEXT, "b", 1);
+    peers[0].reads_nothing = false;
+}
+
 static void forget(void)
 {
     heard[0] = '\0';
@@ -414,6 +434,15 @@ static const scenario scenarios[] = {
      .peers = 2,
      .on_message = answer_bytes,
      .steps = {last_words, say_close}},
+    {.name = "one that ends, and one that stays",
+     .peers = 2,
+     .on_message = answer_bytes,
+     .steps = {last_words}},
+    {.name = "answers that wait",
+     .peers = 2,
+     .settings = {.max_message = 65536, .backlog = 1000000},
+     .on_message = note_and_answer_much,
+     .steps = {deaf_two, hear, say_close}},
     {.name = "answers from somewhere else",
      .peers = 2,
      .on_message = owe,
@@ -547,6 +576,17 @@ static void a_client_is_not_heard_while_much_is_owed(void **state)
     (void)state;
     run_named("answers from somewhere else");
     assert_string_equal(heard, "0100");
+    run_named("answers that wait");
+    assert_string_equal(heard, "010");
+}
+
+static void memory_is_given_back_when_sessions_have_ended(void **state)
+{
+    (void)state;
+    run_named("one that ends, and one that stays");
+    assert_int_equal(trims, 2); /* some time later, and at the end of the reactor */
+    run_named("an echo");
+    assert_int_equal(trims, 0);
 }
 
 static void a_handler_that_closes_hears_of_it_later_and_gets_no_further_message(void **state)
@@ -566,6 +606,7 @@ int main(void)
         cmocka_unit_test(what_was_read_is_carried_out_in_portions),
         cmocka_unit_test(a_message_takes_as_many_turns_as_it_needs),
         cmocka_unit_test(a_client_is_not_heard_while_much_is_owed),
+        cmocka_unit_test(memory_is_given_back_when_sessions_have_ended),
         cmocka_unit_test(a_handler_that_closes_hears_of_it_later_and_gets_no_further_message),
         cmocka_unit_test(each_call_fails_in_turn),
     };
