@@ -37,8 +37,10 @@ typedef struct ws_reactor {
     apr_uint64_t last_id;
     uint8_t scratch[WS_SCRATCH_BYTES]; /* for reading: one read of one session */
     const clowntalk_session *reading;  /* whose messages are being handled; NULL: none */
-    ws_deflate *compressor;            /* for all its sessions; made when the first one enters */
-    ws_batch *batch;                   /* for publications to many; made for the first of them */
+    int64_t portion;                   /* what may be carried out for that one in this turn */
+    size_t put_back;        /* bytes that its handler leaves of the message it is given */
+    ws_deflate *compressor; /* for all its sessions; made when the first one enters */
+    ws_batch *batch;        /* for publications to many; made for the first of them */
     /* What a handler keeps per reactor: the link to the hub. Freed with the reactor. */
     void *attachment;
     void (*release_attachment)(void *attachment);

@@ -28,16 +28,16 @@ void session_go_on(clowntalk_session *s)
 
 bool ws_session_goes_on(clowntalk_session *s, unsigned cost)
 {
-    if (s->state != WS_STATE_OPEN || s->portion <= 0 || session_must_wait(s)) {
+    if (s->state != WS_STATE_OPEN || s->reactor->portion <= 0 || session_must_wait(s)) {
         return false;
     }
-    s->portion -= (int64_t)cost;
+    s->reactor->portion -= (int64_t)cost;
     return true;
 }
 
 void ws_session_put_back(clowntalk_session *s, size_t length)
 {
-    s->put_back = length;
+    s->reactor->put_back = length;
 }
 
 void ws_session_owe(clowntalk_session *s, size_t bytes)

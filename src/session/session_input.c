@@ -56,7 +56,7 @@ static ws_inflate_status add_piece(clowntalk_session *s, ws_event *piece)
     const bool compressed = piece->compressed; /* a failure overwrites it */
     size_t room = compressed ? 2 * piece->length + FIRST_ROOM : piece->length;
 
-    while (!compressed || s->portion > 0) {
+    while (!compressed || s->reactor->portion > 0) {
         ws_inflate_status status = WS_INFLATE_DONE;
         size_t size, written = piece->length;
 
@@ -67,10 +67,10 @@ static ws_inflate_status add_piece(clowntalk_session *s, ws_event *piece)
         }
         size = s->message_capacity - s->message_length;
         if (compressed) {
-            size = (int64_t)size > s->portion ? (size_t)s->portion : size;
+            size = (int64_t)size > s->reactor->portion ? (size_t)s->reactor->portion : size;
             status = ws_inflate_next(&s->inflate, piece, (uint8_t *)s->message + s->message_length,
                                      size, &written);
-            s->portion -= (int64_t)written;
+            s->reactor->portion -= (int64_t)written;
         } else if (written > 0) {
             memcpy(s->message + s->message_length, piece->data, written);
         }
@@ -86,9 +86,9 @@ static ws_inflate_status add_piece(clowntalk_session *s, ws_event *piece)
 /* Gives the handler a message, or what is left of it; returns how much of that is left now. */
 static size_t give(clowntalk_session *s, clowntalk_kind kind, char *bytes, size_t length)
 {
-    s->put_back = 0;
+    s->reactor->put_back = 0;
     s->handler->message(s, s->data, kind, bytes, length);
-    return s->state == WS_STATE_OPEN ? s->put_back : 0;
+    return s->state == WS_STATE_OPEN ? s->reactor->put_back : 0;
 }
 
 /* A message that lies where it was read: what the handler leaves of it is kept. */
@@ -212,7 +212,7 @@ uint8_t *session_carry_out(clowntalk_session *s, uint8_t *at, uint8_t *end)
 {
     ws_event event;
 
-    while (session_is_listening(s) && s->portion > 0 && !session_must_wait(s)) {
+    while (session_is_listening(s) && s->reactor->portion > 0 && !session_must_wait(s)) {
         if (s->unfinished) {
             give_message(s);
             continue;
@@ -221,7 +221,7 @@ uint8_t *session_carry_out(clowntalk_session *s, uint8_t *at, uint8_t *end)
             event = take_piece(s, at);
             at += event.length;
         } else if (ws_parser_next(&s->parser, &at, end, &event)) {
-            s->portion -= FRAME_COST + (int64_t)event.length;
+            s->reactor->portion -= FRAME_COST + (int64_t)event.length;
         } else {
             return end;
         }

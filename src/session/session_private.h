@@ -78,18 +78,17 @@ struct clowntalk_session {
     int64_t ping_at;    /* when to think of the next one: microseconds of the loop's clock */
     int64_t too_old_at; /* when the session is too old; INT64_MAX: never */
 
+    /* What was read and waits for the session's next turn. */
+    session_rest *rest;        /* for the parser */
+    ws_event *piece;           /* which is not all inflated: its bytes are the rest's first */
+    clowntalk_kind unfinished; /* of `message`, which is whole; 0: none is */
+    size_t owed;               /* bytes of answers that are still to come */
+
     ws_parser parser;
     ws_inflate inflate;
     char *message; /* pieces of an unfinished message, on the heap */
     size_t message_length, message_capacity;
-    /* ---- what was read and waits for the session's next turn ---- */
-    clowntalk_kind unfinished; /* of `message`, which is whole; 0: none is */
-    size_t message_at;         /* how much of it the handler has taken */
-    ws_event *piece;           /* which is not all inflated: its bytes are the rest's first */
-    session_rest *rest;        /* for the parser */
-    size_t put_back;           /* bytes that the handler leaves of the message it is given */
-    size_t owed;               /* bytes of answers that are still to come */
-    int64_t portion;           /* what may be carried out in this turn */
+    size_t message_at; /* how much of an unfinished one the handler has taken */
 
     char text[]; /* user, client and client_ip */
 };

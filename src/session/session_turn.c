@@ -104,14 +104,14 @@ static ws_read carry_and_read(clowntalk_session *s)
 {
     ws_read result = WS_READ_MORE;
 
-    s->portion = PORTION;
+    s->reactor->portion = PORTION;
     s->reactor->reading = s;
     if (is_behind(s)) {
         carry_rest(s);
     }
     if (s->ended) {
         result = WS_READ_ENDED;
-    } else if (!is_behind(s) && s->portion > 0 && session_is_listening(s) &&
+    } else if (!is_behind(s) && s->reactor->portion > 0 && session_is_listening(s) &&
                !session_must_wait(s)) {
         ws_loop_change(s->reactor->loop, &s->watch, EPOLLIN);
         result = ws_transport_read(&s->transport, s->reactor->scratch, on_bytes, s);
