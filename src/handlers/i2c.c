@@ -28,7 +28,7 @@
 /* How often a request whose link broke is asked again. */
 #define MAX_REPEATS 2
 /* What a line costs of a session's turn: parsing it and, often, refusing it. */
-#define LINE_COST 2048
+#define LINE_COST 4096
 /* Requests beyond the rate that are answered before the session ends; see end_if_flooded(). */
 #define MAX_REFUSED 1000
 /*

@@ -13,6 +13,12 @@
 /* The same for one that does not read, while the process goes on: when it reads, it hears why. */
 #define SLOW_PATIENCE_MS 10000
 
+/*
+ * What a message that goes out costs of the turn in which it was caused (session_turn.c), whoever
+ * gets it: memory for it, and its part of a system call.
+ */
+#define ANSWER_COST 128
+
 /* ---- putting ---- */
 
 void session_put(clowntalk_session *s, ws_outgoing *message)
@@ -36,6 +42,9 @@ void session_enqueue(clowntalk_session *s, ws_outgoing *message)
         return;
     }
     session_put(s, message);
+    if (reading) {
+        s->reactor->portion -= ANSWER_COST;
+    }
     if (!session_is_blocked(s)) {
         (reading && reading != s ? ws_loop_defer_late : ws_loop_defer)(s->reactor->loop, &s->flush);
     }

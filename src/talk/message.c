@@ -248,8 +248,13 @@ static bool is_blank(const char *line, size_t length)
 bool talk_next_line(const char **at, const char *end, const char **line, size_t *length)
 {
     while (*at < end) {
-        const char *feed = memchr(*at, '\n', (size_t)(end - *at));
+        const char *feed;
 
+        if (**at == '\n') {
+            ++*at; /* there may be thousands of them */
+            continue;
+        }
+        feed = memchr(*at, '\n', (size_t)(end - *at));
         *line = *at;
         *length = (size_t)((feed ? feed : end) - *line);
         *at = feed ? feed + 1 : end;
