@@ -70,19 +70,18 @@ struct clowntalk_session {
     conn_rec *c;        /* NULL: it has left its connection */
     server_rec *server;
     const clowntalk_handler *handler;
-    void *data;         /* the handler's */
-    const char *user;   /* NULL: anonymous */
-    const char *client; /* "address:port", and the address alone */
-    const char *client_ip;
-    ws_place place;     /* in the reactor */
-    int64_t ping_at;    /* when to think of the next one: microseconds of the loop's clock */
-    int64_t too_old_at; /* when the session is too old; INT64_MAX: never */
-
+    void *data;  /* the handler's */
+    size_t owed; /* bytes of answers that are still to come */
     /* What was read and waits for the session's next turn. */
     session_rest *rest;        /* for the parser */
     ws_event *piece;           /* which is not all inflated: its bytes are the rest's first */
     clowntalk_kind unfinished; /* of `message`, which is whole; 0: none is */
-    size_t owed;               /* bytes of answers that are still to come */
+    const char *user;          /* NULL: anonymous */
+    const char *client;        /* "address:port", and the address alone */
+    const char *client_ip;
+    ws_place place;     /* in the reactor */
+    int64_t ping_at;    /* when to think of the next one: microseconds of the loop's clock */
+    int64_t too_old_at; /* when the session is too old; INT64_MAX: never */
 
     ws_parser parser;
     ws_inflate inflate;
