@@ -205,7 +205,7 @@ static void flood(unsigned times, const void *bytes, size_t length)
 
 static void flood_pings(void)
 {
-    flood(2500, (const uint8_t[]){PING, 0x80, 0, 0, 0, 0}, 6);
+    flood(300, (const uint8_t[]){PING, 0x80, 0, 0, 0, 0}, 6);
 }
 
 static void flood_empty(void)
