@@ -227,6 +227,10 @@ static void apply_power_on(hub_device *device)
     bool on;
 
     if (!has_power_on_state(device)) {
+        if (relay_power_on_is_due(device)) { /* it was to be something, and is to be kept now */
+            relay_forget_power_on(device->node, device->topic);
+            state_save(device->node->states);
+        }
         return;
     }
     if (is_commanded(device)) {

@@ -793,6 +793,30 @@ static void what_power_on_owes_outlives_a_command_that_fails(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* What was owed once is not paid much later, when `keep` has held since. */
+static void what_power_on_owes_ends_with_its_configuration(void **state)
+{
+    bench *b = *state;
+    const char **options;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
+    options = (const char **)b->devices[0].options;
+    bench_remember(b);
+    sim_unplug(b->sim[0], BOARD);
+    bench_start(b);
+    bench_run(b, 1);
+    options[0] = "power-on=keep";
+    bench_restart(b, "restart");
+    sim_plug(b->sim[0], BOARD);
+    bench_run(b, 40);
+    assert_int_equal(levels(b) & 1, 1);
+    options[0] = "power-on=on";
+    bench_restart(b, "restart");
+    bench_run(b, 5);
+    assert_int_equal(levels(b) & 1, 1);
+}
+
 /* With growing pauses: it neither clicks nor fills the log without end. */
 static void what_power_on_never_gets_is_tried_less_and_less(void **state)
 {
@@ -907,6 +931,7 @@ int main(void)
         BENCH_TEST(a_stop_hides_no_loss_of_power),
         BENCH_TEST(what_power_on_owes_is_tried_again),
         BENCH_TEST(what_power_on_owes_outlives_a_command_that_fails),
+        BENCH_TEST(what_power_on_owes_ends_with_its_configuration),
         BENCH_TEST(what_power_on_never_gets_is_tried_less_and_less),
         BENCH_TEST(a_failed_read_hides_no_loss_of_power),
         cmocka_unit_test(failed_reads_hide_no_loss_of_power),
