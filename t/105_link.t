@@ -85,12 +85,11 @@ sub as_the_hub {
 {
     my @sensors = @{$client->request('-/-/config/list')->{payload}{sensors}};
     my @dashboards = map { client() } 1 .. DASHBOARDS;
-    kill STOP => $hub;    # so that it finds all of it at once
+    kill STOP => $hub;    # so that it finds much at once: what it owes a client by far, that is not read any further
     for my $dashboard (@dashboards) {
         $dashboard->talk("$sensors[$_ % @sensors]/history/get", {seconds => 3600, points => 1000}, {id => "h$_"})
             for 1 .. HISTORIES;
     }
-    $_->barrier for @dashboards;
     kill CONT => $hub;
     is_deeply $client->request(RELAY . '/set', {state => $true})->{payload}, {state => $true},
         'while ' . DASHBOARDS . ' dashboards ask for their histories, a relay is switched';
@@ -115,6 +114,25 @@ sub as_the_hub {
         last if $line =~ /^\. / && ++$answers == $all;
     }
     is $answers, $all, 'and gets all its answers when it reads';
+}
+
+# More than the link keeps for a hub that is busy: who asks waits, and none is refused.
+{
+    my @clients = map { client() } 1 .. DASHBOARDS;
+    my $burst = 60;    # each of a kilobyte; 100 are within the rate
+    kill STOP => $hub;
+    for my $one (@clients) {
+        $one->talk(RELAY . '/get', {}, {id => "$_ " . 'x' x 1000}) for 1 .. $burst;
+    }
+    kill CONT => $hub;
+    my %answers;
+    for my $one (@clients) {
+        for my $n (1 .. $burst) {
+            my $payload = answer($one, "$n " . 'x' x 1000)->{payload};
+            $answers{$payload->{error} || 'state'}++;
+        }
+    }
+    is_deeply \%answers, {state => DASHBOARDS * $burst}, 'requests that the link has no room for wait, and are answered';
 }
 
 # ---- a hub dies that has requests ----

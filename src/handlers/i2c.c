@@ -69,6 +69,8 @@ struct client {
 
     uplink *uplink;
     request *requests;
+    struct client *next_waiting; /* among the uplink's, for the link to take more */
+    bool waits;
     double tokens;     /* requests that it may make now */
     double refused;    /* requests beyond the rate, less those that time has made good */
     int64_t tokens_at; /* microseconds of the loop's clock */
@@ -88,6 +90,8 @@ struct uplink {
     hub_link *link;
     bool was_linked; /* the hub has said hello at least once */
     subscribers *subscribers;
+    client *waiting,
+        **waiting_end; /* clients whose requests the link does not take now, in order */
     talk_text scratch;
     server_rec *server;
 };
@@ -400,6 +404,62 @@ static void on_trouble(void *baton, int error, const char *what)
     CT_LOG_SERVER(u->server, APLOG_WARNING, error, "CT0042", "the link to the hub: %s", what);
 }
 
+/* ---- clients that wait for the link ---- */
+
+/*
+ * Nothing more is carried out for the client until the link takes more: the session owes it as much
+ * as makes it wait.
+ */
+static void wait_for_link(client *c)
+{
+    uplink *u = c->uplink;
+
+    if (!c->waits) {
+        c->waits = true;
+        c->next_waiting = NULL;
+        *u->waiting_end = c;
+        u->waiting_end = &c->next_waiting;
+        ws_session_owe(c->session, WS_MAX_ANSWERS);
+    }
+}
+
+static client *next_waiting(uplink *u)
+{
+    client *c = u->waiting;
+
+    if (c) {
+        u->waiting = c->next_waiting;
+        u->waiting_end = u->waiting ? u->waiting_end : &u->waiting;
+        c->waits = false;
+    }
+    return c;
+}
+
+/* The client has gone. */
+static void stop_waiting(client *c)
+{
+    uplink *u = c->uplink;
+    client **at = &u->waiting;
+
+    while (c->waits && *at != c) {
+        at = &(*at)->next_waiting;
+    }
+    if (c->waits) {
+        *at = c->next_waiting;
+        u->waiting_end = c->next_waiting ? u->waiting_end : at;
+        c->waits = false;
+    }
+}
+
+static void on_ready(void *baton)
+{
+    client *c;
+
+    while ((c = next_waiting(baton))) {
+        ws_session_settle(c->session, WS_MAX_ANSWERS);
+    }
+}
+
 /* ---- the uplink ---- */
 
 static void uplink_release(void *baton)
@@ -428,6 +488,7 @@ static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
         .lost = on_lost,
         .publish = on_publish,
         .up = on_up,
+        .ready = on_ready,
         .trouble = on_trouble,
     };
 
@@ -437,6 +498,7 @@ static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
     u = base_must(calloc(1, sizeof *u));
     u->loop = reactor->loop;
     u->server = server;
+    u->waiting_end = &u->waiting;
     reactor->attachment = u;
     reactor->release_attachment = uplink_release;
     events.baton = u;
@@ -544,6 +606,10 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
 
     (void)kind; /* a binary message is the same text; its UTF-8 is checked by the parser, too */
     while (at < end && ws_session_goes_on(session, LINE_COST)) {
+        if (!hub_link_may_ask(c->uplink->link)) {
+            wait_for_link(c);
+            break;
+        }
         if (talk_next_line(&at, end, &line, &line_length)) {
             on_line(c, line, line_length);
         }
@@ -573,6 +639,7 @@ static void i2c_close(clowntalk_session *session, void *data)
     client *c = data;
 
     (void)session;
+    stop_waiting(c);
     for (request *q = c->requests; q; q = q->next) {
         q->client = NULL;
     }

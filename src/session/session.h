@@ -53,6 +53,12 @@ bool ws_session_send(clowntalk_session *session, ws_outgoing *outgoing);
 /* ---- for handlers that do much for one message ---- */
 
 /*
+ * Bytes of answers, unsent and still to come, from which on nothing more is carried out for the
+ * client. One answer may be longer.
+ */
+#define WS_MAX_ANSWERS 65536
+
+/*
  * Whether to go on with the message, with a step that costs about as much as copying `cost` bytes,
  * which is counted. False where the session's turn is over, answers wait for the client, or it has
  * closed: then put back what is left.

@@ -3,17 +3,11 @@
  */
 #include "session_private.h"
 
-/*
- * Bytes of answers, unsent and still to come, from which on nothing more is carried out for the
- * client. One answer may be longer.
- */
-#define MAX_ANSWERS 65536
-
 bool session_must_wait(const clowntalk_session *s)
 {
     const size_t owed = s->state == WS_STATE_OPEN ? s->owed : 0;
 
-    return session_is_blocked(s) || s->queue.bytes + owed >= MAX_ANSWERS;
+    return session_is_blocked(s) || s->queue.bytes + owed >= WS_MAX_ANSWERS;
 }
 
 void session_go_on(clowntalk_session *s)
