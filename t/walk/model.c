@@ -278,8 +278,10 @@ void model_hub_stopped(bool successor)
     for (unsigned i = 0; i < RELAYS && !successor; i++) {
         const relay_model *r = &w->relays[i];
 
-        if (r->pulse_until && r->contact == 1 && w->time > w->began + FIRST_LOOK &&
-            !w->disturbed[relays[i].board] && !w->unplugged[relays[i].board]) {
+        /* One that does not answer is left to the next hub. */
+        if (r->pulse_until && r->contact == 1 && r->published == 1 &&
+            w->time > w->began + FIRST_LOOK && !w->disturbed[relays[i].board] &&
+            !w->unplugged[relays[i].board]) {
             model_finding("the hub has ended, and the pulse of %s goes on", relays[i].topic);
         }
     }
