@@ -173,9 +173,7 @@ for my $round (1 .. 2) {
     $hub = $new;
 }
 is_deeply $clients[1]->request('relay/i2c0-3f/get')->{payload}, {state => $false}, 'the relay is as it was commanded';
-# Until this is on disk, a hub that dies does not know where the contact is, and its successor says so.
-my $moving = $server->dir . '/state/clowntalk/nodes_bridge_0.moving';
-$server->wait_until('the state to be recorded', sub { ClownTalk::Httpd::read_file($moving) !~ m{/} });
+$server->remembered($server->dir . '/state/clowntalk');
 kill KILL => $hub;
 $hub = new_hub($hub);
 is_deeply $clients[1]->forget->wait_topic('relay/i2c0-3f')->{payload}, {state => $false},

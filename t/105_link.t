@@ -57,11 +57,7 @@ sub new_hub {
     return $new;
 }
 
-# Until this is on disk, a hub that dies does not know where the contact is.
-sub wait_until_remembered {
-    my $moving = $server->dir . '/state/clowntalk/nodes_bridge_0.moving';
-    $server->wait_until('the state to be recorded', sub { ClownTalk::Httpd::read_file($moving) !~ m{/} });
-}
+sub wait_until_remembered { $server->remembered($server->dir . '/state/clowntalk') }
 
 my $client = client();
 my ($hub) = $server->hub;

@@ -62,11 +62,9 @@ sub switch { my ($client, $to) = @_; return ask($client, "$relay/set", {state =>
 
 sub forgets { my ($list) = @_; return exists $list->{remembers} && !$list->{remembers} }
 
-# What the disk says of the relay, as soon as that is all: then it is not noted as moving any longer.
+# What the disk says of the relay.
 sub recorded {
-    $server->wait_until('the state to be recorded',
-        sub { ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.moving") !~ m{^\S+(?: pulse)? *$}m });
-    my ($said) = ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.json") =~ /"state":\s*(\w+)/;
+    my ($said) = $server->remembered($dir) =~ /"state":\s*(\w+)/;
     return $said;
 }
 

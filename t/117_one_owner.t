@@ -75,15 +75,6 @@ sub is_known {
     ok !exists $client->request('-/-/config/list')->{payload}{remembers}, "$what: it remembers";
 }
 
-# The text of a memory, as soon as all is in it.
-sub recorded {
-    my ($server, $dir) = @_;
-
-    $server->wait_until('the state to be recorded',
-        sub { ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.moving") !~ m{^\S+(?: pulse)? *$}m });
-    return ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.json");
-}
-
 my $first = new_server();
 my $state = $first->vars->{t_state};
 my $dir = "$state/clowntalk";
@@ -95,7 +86,7 @@ $first->start;
 note 'the first server';
 my $client = client($first);
 change($client, $true, 1.5);
-my $before = recorded($first, $dir);
+my $before = $first->remembered($dir);
 
 note 'the second server';
 my $second = new_server($dir);
@@ -117,7 +108,7 @@ is $bridge->wait_for($relay, 2)->[1]{state}, $false, '... its relay is switched'
 is $bridge->finish, 0, '... its end';
 like $bridge->{log}, qr/CT1051/, '... and it has said so';
 
-is recorded($first, $dir), $before, 'what the first server remembers is as it was';
+is $first->remembered($dir), $before, 'what the first server remembers is as it was';
 kill KILL => $first->wait_for_hub;
 $client->wait_topic('boot');
 $client->wait_topic($relay);
@@ -159,7 +150,7 @@ sub server_goes_on {
     my $client = client($first);
     is_known($what, $client, $state, 0.5);
     change($client, $state ? $false : $true, 2);
-    recorded($first, $dir);
+    $first->remembered($dir);
     owned_with($dir, "$what:");
     kill KILL => $first->wait_for_hub;
     $client->wait_topic('boot');

@@ -321,6 +321,17 @@ sub wait_until {
     return 1;
 }
 
+# What is remembered in a state directory of a test's own, as soon as that is all: until then a relay is noted as moving, and
+# a hub that dies does not know where its contact is. '' where there is no file.
+sub remembered {
+    my ($self, $dir) = @_;
+    my ($notes, $states) = map { "$dir/nodes_bridge_0.$_" } 'moving', 'json';
+
+    $self->wait_until('the states to be recorded',
+        sub { -e $notes && ClownTalk::Httpd::read_file($notes) !~ m{^\S+(?: pulse)? *$}m });
+    return -e $states ? ClownTalk::Httpd::read_file($states) : '';
+}
+
 # The hub, when there is one and no other: a killed one's successor takes a moment.
 sub wait_for_hub {
     my ($self) = @_;

@@ -46,7 +46,7 @@ sub files { my ($path) = @_; return map { s|.*/||r } glob "$path/*" }
 
 # What the file says about the relay; undef where it says nothing.
 sub recorded {
-    my $file = eval { decode_json(ClownTalk::Httpd::read_file("$dir/nodes_bridge_0.json")) } or return;
+    my $file = eval { decode_json($server->remembered($dir)) } or return;
 
     return $file->{devices}{'relay/i2c0-3b'}{state};
 }
