@@ -188,6 +188,7 @@ void site_note_power(worker *worker, site *site)
 {
     message *seen;
 
+    site->lost = true;
     if (site->noting || !may_be_relay(site)) {
         return;
     }

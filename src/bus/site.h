@@ -40,7 +40,8 @@ struct site {
     const device_driver *chip_driver;
     bool incomplete;  /* some devices of the chip have left, while others stayed */
     power_sign power; /* of the chip, when its devices left before the owner was told */
-    bool noting;      /* its loss of power is being noted; until then nothing is done to it */
+    bool lost;        /* the chip has lost its power, which is known, and was not recovered since */
+    bool noting;      /* that is being noted; until then nothing is done to it */
 };
 
 void sites_create(worker *worker);
@@ -57,7 +58,7 @@ bool site_is_undecided(const site *site);
 bool sites_are_undecided(const worker *worker);
 /* The look is over, and no driver knows a chip there: sets when to look next. */
 void site_put_off(worker *worker, site *site);
-/* A relay's chip shows that it has lost its power: has the owner note it. */
+/* A chip shows that it has lost its power: if it has relays, the owner is to note it. */
 void site_note_power(worker *worker, site *site);
 /* It is noted. */
 void site_power_noted(worker *worker, uint8_t address);

@@ -1,6 +1,8 @@
 /* Relays on their bus: clicks, the ends of pulses, and what the chip can tell about its contact. */
 #include "unit_kinds.h"
 
+#include "site.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -11,6 +13,9 @@ int unit_recover(worker *worker, unit *unit)
 
     if (relay && relay->recover) {
         error = worker_outcome(worker, relay->recover(&unit->device));
+    }
+    if (error >= 0) {
+        unit->site->lost = false;
     }
     /* A click may have been under way when the last owner died. */
     unit->clicked = worker_now(worker);

@@ -113,7 +113,7 @@ static void identify(worker *worker, unit *unit)
     if (error >= 0) {
         error = look_for_power(worker, unit, &power);
     }
-    if (error >= 0 && power == POWER_LOST && unit->power != POWER_LOST) {
+    if (error >= 0 && power == POWER_LOST && !unit->site->lost) {
         unit_lost_power(worker, unit);
         unit_enter(worker, unit, UNIT_IDENTIFY);
         return;

@@ -748,6 +748,30 @@ static void a_stop_hides_no_loss_of_power(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* One channel has not been configured since the first loss when the second comes. */
+static void a_second_loss_of_power_is_seen(void **state)
+{
+    bench *b = *state;
+
+    assert_true(sim_add(b->sim[0], "mcp23017", BOARD));
+    bench_pin(b, "relay/i2c0-20-0", "mcp23017", NULL);
+    bench_pin(b, "relay/i2c0-20-3", "mcp23017", "power-on=on", NULL);
+    bench_remember(b);
+    bench_start(b);
+    bench_run(b, 1);
+    sim_unplug(b->sim[0], BOARD);
+    assert_contains(ask(b, 0, true), "io-error"); /* it is tried again after 250 ms */
+    sim_plug(b->sim[0], BOARD);
+    assert_contains(get(b, 3), "false");
+    bench_run(b, 0.15);
+    assert_int_equal(levels(b) & 8, 0);
+    sim_unplug(b->sim[0], BOARD);
+    bench_run(b, 0.3);
+    sim_plug(b->sim[0], BOARD);
+    bench_run(b, 10);
+    assert_int_equal(levels(b) & 8, 0);
+}
+
 static void what_power_on_owes_is_tried_again(void **state)
 {
     bench *b = *state;
@@ -929,6 +953,7 @@ int main(void)
         BENCH_TEST(a_loss_of_power_is_known_to_the_next_hub),
         cmocka_unit_test(a_chip_shows_its_loss_until_that_is_noted),
         BENCH_TEST(a_stop_hides_no_loss_of_power),
+        BENCH_TEST(a_second_loss_of_power_is_seen),
         BENCH_TEST(what_power_on_owes_is_tried_again),
         BENCH_TEST(what_power_on_owes_outlives_a_command_that_fails),
         BENCH_TEST(what_power_on_owes_ends_with_its_configuration),
