@@ -8,7 +8,8 @@ EXTRA_PROGRAMS = bench/load bench/epoll_echo
 EXTRA_LTLIBRARIES = bench/mod_clowntalk_broadcast.la
 CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 EXTRA_DIST += bench/run bench/lib bench/ws_server.js bench/package.json bench/package-lock.json \
-	bench/performance.gp bench/floods bench/flood.mjs
+	bench/performance.gp bench/floods bench/flood.mjs \
+	bench/flood_kinds.mjs bench/flood_loads.mjs bench/flood_client.mjs bench/flood_frames.mjs
 
 # libssl comes with libcrypto, which configure has found.
 bench_load_SOURCES = bench/load.c bench/load.h bench/load_echo.c bench/load_fan_out.c \

@@ -94,4 +94,15 @@ subtest 'every client library that is tried is in docs/clients.md, and no other'
     is_same_set(\@tried, [$table =~ /^\| ([^,|]+), /mg], 'libraries');
 };
 
+subtest 'every load of bench/floods is in docs/security.md, and no other, and so are the tests that it names' => sub {
+    my @names = map { my ($table) = slurp($_) =~ /^export const (?:KINDS|LOADS) = \{\n(.*?)^\};/ms; $table =~ /^  '([^']+)': \{/mg }
+        'bench/flood_kinds.mjs', 'bench/flood_loads.mjs';
+    my $page = slurp('docs/security.md');
+    my @rows = map { /^\| ([^|]+) \| [^|]+ \| [^|]+ \| [^|]*\|$/mg } map { s/^\|.*\n\| ---.*\n//mr }
+        $page =~ /^## (?:Floods|Honest loads)\n(.*?)(?=^## )/msg;
+
+    is_same_set(\@names, \@rows, 'loads');
+    ok(-e "$top/$_", "$_ is there") for $page =~ m{`(t/[^`]+)`}g;
+};
+
 done_testing;

@@ -15,6 +15,7 @@ use warnings;
 use File::Path qw(remove_tree);
 use IO::Select;
 use IO::Socket::INET;
+use JSON::PP;
 use POSIX qw(:sys_wait_h setsid);
 use Scalar::Util qw(weaken);
 use Time::HiRes qw(time sleep);
@@ -23,6 +24,7 @@ use ClownTalk::Httpd;
 use ClownTalk::Settings;
 
 use constant PATIENCE => 30;      # seconds, for start and stop
+use constant PINS => 16;          # of a board of relays
 use constant DESCRIPTORS => 25000;    # a proxied connection takes two
 
 # Worker threads that proxied connections take, one each: as children of this many threads.
@@ -46,7 +48,8 @@ END {
 }
 
 # new(NAME, connections => how many it will have to take, bench => the build's bench directory,
-#     sources => the tree's, modules => {clowntalk => FILE, clowntalk_broadcast => FILE})
+#     sources => the tree's, modules => {clowntalk => FILE, clowntalk_broadcast => FILE},
+#     relays => how many plain relays there are on a second bus, for mod_clowntalk)
 sub new {
     my ($class, $name, %context) = @_;
 
@@ -62,12 +65,16 @@ sub new {
 
 sub port { return $_[0]{ports}{$_[1]} }
 
-# Where it echoes, where it echoes or sends to all, and where it speaks Clown.Talk.
+# Where it echoes, where it echoes or sends to all, and where it speaks Clown.Talk: with those who may switch ('relay'), and with
+# those who may not ('reader').
 sub path {
     my ($self, $what) = @_;
 
     return '/' unless $self->{name} eq 'clowntalk';
-    return $what eq 'relay' ? '/clown-talk-server_nodes_bridge_0' : "/$what";
+    return {
+        relay  => '/clown-talk-server_nodes_bridge_0',
+        reader => '/reader/clown-talk-server_nodes_bridge_0',
+    }->{$what} || "/$what";
 }
 
 # ---- what each consists of: commands, and ports that show that they are up ----
@@ -130,6 +137,7 @@ sub clowntalk {
     my ($self) = @_;
 
     ClownTalk::Httpd::make_writable_dir("$self->{dir}/state");
+    my $relays = $self->relays;
     return $self->httpd([qw(clowntalk clowntalk_broadcast)], <<"END", <<"END");
 ServerLimit              1
 StartServers             1
@@ -139,6 +147,7 @@ MaxRequestWorkers       25
 AsyncRequestWorkerFactor 1000
 ClownTalkBus 0 sim
 ClownTalkStateDir "$self->{dir}/state"
+$relays
 END
 <Location "/echo">
     SetHandler clowntalk
@@ -152,7 +161,24 @@ END
     SetHandler clowntalk
     ClownTalkControl On
 </LocationMatch>
+<Location "/reader">
+    SetHandler clowntalk
+</Location>
 END
+}
+
+# A bus of relay boards, and the directives for it.
+sub relays {
+    my ($self) = @_;
+    my $count = $self->{relays} or return '';
+    my @chips = map { sprintf '%x', 0x20 + $_ } 0 .. ($count - 1) / PINS;
+
+    ClownTalk::Httpd::write_file("$self->{dir}/relays.json", encode_json(
+        {chips => [map { {chip => 'mcp23017', address => $_} } @chips]}));
+    return join "\n", qq(ClownTalkBus 1 "sim:$self->{dir}/relays.json"), map {
+        my $pin = $_ % PINS;
+        "ClownTalkDevice relay/i2c1-$chips[$_ / PINS]-$pin mcp23017 pin=$pin"
+    } 0 .. $count - 1;
 }
 
 sub load_module {
