@@ -9,7 +9,8 @@ EXTRA_LTLIBRARIES = bench/mod_clowntalk_broadcast.la
 CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 EXTRA_DIST += bench/run bench/lib bench/ws_server.js bench/package.json bench/package-lock.json \
 	bench/performance.gp bench/floods bench/flood.mjs \
-	bench/flood_kinds.mjs bench/flood_loads.mjs bench/flood_client.mjs bench/flood_frames.mjs
+	bench/flood_kinds.mjs bench/flood_loads.mjs bench/flood_client.mjs bench/flood_frames.mjs \
+	bench/soak bench/soak.mjs
 
 # libssl comes with libcrypto, which configure has found.
 bench_load_SOURCES = bench/load.c bench/load.h bench/load_echo.c bench/load_fan_out.c \
@@ -32,3 +33,8 @@ bench_mod_clowntalk_broadcast_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version 
 bench: all $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 	$(PERL) $(srcdir)/bench/run --builddir='$(abs_builddir)' $(BENCHFLAGS)
 .PHONY: bench
+
+# Everything at once, at random: docs/testing.md. make soak MINUTES=30 SOAKFLAGS='--clients=100 --seed=7'
+soak: all
+	$(PERL) $(srcdir)/bench/soak --builddir='$(abs_builddir)' --minutes=$${MINUTES:-1} $(SOAKFLAGS)
+.PHONY: soak
