@@ -23,7 +23,7 @@ const [, , plain, secure, clients, seconds, seed, journalFile, relayList] = proc
 const relays = relayList.split(',');
 const journal = fs.openSync(journalFile, 'w');
 const counts = { sent: 0, received: 0, requests: 0, acknowledged: 0, unanswered: 0, overdue: 0, unasked: 0, connections: 0,
-  reconnects: 0, errors: {}, refusals: {}, closes: {}, handshakes: {} };
+  reconnects: 0, errors: {}, refusals: {}, closes: {}, cuts: {}, handshakes: {} };
 const sessions = new Set();
 let over = false;
 
@@ -90,7 +90,8 @@ class Session {
     sessions.delete(this);
     this.open = false;
     if (!this.leaving && !over) {
-      count(this.established ? counts.closes : counts.handshakes, this.reason ?? 'without a Close');
+      const kind = !this.established ? counts.handshakes : this.moderate ? counts.closes : counts.cuts;
+      count(kind, this.reason ?? 'without a Close');
     }
     for (const { resolve } of this.waiting.values()) {
       counts.unanswered += 1;

@@ -60,6 +60,8 @@ sub verdict {
         match($relay, $clicks, $requests, \%verdict);
         compare($relay, $clicks, $requests, \%verdict);
     }
+    my @took = sort { $a <=> $b } map { $_->{answered} - $_->{sent} } grep { defined $_->{answered} } map { @$_ } values %{$self->{requests}};
+    @verdict{qw(median most longest)} = map { $took[$_ * $#took] // 0 } 0.5, 0.99, 1;
     return \%verdict;
 }
 
