@@ -313,15 +313,15 @@ async function ask(session, relay, request, payload) {
 async function switcher(session, relay) {
   openTalk(session);
   while (session.open && !over) {
-    const what = session.random();
-    const request = what < 0.15 ? ask(session, relay, 'pulse', { duration: session.random(0.05, 1.5) })
+    const duration = session.random() < 0.15 ? session.random(0.05, 1.5) : 0;
+    const request = duration ? ask(session, relay, 'pulse', { duration })
       : ask(session, relay, 'set', { state: session.random() < 0.5 });
     if (session.random() < 0.03) {
       return; /* gone: nobody waits for the answer */
     }
     await request;
     await ask(session, relay, 'get', {});
-    await session.pause(0, 300);
+    await session.pause(0, session.random() < 0.5 ? 1000 * duration + 500 : 300);
   }
 }
 

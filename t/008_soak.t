@@ -14,6 +14,7 @@ use ClownTalk::Httpd;
 
 my ($on, $off) = (JSON::PP::true, JSON::PP::false);
 my $dir = File::Temp->newdir;
+my $overrun;    # of the last verdict
 
 # Clicks are [second, 'on' or 'off'], each of 0.02 s; requests are [second, 'set' ..., answer or nothing], answered 0.1 s later.
 sub verdict {
@@ -24,13 +25,14 @@ sub verdict {
     } @$clicks);
     ClownTalk::Httpd::write_file("$dir/journal", join '', map {
         my ($sent, $request, $state, $result) = @$_;
-        encode_json({relay => 'i2c1-3b', sent => $sent, request => $request, ($request eq 'set' ? (state => $state) : ()),
+        encode_json({relay => 'i2c1-3b', sent => $sent, request => $request, ($request eq 'set' ? (state => $state) : (duration => 4)),
             result => $result, answered => defined $result ? $sent + 0.1 : undef}) . "\n";
     } @requests);
     my $judge = Bench::Judge->new;
     $judge->trace('i2c1', "$dir/trace");
     $judge->journal("$dir/journal");
     my $verdict = $judge->verdict;
+    $overrun = $verdict->{overrun};
     return map { scalar @{$verdict->{$_}} } qw(lost twice);
 }
 
@@ -53,6 +55,11 @@ finds('a request without an answer', 0, 0, [[10.01, 'on'], [15, 'off']], @set, [
 finds('one without an answer, carried out a day later', 0, 1, [[10.01, 'on'], [86400, 'off']], @set, [14, 'set', $off, undef]);
 finds('one that was refused and is carried out', 0, 1, [[10.01, 'on'], [15, 'off']], @set, [14.95, 'set', $off, 'busy']);
 finds('a pulse', 0, 0, [[10.01, 'on'], [15, 'off']], [10, 'pulse', undef, $on]);
+cmp_ok abs($overrun - 0.9), '<', 0.001, 'which ends 0.9 s too late';
+finds('a pulse that another request has ended', 0, 0, [[10.01, 'on'], [12.01, 'off']], [10, 'pulse', undef, $on], [12, 'set', $off, $off]);
+is $overrun, 0, 'which was not too long';
+finds('a pulse without an end', 0, 0, [[10.01, 'on']], [10, 'pulse', undef, $on]);
+cmp_ok $overrun, '>', 1e9, 'which was too long';
 finds('a pulse that ends twice', 0, 1, [[10.01, 'on'], [15, 'off'], [16, 'off']], [10, 'pulse', undef, $on]);
 finds('a pulse that ends after another request', 0, 1, [[10.01, 'on'], [12.01, 'on'], [15, 'off']],
     [10, 'pulse', undef, $on], [12, 'set', $on, $on]);

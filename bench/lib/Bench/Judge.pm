@@ -13,7 +13,7 @@ use strict;
 use warnings;
 
 use JSON::PP;
-use List::Util qw(max);
+use List::Util qw(max min);
 
 use constant {
     NEVER => 9e99,
@@ -52,13 +52,14 @@ sub journal {
 
 sub verdict {
     my ($self) = @_;
-    my %verdict = (lost => [], twice => [], clicks => 0, switched => 0, unknown => 0, confirmed => 0);
+    my %verdict = (lost => [], twice => [], clicks => 0, switched => 0, unknown => 0, confirmed => 0, overrun => 0);
 
     for my $relay (sort keys %{{%{$self->{clicks}}, %{$self->{requests}}}}) {
         my ($clicks, $requests) = ($self->{clicks}{$relay} || [], $self->{requests}{$relay} || []);
         $verdict{clicks} += @$clicks;
         match($relay, $clicks, $requests, \%verdict);
         compare($relay, $clicks, $requests, \%verdict);
+        $verdict{overrun} = max($verdict{overrun}, overruns($clicks, $requests));
     }
     my @took = sort { $a <=> $b } map { $_->{answered} - $_->{sent} } grep { defined $_->{answered} } map { @$_ } values %{$self->{requests}};
     @verdict{qw(median most longest)} = map { $took[$_ * $#took] // 0 } 0.5, 0.99, 1;
@@ -128,6 +129,22 @@ sub compare {
                 $request->{answered} - $request->{sent}, join ', ', map { $_->{state} ? 'on' : 'off' } @had;
         }
     }
+}
+
+# By how many seconds pulses were too long, each until its end or the next request.
+sub overruns {
+    my ($clicks, $requests) = @_;
+    my @orders = grep { $_->{request} ne 'get' } @$requests;
+    my @ends   = grep { !$_->{state} } @$clicks;
+    my @overruns;
+
+    for my $i (grep { $orders[$_]{request} eq 'pulse' && is_state($orders[$_]{result}) } 0 .. $#orders) {
+        my $pulse = $orders[$i];
+        shift @ends while @ends && $ends[0]{began} < $pulse->{answered};
+        my $until = min grep { defined } @ends ? $ends[0]{began} : undef, $i < $#orders ? $orders[$i + 1]{sent} : undef;
+        push @overruns, ($until // NEVER) - $pulse->{answered} - $pulse->{duration};
+    }
+    return @overruns;
 }
 
 1;
