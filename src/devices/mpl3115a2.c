@@ -115,6 +115,18 @@ static device_step fetch(device *device, uint8_t data[5])
     return i2c_read_agreed(device->bus, device->address, REG_RESULT, data, 5);
 }
 
+/*
+ * A conversion that was begun before, by a hub that was killed, keeps its mode until it is over.
+ * Its result is the one that is dropped, and each further conversion sets the mode.
+ */
+static bool is_set(uint8_t reg, uint8_t value, uint8_t found)
+{
+    if (reg == REG_CTRL1) {
+        found &= (uint8_t) ~(CTRL1_OST | CTRL1_ALT);
+    }
+    return found == value;
+}
+
 static int configure(device *device)
 {
     static const struct {
@@ -131,7 +143,7 @@ static int configure(device *device)
         if (result < 0) {
             return result;
         }
-        if ((found & ~CTRL1_OST) != settings[i].value && found != settings[i].value) {
+        if (!is_set(settings[i].reg, settings[i].value, found)) {
             return -EIO;
         }
     }

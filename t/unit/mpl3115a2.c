@@ -94,6 +94,24 @@ static void an_abandoned_measurement_does_not_mix_up_the_next(void **state)
     bench_close(b);
 }
 
+/* A hub that was killed leaves it like this; it keeps the mode until the conversion is over. */
+static void can_be_started_during_a_conversion_of_altitude(void **state)
+{
+    (void)state;
+    bench *b = bench_open("mpl3115a2", "mpl3115a2", 0x60);
+    double values[DEVICE_MAX_QUANTITIES] = {0};
+    assert_int_equal(bench_start(b), 0);
+    bench_wait(b, b->device.driver->sensor->measure(&b->device, 0, values));
+    assert_true(b->device.driver->sensor->measure(&b->device, 1, values) > 0);
+    bench_wait(b, 10000);
+    sim_set(b->sim, 0x60, "pressure", 99.5);
+    assert_int_equal(bench_start(b), 0);
+    assert_int_equal(bench_measure(b, values), 0);
+    assert_published(values[0], 3, "99.500");
+    assert_true(fabs(values[1] - altitude_at(99.5)) < 0.04);
+    bench_close(b);
+}
+
 static void probe_compares_the_identity(void **state)
 {
     (void)state;
@@ -151,6 +169,7 @@ int main(void)
         cmocka_unit_test(both_fit_a_second),
         cmocka_unit_test(drops_the_first_conversion),
         cmocka_unit_test(an_abandoned_measurement_does_not_mix_up_the_next),
+        cmocka_unit_test(can_be_started_during_a_conversion_of_altitude),
         cmocka_unit_test(probe_compares_the_identity),
         cmocka_unit_test(faults_give_no_value),
         cmocka_unit_test(power_loss_gives_no_wrong_value),
