@@ -60,7 +60,9 @@ finds('a pulse that another request has ended', 0, 0, [[10.01, 'on'], [12.01, 'o
 is $overrun, 0, 'which was not too long';
 finds('a pulse without an end', 0, 0, [[10.01, 'on']], [10, 'pulse', undef, $on]);
 cmp_ok $overrun, '>', 1e9, 'which was too long';
-finds('a pulse that ends twice', 0, 1, [[10.01, 'on'], [15, 'off'], [16, 'off']], [10, 'pulse', undef, $on]);
+finds('a pulse whose end is repeated', 0, 0, [[10.01, 'on'], [15, 'off'], [16, 'off']], [10, 'pulse', undef, $on]);
+finds('a pulse that begins again', 0, 2, [[10.01, 'on'], [15, 'off'], [16, 'on'], [17, 'off']], [10, 'pulse', undef, $on]);
+finds('a set that is repeated', 0, 1, [[10.01, 'on'], [11, 'on']], [10, 'set', $on, $on]);
 finds('a pulse that ends after another request', 0, 1, [[10.01, 'on'], [12.01, 'on'], [15, 'off']],
     [10, 'pulse', undef, $on], [12, 'set', $on, $on]);
 

@@ -52,7 +52,7 @@ sub journal {
 
 sub verdict {
     my ($self) = @_;
-    my %verdict = (lost => [], twice => [], clicks => 0, switched => 0, unknown => 0, confirmed => 0, overrun => 0);
+    my %verdict = (lost => [], twice => [], clicks => 0, switched => 0, unknown => 0, confirmed => 0, repeated => 0, overrun => 0);
 
     for my $relay (sort keys %{{%{$self->{clicks}}, %{$self->{requests}}}}) {
         my ($clicks, $requests) = ($self->{clicks}{$relay} || [], $self->{requests}{$relay} || []);
@@ -84,24 +84,28 @@ sub allowances {
         }
         my $pulse = $request->{request} eq 'pulse';
         push @allowed, {state => $pulse || $request->{state}, from => $request->{sent}, until => $until};
-        push @allowed, $ends[@ends] = {state => 0, from => $request->{sent}, until => NEVER} if $pulse;
+        push @allowed, $ends[@ends] = {state => 0, end => 1, from => $request->{sent}, until => NEVER} if $pulse;
     }
     return sort { $a->{from} <=> $b->{from} } @allowed;
 }
 
-# Each click takes the one allowance that ends first; one that finds none was not asked for, or carried out again.
+# Each click takes the one allowance that ends first; one that finds none was not asked for, or carried out again. The end of
+# a pulse may be repeated, which moves nothing: a hub that is killed meanwhile has not said whether it was finished.
 sub match {
     my ($relay, $clicks, $requests, $verdict) = @_;
     my @to_come = allowances($requests, $verdict);
-    my @open;
+    my (@open, $last);
 
     for my $click (@$clicks) {
         push @open, shift @to_come while @to_come && $to_come[0]{from} <= $click->{began};
         @open = sort { $a->{until} <=> $b->{until} } grep { $_->{until} >= $click->{began} } @open;
         my ($taken) = grep { !$open[$_]{state} == !$click->{state} } 0 .. $#open;
         if (defined $taken) {
-            splice @open, $taken, 1;
+            $last = splice @open, $taken, 1;
+        } elsif ($last && $last->{end} && !$click->{state}) {
+            $verdict->{repeated}++;
         } else {
+            undef $last;
             push @{$verdict->{twice}}, sprintf '%s: at %.3f it went %s, which nobody had asked for', $relay, $click->{began},
                 $click->{state} ? 'on' : 'off';
         }
