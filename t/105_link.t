@@ -120,6 +120,10 @@ sub as_the_hub {
     for my $one (@clients) {
         $one->talk(RELAY . '/get', {}, {id => "$_ " . 'x' x 1000}) for 1 .. $burst;
     }
+    my $full = $clients[-1];    # when it is not listened to any longer, the link is full
+    $server->wait_until('the link to be full', sub { !eval { $full->barrier(0.5) } }) if $has_one_link;
+    $client->talk(RELAY . '/get', {}, {id => 'short'});
+    ok eval { $client->barrier(5); 1 }, 'a client that asks for little is listened to meanwhile';
     kill CONT => $hub;
     my %answers;
     for my $one (@clients) {

@@ -29,6 +29,8 @@
 #define MAX_REPEATS 2
 /* What a line costs of a session's turn: parsing it and, often, refusing it. */
 #define LINE_COST 4096
+/* Bytes of a request such as one that switches a relay, with an id. */
+#define SHORT_LINE 256
 /* Requests beyond the rate that are answered before the session ends; see end_if_flooded(). */
 #define MAX_REFUSED 1000
 /*
@@ -597,6 +599,16 @@ static void on_line(client *c, const char *line, size_t length)
     talk_message_clear(&message);
 }
 
+/*
+ * Whether the link takes a line of the client. Also while others fill it, where the line is short
+ * and the client has nothing else under way: who asks for little does not wait for who asks for
+ * much.
+ */
+static bool may_ask(const client *c, size_t length)
+{
+    return hub_link_may_ask(c->uplink->link) || (!c->requests && length <= SHORT_LINE);
+}
+
 static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
                         apr_size_t length)
 {
@@ -606,13 +618,17 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
 
     (void)kind; /* a binary message is the same text; its UTF-8 is checked by the parser, too */
     while (at < end && ws_session_goes_on(session, LINE_COST)) {
-        if (!hub_link_may_ask(c->uplink->link)) {
+        const char *before = at;
+
+        if (!talk_next_line(&at, end, &line, &line_length)) {
+            continue;
+        }
+        if (!may_ask(c, line_length)) {
+            at = before;
             wait_for_link(c);
             break;
         }
-        if (talk_next_line(&at, end, &line, &line_length)) {
-            on_line(c, line, line_length);
-        }
+        on_line(c, line, line_length);
     }
     ws_session_put_back(session, (apr_size_t)(end - at));
 }
