@@ -220,12 +220,16 @@ static void pulse_is_doubtful(const request_model *request)
 {
     relay_model *r = &w->relays[request->relay];
     const int64_t end = request->asked_at + request->pulse;
+    /* Then it may be power-on that has switched it on, before the pulse's turn. */
+    const bool may_be_power_on =
+        r->config.power_on == 1 && w->disturbed[relays[request->relay].board];
 
     if (!r->pulse_from || end < r->pulse_from) {
         r->pulse_from = end;
     }
     r->may |= MAY_GO_OFF;
-    if (r->contact == 1 && r->on_at >= request->asked_at && request->alone && is_alone(request)) {
+    if (r->contact == 1 && r->on_at >= request->asked_at && !may_be_power_on && request->alone &&
+        is_alone(request)) {
         r->pulse_until = w->time + request->pulse;
     }
 }
