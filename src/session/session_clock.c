@@ -34,8 +34,8 @@ void session_start_clock(clowntalk_session *s)
 /* Half an interval has passed. False where the client is dead, and the session ended. */
 static bool on_ping_time(clowntalk_session *s)
 {
-    if (s->held || ws_transport_catches_up(&s->transport)) {
-        /* It is not heard now; or they lie behind what it has not read yet, but it reads. */
+    if ((s->held && s->queue.bytes == 0) || ws_transport_catches_up(&s->transport)) {
+        /* Others owe it answers; or the pings lie behind what it has not read yet, but it reads. */
         s->pings = 0;
     }
     if (s->pings >= MAX_UNANSWERED_PINGS) {
