@@ -680,14 +680,20 @@ static void a_channel_that_could_not_be_configured_is_tried_again(void **state)
     assert_contains(get(b, 1), "{\"state\": false}");
 }
 
-/* The hub ends when it has configured the chip again, and before the relay was switched. */
-static void a_loss_of_power_is_known_to_the_next_hub(void **state)
+/* A channel that is to be on when power has come on, and a memory; the hub is not started yet. */
+static bench *with_memory_of_power_on(bench *b)
 {
-    bench *b = *state;
-
     assert_true(sim_add(b->sim[0], "pca9554", BOARD));
     bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
     bench_remember(b);
+    return b;
+}
+
+/* The hub ends when it has configured the chip again, and before the relay was switched. */
+static void a_loss_of_power_is_known_to_the_next_hub(void **state)
+{
+    bench *b = with_memory_of_power_on(*state);
+
     bench_start(b);
     bench_run(b, 1);
     assert_int_equal(levels(b) & 1, 0);
@@ -733,11 +739,8 @@ static void a_chip_shows_its_loss_until_that_is_noted(void **state)
 /* Nor does a stop hide it, which ends the relay's pulse. */
 static void a_stop_hides_no_loss_of_power(void **state)
 {
-    bench *b = *state;
+    bench *b = with_memory_of_power_on(*state);
 
-    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
-    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
-    bench_remember(b);
     bench_start(b);
     bench_run(b, 1);
     bench_ask(b, "[\"relay/i2c0-20-0/pulse/set\", {\"duration\": 9}]");
@@ -774,11 +777,8 @@ static void a_second_loss_of_power_is_seen(void **state)
 
 static void what_power_on_owes_is_tried_again(void **state)
 {
-    bench *b = *state;
+    bench *b = with_memory_of_power_on(*state);
 
-    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
-    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
-    bench_remember(b);
     bench_start(b);
     bench_run(b, 0.05); /* it waits for the gap between two clicks */
     assert_true(fault_bus_add(
@@ -794,11 +794,8 @@ static void what_power_on_owes_is_tried_again(void **state)
 /* A command that waits would have held instead; it fails. */
 static void what_power_on_owes_outlives_a_command_that_fails(void **state)
 {
-    bench *b = *state;
+    bench *b = with_memory_of_power_on(*state);
 
-    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
-    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
-    bench_remember(b);
     bench_start(b);
     bench_run(b, 1);
     sim_unplug(b->sim[0], BOARD);
@@ -820,13 +817,9 @@ static void what_power_on_owes_outlives_a_command_that_fails(void **state)
 /* What was owed once is not paid much later, when `keep` has held since. */
 static void what_power_on_owes_ends_with_its_configuration(void **state)
 {
-    bench *b = *state;
-    const char **options;
+    bench *b = with_memory_of_power_on(*state);
+    const char **options = (const char **)b->devices[0].options;
 
-    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
-    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
-    options = (const char **)b->devices[0].options;
-    bench_remember(b);
     sim_unplug(b->sim[0], BOARD);
     bench_start(b);
     bench_run(b, 1);
@@ -858,11 +851,8 @@ static void what_power_on_never_gets_is_tried_less_and_less(void **state)
 
 static void a_failed_read_hides_no_loss_of_power(void **state)
 {
-    bench *b = *state;
+    bench *b = with_memory_of_power_on(*state);
 
-    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
-    bench_pin(b, "relay/i2c0-20-0", "pca9554", "power-on=on", NULL);
-    bench_remember(b);
     bench_start(b);
     bench_run(b, 1);
     sim_unplug(b->sim[0], BOARD);
