@@ -102,13 +102,14 @@ static void switched(hub_device *device, request *request, const message *result
     relay *relay = device->state;
     relay_state state = result->relay.on ? RELAY_ON : RELAY_OFF;
 
+    relay_end_move(device);
     relay_remember_state(device, state);
     interlock_note(device, true);
     relay_remember_pulse(device, result->relay.on ? result->relay.pulse : 0);
     relay_forget_power_on(device->node, device->topic);
     relay->power_on_pause = 0;
     relay->failed = false;
-    relay_end_move(device);
+    state_save(device->node->states);
     device_publish(device, payload_of(state), request ? request->asker : 0);
     if (request) {
         request_answer(request, device->topic, payload_of(state));
@@ -130,6 +131,7 @@ static void not_switched(hub_device *device, request *request, const message *re
     relay *relay = device->state;
     bool changed = result->relay.attempted && relay->state != RELAY_UNKNOWN;
 
+    relay_end_move(device);
     if (changed) {
         relay_remember_state(device, RELAY_UNKNOWN); /* a running pulse still ends */
         interlock_note(device, false);
@@ -137,7 +139,7 @@ static void not_switched(hub_device *device, request *request, const message *re
     if (result->relay.attempted && result->relay.on && result->relay.pulse) {
         relay_remember_pulse(device, result->relay.pulse); /* and so does one that may have begun */
     }
-    relay_end_move(device);
+    state_save(device->node->states);
     if (changed && !relay->failed) {
         device_publish(device, payload_of(RELAY_UNKNOWN), 0);
     }
@@ -340,6 +342,7 @@ static void on_lost(hub_device *device)
     while (relay->moving > 0) {
         relay_end_move(device);
     }
+    state_save(device->node->states);
     if (relay->interlock) {
         interlock_member_lost(device);
     }

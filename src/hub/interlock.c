@@ -292,6 +292,13 @@ static void log_violation(interlock *interlock, size_t n_on, size_t n_doubtful,
         return;
     }
     interlock->violated = true;
+    if (n_on == 0) {
+        hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED,
+                "interlock %s: %zu relays whose state is not known may be on; they are switched "
+                "off",
+                interlock->name, n_doubtful);
+        return;
+    }
     if (n_on == 1) {
         hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED,
                 "interlock %s: a relay is on, and %zu whose state is not known may be; what may be "
@@ -330,7 +337,7 @@ static stand count(const interlock *interlock)
 }
 
 /*
- * Switches off what must not be on, and beside a relay that is on also what may be on; but none
+ * Switches off what must not be on, and what may be on where another one is or may be; but none
  * that is on for the sake of one that only may be.
  */
 static void enforce(interlock *interlock)
@@ -339,7 +346,7 @@ static void enforce(interlock *interlock)
     const stand stand = count(interlock);
 
     interlock->retry_at = stand.awaited ? hub_now(interlock->hub) + LOOKED_AFTER : HUB_NEVER;
-    if (stand.on == 0 || stand.on + stand.doubtful < 2 || stand.on + stand.doubtful == stand.out ||
+    if (stand.on + stand.doubtful < 2 || stand.on + stand.doubtful == stand.out ||
         interlock->hub->stopping) {
         interlock->violated = false;
         return;

@@ -301,8 +301,8 @@ void moves_set_pulse(moves *moves, const char *topic, bool pulse)
 {
     place *place = find(moves, topic);
 
-    /* Another move, which waits, may begin a pulse. */
-    if (place && place->begun && place->pulse != pulse && (pulse || place->moving <= 1)) {
+    /* A move that is not over may begin a pulse. */
+    if (place && place->begun && place->pulse != pulse && (pulse || !place->moving)) {
         place->pulse = pulse;
         (void)write_place(moves, place);
     }

@@ -52,7 +52,7 @@ int moves_sync(const moves *moves);
 void moves_synced(moves *moves, uint64_t written);
 /* The move is over. Its note stays until the state is recorded. */
 void moves_end(moves *moves, const char *topic);
-/* Whether the relay pulses, as known when a move is over. */
+/* Whether the relay pulses, as far as moves are over: one that is not may begin a pulse still. */
 void moves_set_pulse(moves *moves, const char *topic, bool pulse);
 
 /* What is being recorded now says all about relays that do not move now ... */

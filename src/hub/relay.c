@@ -72,21 +72,21 @@ bool relay_expect_power_on(hub_node *node, const char *topic)
 {
     struct json_object *known = state_device(node->states, topic);
 
-    if (known && json_object_object_get_ex(known, "power-on", NULL)) {
+    if (known && json_object_object_get_ex(known, STATE_POWER_ON, NULL)) {
         return false;
     }
-    state_set(node->states, topic, "power-on", json_object_new_string("due"));
+    state_set(node->states, topic, STATE_POWER_ON, json_object_new_string("due"));
     return true;
 }
 
 bool relay_power_on_is_due(const hub_device *device)
 {
-    return remembered(device, "power-on") != NULL;
+    return remembered(device, STATE_POWER_ON) != NULL;
 }
 
 void relay_forget_power_on(hub_node *node, const char *topic)
 {
-    state_set(node->states, topic, "power-on", NULL);
+    state_set(node->states, topic, STATE_POWER_ON, NULL);
 }
 
 /* ---- commands ---- */
@@ -170,7 +170,6 @@ void relay_end_move(hub_device *device)
         relay->moving--;
         state_moved(device->node->states, device->topic);
     }
-    state_save(device->node->states);
 }
 
 message *relay_switch_command(bool on, int64_t pulse)

@@ -61,7 +61,7 @@ void relay_send_off(hub_device *device);
 void relay_release_noted(hub *hub, uint64_t ticket);
 /* At the end: the next command that was not sent, as its own result; or NULL. */
 message *relay_cancel_noted(hub *hub);
-/* A command is over, and what it did has been noted: saves that. */
+/* A command is over. What it did is to be remembered after this, and saved. */
 void relay_end_move(hub_device *device);
 
 #endif

@@ -618,8 +618,9 @@ static void forget_moving(void *baton, const char *topic, bool pulse)
     say(store->writer, HUB_WARNING, CT_STATE_INTERRUPTED,
         "%s was moving when the hub ended: its state is not known", topic);
     state_set(store, topic, "state", NULL);
-    if (pulse) { /* and it has to be ended */
+    if (pulse) { /* it has to be ended, and was asked for after the power had come */
         state_set(store, topic, STATE_PULSE_END, json_object_new_int(0));
+        state_set(store, topic, STATE_POWER_ON, NULL);
     }
 }
 

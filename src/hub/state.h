@@ -47,6 +47,8 @@ void state_writer_die(state_writer *writer);
 
 /* The member of a relay that pulses: when that ends, in seconds since the machine's start. */
 #define STATE_PULSE_END "pulse-end"
+/* The member of a relay that has not been put into its power-on state yet. */
+#define STATE_POWER_ON "power-on"
 
 /* Reads a node's file. Damaged or unreadable: a log line, and nothing is known. Never NULL. */
 state_store *state_open(state_writer *writer, const char *node);

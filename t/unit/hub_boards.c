@@ -570,6 +570,30 @@ static void a_member_that_may_be_on_obeys(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* Of two that may be on neither is known to be on, and still they may be so together. */
+static void members_that_may_both_be_on_go_off(void **state)
+{
+    const uint8_t addresses[] = {0x3b, 0x3f};
+    bench *b = *state;
+    sim_relay_record module;
+
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(sim_add(b->sim[0], "relay-module", addresses[i]));
+    }
+    bench_pin(b, "relay/i2c0-3b", NULL, "interlock=blind", NULL);
+    bench_pin(b, "relay/i2c0-3f", NULL, "interlock=blind", NULL);
+    bench_start(b);
+    bench_run(b, 3);
+    assert_int_equal(bench_logged(b, CT_INTERLOCK_VIOLATED), 1);
+    assert_contains(bench_last(b, "[\"relay/i2c0-3b\""), "{\"state\": false}");
+    assert_contains(bench_last(b, "[\"relay/i2c0-3f\""), "{\"state\": false}");
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(sim_relay_read(b->sim[0], addresses[i], &module));
+        assert_int_equal(module.contact, 0);
+        assert_int_equal(module.pulses, 1);
+    }
+}
+
 /* A bistable contact stays where it is without its power, and cannot be switched off. */
 static void a_contact_that_is_on_without_power_counts(void **state)
 {
@@ -814,6 +838,30 @@ static void what_power_on_owes_outlives_a_command_that_fails(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
+/* A pulse that waits when the power comes is what holds, even if the hub is killed while it begins. */
+static void what_power_on_owes_ends_with_a_pulse(void **state)
+{
+    bench *b = with_memory_of_power_on(*state);
+
+    bench_start(b);
+    bench_run(b, 1);
+    sim_unplug(b->sim[0], BOARD);
+    sim_plug(b->sim[0], BOARD);
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-0/pulse/set\", {\"duration\": 6}]");
+    while (!bench_logged(b, CT_POWER_LOST)) {
+        bench_run(b, 0.001);
+    }
+    bench_run(b, 0.09); /* it waits for the gap between two clicks */
+    for (int i = 0; i < 1000 && levels(b) & 1; i++) {
+        b->time += 1000;
+        hub_run_buses(b->hub); /* and its owner never hears of it */
+    }
+    assert_int_equal(levels(b) & 1, 0);
+    bench_restart(b, "crash");
+    bench_run(b, 10);
+    assert_int_equal(levels(b) & 1, 1);
+}
+
 /* What was owed once is not paid much later, when `keep` has held since. */
 static void what_power_on_owes_ends_with_its_configuration(void **state)
 {
@@ -936,6 +984,7 @@ int main(void)
         cmocka_unit_test(where_the_last_command_was_off_none_stays),
         cmocka_unit_test(relays_that_become_members_while_on_obey),
         BENCH_TEST(a_member_that_may_be_on_obeys),
+        BENCH_TEST(members_that_may_both_be_on_go_off),
         cmocka_unit_test(a_contact_that_is_on_without_power_counts),
         cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
         BENCH_TEST(a_channel_that_left_alone_returns),
@@ -946,6 +995,7 @@ int main(void)
         BENCH_TEST(a_second_loss_of_power_is_seen),
         BENCH_TEST(what_power_on_owes_is_tried_again),
         BENCH_TEST(what_power_on_owes_outlives_a_command_that_fails),
+        BENCH_TEST(what_power_on_owes_ends_with_a_pulse),
         BENCH_TEST(what_power_on_owes_ends_with_its_configuration),
         BENCH_TEST(what_power_on_never_gets_is_tried_less_and_less),
         BENCH_TEST(a_failed_read_hides_no_loss_of_power),
