@@ -239,10 +239,16 @@ static bool is_on(const interlock *interlock, const hub_device *member)
     return member->listed && (relay_of(member)->state == RELAY_ON || in_flight);
 }
 
+/* How its contact stands cannot be read. */
+static bool is_blind(const hub_device *member)
+{
+    return !member->driver->relay->get;
+}
+
 /* Its chip is away, and its contact was left on and stays there without power. */
 static bool is_left_on(const hub_device *member)
 {
-    return !member->listed && relay_of(member)->state == RELAY_ON && !member->driver->relay->get;
+    return !member->listed && relay_of(member)->state == RELAY_ON && is_blind(member);
 }
 
 /* The same, when it is certain that it is away, and not only looked for still. */
@@ -283,8 +289,16 @@ static bool is_doubtful(const interlock *interlock, const hub_device *member)
     return member->listed && relay_of(member)->state == RELAY_UNKNOWN && !is_on(interlock, member);
 }
 
-static void log_violation(interlock *interlock, size_t n_on, size_t n_doubtful,
-                          const hub_device *stays)
+/* How the members' contacts stand, as far as that is known. */
+typedef struct stand {
+    size_t on;       /* all that are on */
+    size_t out;      /* those of them that cannot be switched off */
+    size_t doubtful; /* that may be on */
+    size_t blind;    /* those of them of which no read will ever tell */
+    bool awaited;    /* one that may be out is looked for still */
+} stand;
+
+static void log_violation(interlock *interlock, const stand *stand, const hub_device *stays)
 {
     hub *hub = interlock->hub;
 
@@ -292,35 +306,27 @@ static void log_violation(interlock *interlock, size_t n_on, size_t n_doubtful,
         return;
     }
     interlock->violated = true;
-    if (n_on == 0) {
+    if (stand->on == 0) {
         hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED,
                 "interlock %s: %zu relays whose state is not known may be on; they are switched "
                 "off",
-                interlock->name, n_doubtful);
+                interlock->name, stand->blind);
         return;
     }
-    if (n_on == 1) {
+    if (stand->on == 1) {
         hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED,
                 "interlock %s: a relay is on, and %zu whose state is not known may be; what may be "
                 "is switched off",
-                interlock->name, n_doubtful);
+                interlock->name, stand->doubtful);
         return;
     }
     hub_log(hub, HUB_WARNING, CT_INTERLOCK_VIOLATED, "interlock %s: %zu relays are on; %s%s",
-            interlock->name, n_on,
+            interlock->name, stand->on,
             !stays          ? "all are switched off, since none was commanded last"
             : stays->listed ? "all are switched off but the one that was commanded last, "
                             : "all are switched off but one that does not answer, ",
             stays ? stays->topic : "");
 }
-
-/* How the members' contacts stand, as far as that is known. */
-typedef struct stand {
-    size_t on;       /* all that are on */
-    size_t out;      /* those of them that cannot be switched off */
-    size_t doubtful; /* that may be on */
-    bool awaited;    /* one that may be out is looked for still */
-} stand;
 
 static stand count(const interlock *interlock)
 {
@@ -331,14 +337,23 @@ static stand count(const interlock *interlock)
         stand.on += is_on(interlock, member) || stays_on(member);
         stand.out += stays_on(member);
         stand.doubtful += is_doubtful(interlock, member);
+        stand.blind += is_doubtful(interlock, member) && is_blind(member);
         stand.awaited = stand.awaited || (is_left_on(member) && !stays_on(member));
     }
     return stand;
 }
 
+/* Whether that is against the rule, and something can be done about it. */
+static bool is_violated(const stand *stand)
+{
+    const size_t may_be_on = stand->on + stand->doubtful;
+
+    return stand->on ? may_be_on > 1 && may_be_on > stand->out : stand->blind > 1;
+}
+
 /*
  * Switches off what must not be on, and what may be on where another one is or may be; but none
- * that is on for the sake of one that only may be.
+ * that is on for the sake of one that only may be, and none for one that a read will tell of soon.
  */
 static void enforce(interlock *interlock)
 {
@@ -346,16 +361,16 @@ static void enforce(interlock *interlock)
     const stand stand = count(interlock);
 
     interlock->retry_at = stand.awaited ? hub_now(interlock->hub) + LOOKED_AFTER : HUB_NEVER;
-    if (stand.on + stand.doubtful < 2 || stand.on + stand.doubtful == stand.out ||
-        interlock->hub->stopping) {
+    if (!is_violated(&stand) || interlock->hub->stopping) {
         interlock->violated = false;
         return;
     }
-    log_violation(interlock, stand.on, stand.doubtful, stays);
+    log_violation(interlock, &stand, stays);
     for (size_t i = 0; i < interlock->n_members; i++) {
         hub_device *member = interlock->members[i];
-        const bool must_go = is_doubtful(interlock, member) ||
-                             (stand.on > 1 && is_on(interlock, member) && member != stays);
+        const bool must_go = is_doubtful(interlock, member)
+                                 ? stand.on || is_blind(member)
+                                 : stand.on > 1 && member != stays && is_on(interlock, member);
         if (must_go && !relay_of(member)->moving) {
             relay_send_off(member);
         }

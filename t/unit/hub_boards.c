@@ -594,6 +594,30 @@ static void members_that_may_both_be_on_go_off(void **state)
     }
 }
 
+/* One whose state is not known for a moment, and then read, has none of them go off. */
+static void a_moment_of_doubt_moves_nothing(void **state)
+{
+    bench *b = *state;
+    sim_relay_record module;
+
+    assert_true(sim_add(b->sim[0], "pca9554", BOARD));
+    assert_true(sim_add(b->sim[0], "relay-module", 0x3b));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", "interlock=half", NULL);
+    bench_pin(b, "relay/i2c0-3b", NULL, "interlock=half", NULL);
+    start(b);
+    assert_true(fault_bus_add(b->fault[0], &(fault_rule){.kind = FAULT_ERROR,
+                                                         .address = BOARD,
+                                                         .directions = FAULT_WRITES,
+                                                         .reg = 1,
+                                                         .count = 1,
+                                                         .error = -EIO}));
+    ask(b, 0, false);
+    bench_run(b, 5);
+    assert_int_equal(bench_published(b, "[\"relay/i2c0-20-0\", {\"state\": null}"), 1);
+    assert_true(sim_relay_read(b->sim[0], 0x3b, &module));
+    assert_int_equal(module.pulses, 0);
+}
+
 /* A bistable contact stays where it is without its power, and cannot be switched off. */
 static void a_contact_that_is_on_without_power_counts(void **state)
 {
@@ -985,6 +1009,7 @@ int main(void)
         cmocka_unit_test(relays_that_become_members_while_on_obey),
         BENCH_TEST(a_member_that_may_be_on_obeys),
         BENCH_TEST(members_that_may_both_be_on_go_off),
+        BENCH_TEST(a_moment_of_doubt_moves_nothing),
         cmocka_unit_test(a_contact_that_is_on_without_power_counts),
         cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
         BENCH_TEST(a_channel_that_left_alone_returns),

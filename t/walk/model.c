@@ -375,9 +375,25 @@ void model_answered(uint64_t asker, int state, const char *text)
     request->asker = 0;
 }
 
+/* Of an interlock's bistable relays those whose states nobody knows go off. */
+static void may_both_be_on(int group)
+{
+    for (unsigned i = 0; i < RELAYS; i++) {
+        if (w->relays[i].config.group == group && boards[relays[i].board].bistable) {
+            w->relays[i].may |= MAY_GO_OFF;
+            w->relays[i].expected = -1;
+        }
+    }
+}
+
 void model_published(unsigned relay, int state)
 {
+    const int group = w->relays[relay].config.group;
+
     w->relays[relay].published = state;
+    if (state == -1 && group >= 0 && boards[relays[relay].board].bistable) {
+        may_both_be_on(group);
+    }
 }
 
 /* ---- calm ---- */
