@@ -31,7 +31,7 @@ struct hub_device {
     /* request_queue.h */
     request *requests;
     request **requests_end;
-    unsigned n_requests;
+    unsigned n_changes; /* those of them that do more than read */
     bool pumping;
 
     settings settings;

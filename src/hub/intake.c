@@ -17,6 +17,7 @@ typedef struct incoming {
     unsigned rights;
     uint64_t asker;
     talk_message *message;
+    size_t length; /* of its line, in bytes */
 } incoming;
 
 static void send_reply(const incoming *in, const char *topic, struct json_object *payload,
@@ -136,6 +137,7 @@ static request *make_request(const incoming *in)
     request->asker = in->asker;
     request->serial = ++in->node->hub->last_serial;
     request->form = topic->form;
+    request->size = sizeof(*request) + in->length;
     memcpy(request->topic, topic->text, sizeof(request->topic));
     request->id = json_object_get(in->message->id);
     request->payload = json_object_get(in->message->payload);
@@ -153,6 +155,10 @@ static void parse(hub_device *device, request *request)
     }
     if (error != TALK_OK) {
         request_refuse(request, error, "%s", why);
+    }
+    if (request_only_reads(request->form)) { /* many wait: nothing is kept of what is not used */
+        json_object_put(request->payload);
+        request->payload = NULL;
     }
 }
 
@@ -175,9 +181,9 @@ static void take_for_device(const incoming *in, hub_device *device)
 
     if (in->message->topic.form == TALK_HISTORY_GET) {
         answer_history(in, device);
-    } else if (device->n_requests >= HUB_MAX_REQUESTS) {
-        refuse(in->node->hub, in->asker, in->message, TALK_BUSY, "%d requests wait for %s already",
-               HUB_MAX_REQUESTS, device->topic);
+    } else if (!request_fits(device, in->message->topic.form)) {
+        refuse(in->node->hub, in->asker, in->message, TALK_BUSY, "too many requests wait for %s",
+               device->topic);
     } else {
         request = make_request(in);
         request_enqueue(device, request);
@@ -237,7 +243,7 @@ static void receive(hub_node *node, unsigned rights, uint64_t asker, const char 
     talk_message message = {0};
     char why[TALK_MAX_WHY] = "";
     talk_error error = talk_message_parse(&message, line, length, why, sizeof(why));
-    incoming in = {node, rights, asker, &message};
+    incoming in = {node, rights, asker, &message, length};
 
     if (error != TALK_OK) {
         refuse(node->hub, asker, &message, error, "%s", why);

@@ -81,8 +81,9 @@ struct hub {
     size_t n_nodes;
     hub_bus *buses;
     size_t n_buses;
-    uint64_t last_serial; /* of a request */
-    talk_text text;       /* what is being written */
+    uint64_t last_serial;  /* of a request */
+    size_t bytes_of_reads; /* of requests that wait for devices and only read */
+    talk_text text;        /* what is being written */
 };
 
 #endif

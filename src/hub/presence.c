@@ -24,9 +24,7 @@ hub_device *device_create(hub_node *node, const char *topic, const hub_class *cl
 void device_free(hub_device *device)
 {
     while (device->requests) {
-        request *next = device->requests->next;
-        request_free(device->requests);
-        device->requests = next;
+        request_dequeue(device);
     }
     if (device->class->free) {
         device->class->free(device);

@@ -9,19 +9,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-void request_answer(request *request, const char *topic, struct json_object *payload)
+bool request_only_reads(talk_form form)
+{
+    return form == TALK_GET || form == TALK_CONFIG_GET;
+}
+
+/* The next request that is answered with what `first`, which runs, is answered with; or NULL. */
+static request *next_sharing(const request *first, const request *after)
+{
+    request *next = after->next;
+
+    if (first->progress != REQUEST_RUNNING || first->form != TALK_GET) {
+        return NULL;
+    }
+    while (next && next->serial <= first->begun && request_only_reads(next->form)) {
+        if (next->form == TALK_GET && next->progress == REQUEST_WAITING) {
+            return next;
+        }
+        next = next->next;
+    }
+    return NULL;
+}
+
+static void answer(request *request, const char *topic, struct json_object *payload)
 {
     if (request->progress != REQUEST_ANSWERED && request->asker) {
         talk_text_clear(&request->reply);
         talk_write(&request->reply, topic, payload, request->id);
     }
     request->progress = REQUEST_ANSWERED;
+}
+
+void request_answer(request *request, const char *topic, struct json_object *payload)
+{
+    struct request *sharing = request;
+
+    while ((sharing = next_sharing(request, sharing))) {
+        answer(sharing, topic, payload);
+    }
+    answer(request, topic, payload);
     json_object_put(payload);
+}
+
+static void refuse(request *request, talk_error error, const char *sentence)
+{
+    request->progress = REQUEST_ANSWERED;
+    talk_write_error(&request->reply, request->topic, request->id, error, "%s", sentence);
 }
 
 void request_refuse(request *request, talk_error error, const char *format, ...)
 {
     char sentence[TALK_MAX_MESSAGE];
+    struct request *sharing = request;
     va_list arguments;
 
     if (request->progress == REQUEST_ANSWERED) {
@@ -30,8 +69,10 @@ void request_refuse(request *request, talk_error error, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
-    request->progress = REQUEST_ANSWERED;
-    talk_write_error(&request->reply, request->topic, request->id, error, "%s", sentence);
+    while ((sharing = next_sharing(request, sharing))) {
+        refuse(sharing, error, sentence);
+    }
+    refuse(request, error, sentence);
 }
 
 void request_refuse_errno(request *request, const hub_device *device, int error)

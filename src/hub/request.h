@@ -21,6 +21,8 @@ struct request {
     request_progress progress;
     uint64_t asker;  /* 0: the hub itself */
     uint64_t serial; /* names it towards the buses */
+    uint64_t begun;  /* the last serial when it was begun: later ones came after that */
+    size_t size;     /* about the bytes that it takes up */
     talk_form form;
     char topic[TALK_MAX_TOPIC + 1]; /* as the client wrote it, for errors */
     struct json_object *id;         /* or NULL */
@@ -32,7 +34,12 @@ struct request {
     talk_text reply;
 };
 
-/* Answers, unless it is answered already: with a payload (taken over) on a topic ... */
+/* Whether requests of this form change nothing. */
+bool request_only_reads(talk_form form);
+/*
+ * Answers, unless it is answered already: with a payload (taken over) on a topic ... What a running
+ * `get` is answered with holds for each that waited already when it was begun, too.
+ */
 void request_answer(request *request, const char *topic, struct json_object *payload);
 /* ... or with an error. */
 void request_refuse(request *request, talk_error error, const char *format, ...)

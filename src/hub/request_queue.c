@@ -11,11 +11,37 @@
 
 /* ---- in and out ---- */
 
+bool request_fits(const hub_device *device, talk_form form)
+{
+    return request_only_reads(form) ? device->node->hub->bytes_of_reads < HUB_MAX_READS
+                                    : device->n_changes < HUB_MAX_REQUESTS;
+}
+
 void request_enqueue(hub_device *device, request *request)
 {
     *device->requests_end = request;
     device->requests_end = &request->next;
-    device->n_requests++;
+    if (request_only_reads(request->form)) {
+        device->node->hub->bytes_of_reads += request->size;
+    } else {
+        device->n_changes++;
+    }
+}
+
+void request_dequeue(hub_device *device)
+{
+    request *request = device->requests;
+
+    device->requests = request->next;
+    if (!device->requests) {
+        device->requests_end = &device->requests;
+    }
+    if (request_only_reads(request->form)) {
+        device->node->hub->bytes_of_reads -= request->size;
+    } else {
+        device->n_changes--;
+    }
+    request_free(request);
 }
 
 void request_own(hub_device *device, talk_form form, message *command)
@@ -31,6 +57,7 @@ void request_own(hub_device *device, talk_form form, message *command)
 static void begin(hub_device *device, request *request)
 {
     request->progress = REQUEST_RUNNING;
+    request->begun = device->node->hub->last_serial;
     request->deadline = HUB_NEVER;
     if (device->node->hub->stopping) {
         request_refuse(request, TALK_UNAVAILABLE, "%s cannot be reached: the hardware side ends",
@@ -60,13 +87,8 @@ void device_pump(hub_device *device)
         if (request->progress != REQUEST_ANSWERED) {
             break;
         }
-        device->requests = request->next;
-        if (!device->requests) {
-            device->requests_end = &device->requests;
-        }
-        device->n_requests--;
         request_deliver(request, device->node->hub);
-        request_free(request);
+        request_dequeue(device);
     }
     device->pumping = false;
 }

@@ -254,7 +254,7 @@ static void rights_decide(void **state)
     assert_null(strstr(bench_last(b, "[\"relay/i2c0-3b\""), "true"));
 }
 
-/* Thirty-two may wait for a device; the next is refused, and the others are still carried out. */
+/* Thirty-two that switch may wait for a device; the next is refused, and the others are still carried out. */
 static void too_many_requests_are_busy(void **state)
 {
     bench *b = ready(state);
@@ -275,6 +275,85 @@ static void too_many_requests_are_busy(void **state)
     for (uint64_t asker = first; asker <= last; asker++) {
         assert_int_equal(bench_replies(b, asker), 1);
     }
+}
+
+#define LUX_GET "[\"lux-meter/i2c0-44/get\", {}]"
+
+/* One measurement is for all who waited when it began, and whoever asks next gets the next one. */
+static void who_only_reads_keeps_nobody_waiting(void **state)
+{
+    bench *b = *state;
+    uint64_t first, last = 0;
+    int64_t begin;
+
+    assert_true(sim_add(b->sim[0], "opt3001", 0x44));
+    ready(state);
+    begin = b->time;
+    first = bench_request(b, 0, LUX_GET);
+    for (int i = 1; i < 300; i++) {
+        last = bench_request(b, 0, i % 2 ? LUX_GET : "[\"lux-meter/i2c0-44/config/get\", {}]");
+    }
+    assert_contains(bench_ask(b, LUX_GET), "illuminance");
+    assert_true(b->time - begin < 4000000);
+    for (uint64_t asker = first; asker <= last; asker++) {
+        assert_int_equal(bench_replies(b, asker), 1);
+        assert_null(strstr(bench_reply(b, asker, 0), "error"));
+    }
+}
+
+/* Nor does it take anybody's place who wants more. */
+static void reads_take_no_place_of_commands(void **state)
+{
+    bench *b = ready(state);
+
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-3b/set\", {\"state\": true}]");
+    for (int i = 0; i < 300; i++) {
+        bench_request(b, 0, "[\"relay/i2c0-3b/get\", {}]");
+    }
+    assert_contains(bench_ask(b, "[\"relay/i2c0-3b/set\", {\"state\": false}]"), "false");
+}
+
+/* A value from before a command is no answer to who asked after it. */
+static void a_read_behind_a_command_is_made_after_it(void **state)
+{
+    bench *b = *state;
+    uint64_t first, second;
+
+    assert_true(sim_add(b->sim[0], "pca9554", 0x20));
+    bench_pin(b, "relay/i2c0-20-0", "pca9554", NULL);
+    ready(state);
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-0/set\", {\"state\": false}]");
+    first = bench_request(b, 0, "[\"relay/i2c0-20-0/get\", {}]");
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-0/set\", {\"state\": true}]");
+    second = bench_request(b, 0, "[\"relay/i2c0-20-0/get\", {}]");
+    bench_run(b, 1);
+    assert_contains(bench_reply(b, first, 0), "false");
+    assert_contains(bench_reply(b, second, 0), "true");
+}
+
+/* Memory for those that only read is bounded, too. */
+static void far_too_many_reads_are_busy(void **state)
+{
+    static char request[HUB_MAX_LINE];
+    bench *b = *state;
+    uint64_t first, last = 0;
+    size_t n_busy = 0;
+
+    assert_true(sim_add(b->sim[0], "opt3001", 0x44));
+    ready(state);
+    snprintf(request, sizeof(request), "[\"lux-meter/i2c0-44/get\", {}, {\"id\": \"%016000d\"}]",
+             0);
+    first = bench_request(b, 0, LUX_GET);
+    for (int i = 0; i < 300; i++) {
+        last = bench_request(b, 0, request);
+    }
+    bench_run(b, 5);
+    for (uint64_t asker = first; asker <= last; asker++) {
+        assert_int_equal(bench_replies(b, asker), 1);
+        n_busy += strstr(bench_reply(b, asker, 0), "\"busy\"") != NULL;
+    }
+    assert_in_range(n_busy, 30, 50); /* of 4.8 MB 4 MiB fit */
+    assert_contains(bench_ask(b, LUX_GET), "illuminance");
 }
 
 static void answers_come_in_the_order_of_the_requests(void **state)
@@ -443,6 +522,10 @@ int main(void)
         BENCH_TEST(a_line_that_is_too_long_is_malformed),
         BENCH_TEST(rights_decide),
         BENCH_TEST(too_many_requests_are_busy),
+        BENCH_TEST(who_only_reads_keeps_nobody_waiting),
+        BENCH_TEST(reads_take_no_place_of_commands),
+        BENCH_TEST(a_read_behind_a_command_is_made_after_it),
+        BENCH_TEST(far_too_many_reads_are_busy),
         BENCH_TEST(answers_come_in_the_order_of_the_requests),
         BENCH_TEST(a_request_before_the_first_look_waits_for_it),
         BENCH_TEST(what_was_held_waits_until_its_answer_is_taken),
