@@ -862,7 +862,7 @@ static void what_power_on_owes_outlives_a_command_that_fails(void **state)
     assert_int_equal(levels(b) & 1, 0);
 }
 
-/* A pulse that waits when the power comes is what holds, even if the hub is killed while it begins. */
+/* A pulse that waits when the power comes is what holds, even if the hub is killed in between. */
 static void what_power_on_owes_ends_with_a_pulse(void **state)
 {
     bench *b = with_memory_of_power_on(*state);

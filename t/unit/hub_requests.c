@@ -254,7 +254,7 @@ static void rights_decide(void **state)
     assert_null(strstr(bench_last(b, "[\"relay/i2c0-3b\""), "true"));
 }
 
-/* Thirty-two that switch may wait for a device; the next is refused, and the others are still carried out. */
+/* Thirty-two that switch may wait for a device; the next is refused, the others are carried out. */
 static void too_many_requests_are_busy(void **state)
 {
     bench *b = ready(state);
