@@ -395,6 +395,33 @@ static void a_request_before_the_first_look_waits_for_it(void **state)
     assert_contains(bench_reply(b, set, 0), "true");
 }
 
+/* Memory for them is bounded, and what is beyond is answered at once. */
+static void requests_before_the_first_look_are_not_held_without_end(void **state)
+{
+    static char request[HUB_MAX_LINE];
+    bench *b = *state;
+    uint64_t first, last;
+    size_t n_refused = 0;
+
+    snprintf(request, sizeof(request), "[\"thermometer/i2c0-48/get\", {\"a\": \"%060000d\"}]", 0);
+    bench_start(b);
+    first = last = bench_request(b, ALL_RIGHTS, request);
+    for (int i = 0; i < 100; i++) {
+        last = bench_request(b, ALL_RIGHTS, request);
+    }
+    for (uint64_t asker = first; asker <= last; asker++) {
+        if (bench_replies(b, asker)) {
+            assert_contains(bench_reply(b, asker, 0), "\"unavailable\"");
+            n_refused++;
+        }
+    }
+    assert_in_range(n_refused, 28, 32); /* of 6.1 MB 4 MiB fit */
+    bench_run(b, 3);
+    for (uint64_t asker = first; asker <= last; asker++) {
+        assert_int_equal(bench_replies(b, asker), 1);
+    }
+}
+
 /* It is not carried out for an asker that does not take answers: memory for them is bounded. */
 static void what_was_held_waits_until_its_answer_is_taken(void **state)
 {
@@ -528,6 +555,7 @@ int main(void)
         BENCH_TEST(far_too_many_reads_are_busy),
         BENCH_TEST(answers_come_in_the_order_of_the_requests),
         BENCH_TEST(a_request_before_the_first_look_waits_for_it),
+        BENCH_TEST(requests_before_the_first_look_are_not_held_without_end),
         BENCH_TEST(what_was_held_waits_until_its_answer_is_taken),
         BENCH_TEST(a_device_that_is_there_need_not_wait_for_the_others),
         BENCH_TEST(a_request_waits_two_seconds_at_most),

@@ -575,6 +575,51 @@ static void a_broken_link_tells_what_may_have_been_done(void **state)
     assert_int_equal(b->ready, ready + 1);
 }
 
+/* Askers wait when it is full. For those that do not there is an end, too. */
+static void what_waits_for_the_hub_is_bounded(void **state)
+{
+    bench *b = *state;
+    const int hub = (create_link(b), accept(b->listener, NULL, NULL));
+    static const char greeting[] = "! 1-1 power-on\n";
+    static char message[HUB_MAX_LINE];
+    unsigned n = 0;
+
+    assert_int_equal(send(hub, greeting, sizeof greeting - 1, 0), sizeof greeting - 1);
+    run(b, 250);
+    memset(message, 'x', sizeof message);
+    while (hub_link_ask(b->link, &b->asked[n], false, NODE, 0, message, sizeof message)) {
+        assert_true(++n < 100);
+    }
+    assert_in_range(n, 1024 * 1024 / sizeof message, 1024 * 1024 / sizeof message + 2);
+    assert_true(hub_link_is_up(b->link));
+    close(hub);
+}
+
+/* Of no hub's lines one is that long. */
+static void a_line_without_end_breaks_the_link(void **state)
+{
+    bench *b = *state;
+    const int hub = (create_link(b), accept(b->listener, NULL, NULL));
+    static const char greeting[] = "! 1-1 power-on\n";
+    static char nothing[1 << 16];
+    size_t sent = 0;
+
+    assert_int_equal(send(hub, greeting, sizeof greeting - 1, 0), sizeof greeting - 1);
+    assert_true(ask(b));
+    run(b, 250);
+    memset(nothing, 'x', sizeof nothing);
+    while (!b->n_lost) {
+        const ssize_t n = send(hub, nothing, sizeof nothing, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        sent += n > 0 ? (size_t)n : 0;
+        assert_true(sent < 8 * 1024 * 1024);
+        run(b, 1);
+    }
+    assert_int_equal(b->asked[0].loss, HUB_LINK_BROKEN);
+    assert_in_range(sent, 2 * 1024 * 1024, 5 * 1024 * 1024);
+    close(hub);
+}
+
 static void others_overtake_requests_for_much(void **state)
 {
     bench *b = *state;
@@ -665,6 +710,8 @@ int main(void)
         LINK_TEST(an_answer_has_its_time),
         LINK_TEST(a_stop_makes_nothing_overdue),
         LINK_TEST(a_broken_link_tells_what_may_have_been_done),
+        LINK_TEST(what_waits_for_the_hub_is_bounded),
+        LINK_TEST(a_line_without_end_breaks_the_link),
         LINK_TEST(others_overtake_requests_for_much),
         LINK_TEST(requests_for_much_make_no_other_busy),
         LINK_TEST(requests_for_much_are_lost_with_the_others),
