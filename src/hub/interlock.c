@@ -418,10 +418,11 @@ void interlock_member_moved(hub_device *device, const message *result)
     if (ours) {
         relay_of(device)->off_serial = 0;
     }
+    if (ours && result->error < 0) {
+        interlock->retry_at = hub_now(interlock->hub) + RETRY_AFTER;
+    }
     if (!serving || serving == device || !serving->requests->command) {
-        if (ours && result->error < 0) {
-            interlock->retry_at = hub_now(interlock->hub) + RETRY_AFTER;
-        } else {
+        if (!ours || result->error >= 0) {
             enforce(interlock);
         }
         return;
@@ -469,7 +470,13 @@ void interlock_release(hub_device *device, request *request)
     }
     interlock->serving = NULL;
     interlock->resume_at = HUB_NEVER;
-    if (!interlock->hub->stopping && (next = next_waiting(interlock))) {
+    if (interlock->hub->stopping) {
+        return;
+    }
+    if (interlock->retry_at == HUB_NEVER) { /* what was seen meanwhile was left to the request */
+        interlock->retry_at = hub_now(interlock->hub);
+    }
+    if ((next = next_waiting(interlock))) {
         serve(interlock, next);
     }
 }

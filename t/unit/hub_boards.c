@@ -684,6 +684,32 @@ static void what_cannot_be_switched_off_is_tried_again(void **state)
     bench_free(b);
 }
 
+/* Even if a request has come meanwhile, which is refused since they are on. */
+static void a_request_that_is_refused_leaves_no_two_on(void **state)
+{
+    const uint8_t all_on = 0xff;
+    bench *b = with_motor(2);
+
+    (void)state;
+    bench_start(b);
+    bench_run(b, 1);
+    ask(b, 1, true);
+    assert_int_equal(i2c_transfer(b->sim[0], BOARD, &all_on, 1, NULL, 0), 0);
+    bench_restart(b, "restart");
+    while (!bench_logged(b, CT_INTERLOCK_VIOLATED)) {
+        bench_run(b, 0.001);
+    }
+    bench_request(b, ALL_RIGHTS, "[\"relay/i2c0-20-1/set\", {\"state\": true}]");
+    assert_true(fault_bus_add(
+        b->fault[0],
+        &(fault_rule){
+            .kind = FAULT_ERROR, .address = BOARD, .reg = -1, .count = 1, .error = -EIO}));
+    bench_run(b, 10);
+    assert_contains(bench_reply(b, b->asked, 0), "could not be switched off");
+    assert_int_equal(levels(b) & 3, 2);
+    bench_free(b);
+}
+
 /* Others of its chip stay: it comes back all the same, and hears what it has missed. */
 static void a_channel_that_left_alone_returns(void **state)
 {
@@ -1012,6 +1038,7 @@ int main(void)
         BENCH_TEST(a_moment_of_doubt_moves_nothing),
         cmocka_unit_test(a_contact_that_is_on_without_power_counts),
         cmocka_unit_test(what_cannot_be_switched_off_is_tried_again),
+        cmocka_unit_test(a_request_that_is_refused_leaves_no_two_on),
         BENCH_TEST(a_channel_that_left_alone_returns),
         BENCH_TEST(a_channel_that_could_not_be_configured_is_tried_again),
         BENCH_TEST(a_loss_of_power_is_known_to_the_next_hub),

@@ -90,7 +90,7 @@ static void moved(unsigned relay, int to)
         model_finding("%s went %s, and nothing explains it", relays[relay].topic, name_of(to));
     }
     if (to == 1) {
-        r->on_at = w->time;
+        r->on_move = w->moves;
         check_group(relay);
     } else {
         r->off_at = w->time;
@@ -228,7 +228,7 @@ static void pulse_is_doubtful(const request_model *request)
         r->pulse_from = end;
     }
     r->may |= MAY_GO_OFF;
-    if (r->contact == 1 && r->on_at >= request->asked_at && !may_be_power_on && request->alone &&
+    if (r->contact == 1 && r->on_move > request->moves && !may_be_power_on && request->alone &&
         is_alone(request)) {
         r->pulse_until = w->time + request->pulse;
     }
@@ -320,8 +320,12 @@ void model_asked(uint64_t asker, unsigned relay, int target, int64_t pulse)
     if (!request) {
         model_finding("more than %d requests are unanswered", REQUESTS);
     }
-    *request = (request_model){
-        .asker = asker, .relay = (int)relay, .target = target, .pulse = pulse, .asked_at = w->time};
+    *request = (request_model){.asker = asker,
+                               .relay = (int)relay,
+                               .target = target,
+                               .pulse = pulse,
+                               .asked_at = w->time,
+                               .moves = w->moves};
     request->alone = is_alone(request);
     r->lost_power = w->unplugged[relays[relay].board];
     if (target < 0) {

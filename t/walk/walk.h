@@ -66,7 +66,7 @@ typedef struct relay_model {
     int64_t pulse_from;  /* when a running pulse may end at the earliest; 0: there is none */
     int64_t pulse_until; /* and by when the contact must be off again */
     int64_t off_at;      /* when the contact last went off by a command */
-    int64_t on_at;       /* when it last went on */
+    uint64_t on_move;    /* which of all moves it was when it last went on */
     bool lost_power;     /* since the last calm, or the last request to it */
 } relay_model;
 
@@ -95,7 +95,8 @@ typedef struct request_model {
     int target; /* 0, 1; -1: it moves nothing */
     int64_t pulse;
     int64_t asked_at;
-    bool alone; /* no other request for the relay was under way */
+    uint64_t moves; /* how many there were before */
+    bool alone;     /* no other request for the relay was under way */
 } request_model;
 
 typedef struct walk {
