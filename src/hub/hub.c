@@ -176,6 +176,8 @@ int64_t hub_next_due(const hub *hub)
         const hub_node *node = &hub->nodes[i];
         wanted = state_save_due(node->states);
         due = wanted < due ? wanted : due;
+        wanted = intake_due(node);
+        due = wanted < due ? wanted : due;
         if (!node->ready && hub->started + HUB_FIRST_LOOK < due) {
             due = hub->started + HUB_FIRST_LOOK;
         }

@@ -12,6 +12,9 @@
 /* Bytes that requests may take up while they wait for the first look. */
 #define MAX_HELD 4194304
 
+/* The same after it, while a device that is not there may still be found. */
+#define MAX_HELD_ON 65536
+
 typedef struct incoming {
     hub_node *node;
     unsigned rights;
@@ -102,6 +105,16 @@ static unsigned needed_right(talk_form form)
     default:
         return 0;
     }
+}
+
+static bool names_a_bus(talk_form form)
+{
+    return form == TALK_I2C_SCAN || form == TALK_I2C_GET || form == TALK_I2C_SET;
+}
+
+static bool names_a_device(talk_form form)
+{
+    return form != TALK_OPENING && form != TALK_LIST && !names_a_bus(form);
 }
 
 static hub_device *find_raw(const hub_node *node, const char *topic)
@@ -205,16 +218,15 @@ static void take(const incoming *in)
                                         : "you may not access the bus directly (ClownTalkRawI2C)");
         return;
     }
-    switch (topic->form) {
-    case TALK_OPENING:
+    if (topic->form == TALK_OPENING) {
         answer_opening(in);
         return;
-    case TALK_LIST:
+    }
+    if (topic->form == TALK_LIST) {
         answer_list(in);
         return;
-    case TALK_I2C_SCAN:
-    case TALK_I2C_GET:
-    case TALK_I2C_SET:
+    }
+    if (names_a_bus(topic->form)) {
         if ((device = find_raw(in->node, topic->device))) {
             take_for_device(in, device);
         } else {
@@ -222,8 +234,6 @@ static void take(const incoming *in)
                    topic->address);
         }
         return;
-    default:
-        break;
     }
     device = device_find(in->node, topic->device);
     if (!device || !device->listed) {
@@ -259,26 +269,35 @@ struct held {
     held *next;
     unsigned rights;
     uint64_t asker;
-    char device[TALK_MAX_TOPIC + 1]; /* it need only wait until this one is there; or "" */
+    char device[TALK_MAX_TOPIC + 1]; /* that it is for, or "" */
     size_t length;
     char line[];
 };
 
+/* The device that a line is for, or "". */
+static void name_device(const char *line, size_t length, char device[TALK_MAX_TOPIC + 1])
+{
+    talk_message message = {0};
+    char why[TALK_MAX_WHY];
+
+    device[0] = '\0';
+    if (talk_message_parse(&message, line, length, why, sizeof(why)) == TALK_OK &&
+        names_a_device(message.topic.form)) {
+        memcpy(device, message.topic.device, sizeof(message.topic.device));
+    }
+    talk_message_clear(&message);
+}
+
 static void hold(hub_node *node, unsigned rights, uint64_t asker, const char *line, size_t length)
 {
     held *held = malloc(sizeof(*held) + length);
-    talk_message message = {0};
-    char why[TALK_MAX_WHY];
 
     if (!held) {
         abort();
     }
     *held = (struct held){.rights = rights, .asker = asker, .length = length};
     memcpy(held->line, line, length);
-    if (talk_message_parse(&message, line, length, why, sizeof(why)) == TALK_OK) {
-        memcpy(held->device, message.topic.device, sizeof(held->device));
-    }
-    talk_message_clear(&message);
+    name_device(line, length, held->device);
     *node->held_end = held;
     node->held_end = &held->next;
     node->bytes_held += sizeof(*held) + length;
@@ -292,18 +311,43 @@ static bool is_there(hub_node *node, const char *topic)
     return device && device->listed;
 }
 
+/* A device that is not there may be found still: at the first look its chip may not be ready. */
+static bool may_come(hub_node *node, const char *topic)
+{
+    const hub *hub = node->hub;
+
+    return topic[0] && !is_there(node, topic) && !hub->stopping &&
+           hub_now(hub) < hub->started + HUB_FIRST_LOOK;
+}
+
+/* Whether a line is for such a device, and there is room for it until that is known. */
+static bool is_held_on(hub_node *node, const char *line, size_t length)
+{
+    char device[TALK_MAX_TOPIC + 1];
+
+    if (node->bytes_held >= MAX_HELD_ON ||
+        hub_now(node->hub) >= node->hub->started + HUB_FIRST_LOOK) {
+        return false;
+    }
+    name_device(line, length, device);
+    return may_come(node, device);
+}
+
 static bool is_taken(const hub *hub, uint64_t asker)
 {
     return hub->stopping || !hub->output.takes || hub->output.takes(hub->output.baton, asker);
 }
 
-/* In the order in which they came, but for those whose answers are not taken at the moment. */
+/*
+ * In the order in which they came, but for those whose answers are not taken at the moment, and
+ * those for a device that may come.
+ */
 void intake_release(hub_node *node)
 {
     held **at = &node->held, *held;
 
     while ((held = *at) && (node->ready || is_there(node, held->device))) {
-        if (!is_taken(node->hub, held->asker)) {
+        if (!is_taken(node->hub, held->asker) || may_come(node, held->device)) {
             at = &held->next;
             continue;
         }
@@ -315,6 +359,13 @@ void intake_release(hub_node *node)
         receive(node, held->rights, held->asker, held->line, held->length);
         free(held);
     }
+}
+
+int64_t intake_due(const hub_node *node)
+{
+    const int64_t settled = node->hub->started + HUB_FIRST_LOOK;
+
+    return node->held && hub_now(node->hub) < settled ? settled : HUB_NEVER;
 }
 
 static void refuse_line(hub *hub, uint64_t asker, const char *line, size_t length, talk_error error,
@@ -345,9 +396,9 @@ void intake_request(hub *hub, const char *name, unsigned rights, uint64_t asker,
                     "the message is longer than 65536 bytes");
     } else if (!node) {
         refuse_line(hub, asker, line, length, TALK_UNAVAILABLE, "there is no such node here");
-    } else if (node->ready) {
+    } else if (node->ready && !is_held_on(node, line, length)) {
         receive(node, rights, asker, line, length);
-    } else if (node->bytes_held < MAX_HELD) {
+    } else if (node->ready || node->bytes_held < MAX_HELD) {
         hold(node, rights, asker, line, length);
     } else {
         refuse_line(hub, asker, line, length, TALK_UNAVAILABLE,

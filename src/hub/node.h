@@ -20,7 +20,7 @@ typedef struct hub_bus hub_bus;
 typedef struct held held;                   /* intake.c */
 typedef struct noted_command noted_command; /* relay.c */
 
-/* How long requests wait for the first look at the buses, in microseconds. */
+/* How long requests wait for the first look at the buses, and for their device to be found. */
 #define HUB_FIRST_LOOK INT64_C(2000000)
 
 struct hub_bus {

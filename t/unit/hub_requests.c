@@ -447,6 +447,31 @@ static void what_was_held_waits_until_its_answer_is_taken(void **state)
     assert_int_equal(bench_replies(b, b->not_taken), 1);
 }
 
+/* A chip that had no power yet, or was busy, at the first look has its second one first. */
+static void a_device_that_comes_late_is_waited_for(void **state)
+{
+    bench *b = *state;
+    uint64_t get, other;
+
+    assert_true(sim_add(b->sim[0], "tmp112", 0x48));
+    assert_true(sim_set(b->sim[0], 0x48, "temperature", 21.5));
+    sim_unplug(b->sim[0], 0x48);
+    bench_start(b);
+    bench_run(b, 0.3);
+    assert_contains(bench_ask(b, OPENING), "clown.talk/-/config/ok");
+    get = bench_request(b, ALL_RIGHTS, "[\"thermometer/i2c0-48/get\", {}]");
+    other = bench_request(b, ALL_RIGHTS, "[\"thermometer/i2c0-49/get\", {}]");
+    sim_plug(b->sim[0], 0x48);
+    bench_run(b, 1.5);
+    assert_contains(bench_reply(b, get, 0), "21.5");
+    assert_int_equal(bench_replies(b, other), 0);
+    bench_run(b, 0.3);
+    assert_contains(bench_reply(b, other, 0), "unknown-device");
+    /* After that the answer comes at once. */
+    other = bench_request(b, ALL_RIGHTS, "[\"thermometer/i2c0-49/get\", {}]");
+    assert_contains(bench_reply(b, other, 0), "unknown-device");
+}
+
 /* A relay need not wait for what is slower than it. */
 static void a_device_that_is_there_need_not_wait_for_the_others(void **state)
 {
@@ -556,6 +581,7 @@ int main(void)
         BENCH_TEST(answers_come_in_the_order_of_the_requests),
         BENCH_TEST(a_request_before_the_first_look_waits_for_it),
         BENCH_TEST(requests_before_the_first_look_are_not_held_without_end),
+        BENCH_TEST(a_device_that_comes_late_is_waited_for),
         BENCH_TEST(what_was_held_waits_until_its_answer_is_taken),
         BENCH_TEST(a_device_that_is_there_need_not_wait_for_the_others),
         BENCH_TEST(a_request_waits_two_seconds_at_most),
