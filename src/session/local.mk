@@ -17,6 +17,7 @@ mod_clowntalk_la_SOURCES += \
 	src/session/session_end.c \
 	src/session/session_flow.c \
 	src/session/session_input.c \
+	src/session/session_linger.c \
 	src/session/session_output.c \
 	src/session/session_publish.c \
 	src/session/session_turn.c \
@@ -59,7 +60,7 @@ t_unit_outgoing_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(ZLIB_LIBS) $(CM
 SESSION_SOURCES = src/loop/loop.c src/session/audience.c src/session/options.c \
 	src/session/reactor.c src/session/session.c src/session/session_clock.c \
 	src/session/session_end.c src/session/session_flow.c src/session/session_input.c \
-	src/session/session_output.c src/session/session_publish.c src/session/session_turn.c
+	src/session/session_linger.c src/session/session_output.c src/session/session_publish.c src/session/session_turn.c
 TRANSPORT_SOURCES = src/session/tls.c src/session/transport.c src/session/transport_filters.c \
 	src/session/transport_socket.c src/session/transport_stream.c \
 	src/session/transport_through.c src/session/transport_tls.c src/session/wire.c

@@ -17,9 +17,7 @@ static void on_socket(ws_watch *watch, uint32_t events)
     clowntalk_session *s = container_of(watch, clowntalk_session, watch);
 
     if (s->hung_up) {
-        if (ws_transport_drain(&s->transport, s->reactor->scratch)) {
-            session_die(s);
-        }
+        session_drain(s);
         return;
     }
     if (session_is_blocked(s)) {

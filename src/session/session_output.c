@@ -1,15 +1,10 @@
-/* Messages on their way out: what waits, when it is written, and the closing handshake. */
+/* Messages on their way out: what waits, when it is written, and Close frames. */
 #include "session_private.h"
 
 #include <string.h>
 
-/*
- * How long the peer may take to answer our Close, and then to close its side. With the MPM's own
- * part (a second in which its parent process looks at none of its children, or two in which it
- * drains the socket) a process that is to end is gone within five seconds, whatever the peer does.
- */
-#define CLOSE_PATIENCE_MS  1000
-#define LINGER_PATIENCE_MS 500
+/* How long the peer may take to answer our Close; then we hang up (session_linger.c). */
+#define CLOSE_PATIENCE_MS 1000
 /* The same for one that does not read, while the process goes on: when it reads, it hears why. */
 #define SLOW_PATIENCE_MS 10000
 
@@ -81,18 +76,6 @@ void session_wait_for_room(clowntalk_session *s)
     }
 }
 
-/* Everything is written: says goodbye below WebSocket and waits for the peer to do so too. */
-static void hang_up(clowntalk_session *s)
-{
-    s->hung_up = true;
-    if (!s->owns_connection || !ws_transport_hang_up(&s->transport)) {
-        session_die(s);
-        return;
-    }
-    ws_loop_change(s->reactor->loop, &s->watch, EPOLLIN);
-    ws_timer_set(s->reactor->loop, &s->timer, LINGER_PATIENCE_MS);
-}
-
 void session_wrote(clowntalk_session *s)
 {
     ws_loop *loop = s->reactor->loop;
@@ -102,7 +85,7 @@ void session_wrote(clowntalk_session *s)
     } else if (s->queue.first) {
         ws_loop_defer_late(loop, &s->flush);
     } else if (s->state == WS_STATE_LINGER && !s->hung_up) {
-        hang_up(s);
+        session_hang_up(s);
     } else {
         session_go_on(s);
     }
@@ -151,6 +134,8 @@ void session_on_push(ws_task *task)
 
     if (session_is_blocked(s)) {
         session_push(s, false);
+    } else if (s->hung_up) {
+        session_drain_on(s);
     }
 }
 
@@ -164,19 +149,6 @@ static void enqueue_close(clowntalk_session *s, uint16_t code, const char *reaso
         s->close_sent = true;
         session_enqueue_frame(s, WS_CLOSE, payload, ws_close_payload(payload, code, reason), NULL);
     }
-}
-
-void session_hang_up_soon(clowntalk_session *s)
-{
-    if (s->state == WS_STATE_DEAD) {
-        return;
-    }
-    s->state = WS_STATE_LINGER;
-    session_end_handler(s);
-    session_forget_message(s);
-    ws_loop_cancel(s->reactor->loop, &s->read_again);
-    ws_timer_set(s->reactor->loop, &s->timer, CLOSE_PATIENCE_MS);
-    ws_loop_defer(s->reactor->loop, &s->flush); /* which hangs up when nothing is left */
 }
 
 void session_linger(clowntalk_session *s, uint16_t code, const char *reason)
@@ -232,6 +204,8 @@ void ws_session_stop(clowntalk_session *s, int code)
 {
     if (s->state == WS_STATE_CLOSING) {
         ws_timer_set(s->reactor->loop, &s->timer, CLOSE_PATIENCE_MS);
+    } else if (s->state == WS_STATE_LINGER) {
+        session_limit_linger(s);
     } else {
         ws_session_close(s, code, "the server ends");
     }

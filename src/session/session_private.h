@@ -8,6 +8,7 @@
  *   session_input.c     from bytes to messages
  *   session_publish.c   publications, and the batch that sends them
  *   session_output.c    messages and Close frames on their way out
+ *   session_linger.c    the time between our last word and the end
  *   session_flow.c      when a client is listened to
  *   session_end.c       the end
  *
@@ -57,14 +58,15 @@ struct clowntalk_session {
     ws_transport transport;
 
     ws_settings settings;
-    bool stays;         /* on its connection, since it could not leave it */
-    bool hung_up;       /* LINGER: our FIN is sent */
-    bool mid_interval;  /* at ping_at only an unanswered ping is repeated */
-    unsigned pings;     /* sent and not answered by anything */
-    ws_watch watch;     /* the transport's descriptor */
-    ws_task flush;      /* queued while something is to be written */
-    ws_timer timer;     /* OPEN: pings; CLOSING, LINGER: patience */
-    ws_task push;       /* delayed while no descriptor shows that the peer takes more */
+    bool stays;        /* on its connection, since it could not leave it */
+    bool hung_up;      /* LINGER: our FIN is sent */
+    size_t drained;    /* bytes that were dropped since, and since the last pause */
+    bool mid_interval; /* at ping_at only an unanswered ping is repeated */
+    unsigned pings;    /* sent and not answered by anything */
+    ws_watch watch;    /* the transport's descriptor */
+    ws_task flush;     /* queued while something is to be written */
+    ws_timer timer;    /* OPEN: pings; CLOSING, LINGER: patience */
+    ws_task push;      /* delayed while no descriptor shows that the peer takes more, or it waits */
     ws_task read_again; /* queued while there is more to carry out, or to read, than shows */
     ws_task ending;     /* tells the handler that it is over; DEAD: tears the session down */
     conn_rec *c;        /* NULL: it has left its connection */
@@ -127,6 +129,19 @@ bool session_must_wait(const clowntalk_session *s);
 /* Listens again to a client that has waited, where it need not wait any longer. */
 void session_go_on(clowntalk_session *s);
 
+/* ---- session_linger.c ---- */
+
+/* Nothing more is to be said: what waits is written, then the connection ends. */
+void session_hang_up_soon(clowntalk_session *s);
+/* Everything is written: says goodbye below WebSocket, and waits for the peer to do so too. */
+void session_hang_up(clowntalk_session *s);
+/* Hung up, and the descriptor shows something: drops it, or ends with the peer's side. */
+void session_drain(clowntalk_session *s);
+/* After a pause. */
+void session_drain_on(clowntalk_session *s);
+/* LINGER: sets the timer to the end of the patience, which is less where the process ends. */
+void session_limit_linger(clowntalk_session *s);
+
 /* ---- session_output.c ---- */
 
 /* Puts a message behind what waits, in the form that was agreed. */
@@ -137,8 +152,6 @@ void session_enqueue_frame(clowntalk_session *s, enum ws_opcode opcode, const vo
                            size_t length, const char *topic);
 /* Says Close, once, and nothing more after it. */
 void session_linger(clowntalk_session *s, uint16_t code, const char *reason);
-/* Nothing more is to be said: what waits is written, then the connection ends. */
-void session_hang_up_soon(clowntalk_session *s);
 /* Closes the session of a client that does not read what it asks for. False where it did. */
 bool session_is_patient(clowntalk_session *s);
 /* Waits until the peer takes more. Meanwhile nothing is read from it. */

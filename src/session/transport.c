@@ -223,17 +223,24 @@ bool ws_transport_leave(ws_transport *t)
 
 bool ws_transport_hang_up(ws_transport *t)
 {
+    if (t->kind == &ws_transport_stream) {
+        return false;
+    }
     if (t->kind->say_goodbye) {
         t->kind->say_goodbye(t);
     }
+    t->hung_up = true;
     return !(t->c && t->c->aborted) && shutdown(t->fd, SHUT_WR) == 0;
 }
 
-bool ws_transport_drain(ws_transport *t, uint8_t *scratch)
+ssize_t ws_transport_drain(ws_transport *t, uint8_t *scratch)
 {
     const ssize_t n = recv(t->fd, scratch, WS_SCRATCH_BYTES, MSG_DONTWAIT);
 
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    if (n > 0) {
+        return n;
+    }
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
 void ws_transport_close(ws_transport *t)
@@ -252,8 +259,8 @@ void ws_transport_close(ws_transport *t)
 
 void ws_transport_give_back(ws_transport *t)
 {
-    if (t->blocked) {
-        t->c->aborted = 1; /* or the MPM would wait for a peer that does not read */
+    if (t->blocked || t->hung_up) {
+        t->c->aborted = 1; /* or the MPM would wait, for a peer that does not read, or again */
     }
     ws_tls_give_back(&t->tls);
     if (t->held) {

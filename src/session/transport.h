@@ -41,6 +41,7 @@ typedef struct ws_transport {
     bool detaches;   /* it may do without httpd's connection, where the kind can */
     bool drained;    /* socket: the filters have given all that they held */
     bool begun;      /* stream: the request's own end has been read */
+    bool hung_up;    /* our side is closed */
     bool behind;     /* when last asked: bytes waited for the peer to make room for them */
     int push_ms;     /* ... or push after this many milliseconds, where it is not 0 */
     int64_t written; /* socket: bytes that the socket has taken */
@@ -121,10 +122,16 @@ bool ws_transport_can_leave(const ws_transport *transport);
  */
 bool ws_transport_leave(ws_transport *transport);
 
-/* Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke. */
+/*
+ * Says goodbye below WebSocket: TLS's close_notify and FIN. False where the connection broke, and
+ * of a stream, which mod_http2 ends.
+ */
 bool ws_transport_hang_up(ws_transport *transport);
-/* After that: drops what the peer still sends. True when it has closed its side. */
-bool ws_transport_drain(ws_transport *transport, uint8_t *scratch);
+/*
+ * After that: drops some of what the peer still sends: how many bytes; -1 when it has closed its
+ * side, or the connection broke.
+ */
+ssize_t ws_transport_drain(ws_transport *transport, uint8_t *scratch);
 
 /*
  * Gives up everything: closes the socket, or leaves that to the one that frees the connection. For

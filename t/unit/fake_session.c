@@ -89,6 +89,11 @@ int64_t __wrap_base_monotonic_us(void)
     return fake_now;
 }
 
+int64_t fake_time(void)
+{
+    return fake_now;
+}
+
 static void idle(int timeout)
 {
     if (running->steps[next_step]) {
@@ -396,13 +401,20 @@ bool ws_transport_hang_up(ws_transport *t)
     return next_fault() == FAULT_NONE && shutdown(p->near, SHUT_WR) == 0;
 }
 
-bool ws_transport_drain(ws_transport *t, uint8_t *scratch)
+ssize_t ws_transport_drain(ws_transport *t, uint8_t *scratch)
 {
-    const peer *p = peer_of(t);
+    peer *p = peer_of(t);
     const fault kind = next_fault();
     const ssize_t n = recv(p->near, scratch, WS_SCRATCH_BYTES, MSG_DONTWAIT);
 
-    return kind == FAULT_FAIL || kind == FAULT_HALF || n == 0 || (n < 0 && errno != EAGAIN);
+    if (kind == FAULT_FAIL || kind == FAULT_HALF || n == 0 || (n < 0 && errno != EAGAIN)) {
+        return -1;
+    }
+    if (n > 0) {
+        p->drained += (size_t)n;
+        p->drained_at = fake_now;
+    }
+    return n > 0 ? n : 0;
 }
 
 void ws_transport_close(ws_transport *t)
@@ -410,6 +422,7 @@ void ws_transport_close(ws_transport *t)
     peer *p = peer_of(t);
 
     p->gave_up++;
+    p->gave_up_at = fake_now;
     close(p->near);
 }
 

@@ -29,6 +29,9 @@ typedef struct peer {
     bool in_handler;
     char *got; /* what the client has read */
     size_t got_length;
+    size_t drained;     /* bytes that were dropped after the session had hung up */
+    int64_t drained_at; /* when the last of them were, in microseconds of the test's clock */
+    int64_t gave_up_at;
 } peer;
 
 typedef struct scenario {
@@ -45,6 +48,9 @@ extern peer peers[MAX_PEERS];
 extern unsigned n_peers;
 extern ws_reactor *reactor;
 extern ws_audience *audience; /* of the first peer's thread, made when it is opened */
+
+/* Microseconds of the test's clock. */
+int64_t fake_time(void);
 
 /* How often the last run has asked malloc to give memory back. */
 extern unsigned trims;

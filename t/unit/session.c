@@ -18,6 +18,8 @@
 
 #include <apr_general.h>
 
+#include <sys/socket.h>
+
 #define TEXT  0x81 /* FIN and the opcode */
 #define START 0x01 /* the first piece of a text */
 #define REST  0x80 /* its last */
@@ -309,6 +311,25 @@ static void nonsense(void)
     say(0, "\xff\xff\xff", 3);
 }
 
+#define MUCH 150000 /* bytes */
+
+static int64_t began; /* microseconds */
+
+static void nonsense_and_much(void)
+{
+    static const uint8_t much[MUCH];
+
+    began = fake_time();
+    nonsense();
+    say(0, much, sizeof much);
+}
+
+static void much_and_end(void)
+{
+    nonsense_and_much();
+    shutdown(peers[0].far, SHUT_WR);
+}
+
 static void publish(void)
 {
     publish_text("one", "topic");
@@ -371,6 +392,9 @@ static const scenario scenarios[] = {
      .on_message = close_on_message,
      .steps = {two_at_once, publish, say_close}},
     {.name = "a broken protocol", .peers = 1, .on_message = echo, .steps = {nonsense, say_close}},
+    {.name = "much behind a broken protocol", .peers = 1, .steps = {nonsense_and_much}},
+    {.name = "much, and the end", .peers = 1, .steps = {much_and_end}},
+    {.name = "much while the process ends", .peers = 1, .steps = {nonsense_and_much, stop}},
     {.name = "two answers while a publication is pending",
      .peers = 1,
      .on_open = join,
@@ -599,6 +623,27 @@ static void a_handler_that_closes_hears_of_it_later_and_gets_no_further_message(
     assert_false(contains(&peers[0], "too late"));
 }
 
+static int64_t milliseconds_to(int64_t then)
+{
+    return (then - began) / 1000;
+}
+
+/* RFC 6455 section 7.1.1: a reset could overtake our Close. */
+static void what_comes_behind_the_close_is_dropped_for_a_while(void **state)
+{
+    (void)state;
+    run_named("much behind a broken protocol");
+    assert_int_equal(peers[0].got[0], (char)CLOSE);
+    assert_true(peers[0].drained > MUCH - WS_SCRATCH_BYTES);
+    assert_in_range(milliseconds_to(peers[0].drained_at), 40, 1000); /* not at once: it is paced */
+    assert_in_range(milliseconds_to(peers[0].gave_up_at), 4500, 6000);
+    run_named("much, and the end");
+    assert_true(peers[0].drained > MUCH - WS_SCRATCH_BYTES);
+    assert_in_range(milliseconds_to(peers[0].gave_up_at), 0, 100);
+    run_named("much while the process ends");
+    assert_in_range(milliseconds_to(peers[0].gave_up_at), 400, 1100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -608,6 +653,7 @@ int main(void)
         cmocka_unit_test(a_client_is_not_heard_while_much_is_owed),
         cmocka_unit_test(memory_is_given_back_when_sessions_have_ended),
         cmocka_unit_test(a_handler_that_closes_hears_of_it_later_and_gets_no_further_message),
+        cmocka_unit_test(what_comes_behind_the_close_is_dropped_for_a_while),
         cmocka_unit_test(each_call_fails_in_turn),
     };
 

@@ -144,6 +144,7 @@ sub fill {
         my $direction = defined $n ? undef : $self->retry_direction('read');
         unless ($direction) {    # the end, or a reset, which is one as well
             $self->{eof} = 1;
+            $self->{broke} = !defined $n;
             return 0;
         }
         $self->wait_for($direction, $deadline, $what);
