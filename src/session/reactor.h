@@ -29,7 +29,7 @@ typedef struct ws_reactor {
     int stop_code;     /* 0, or the Close code that ends every session, present and future */
     unsigned sessions; /* that have entered and not left */
     bool draining;     /* its loop quits with the last of them */
-    bool untidy;       /* a session has taken much memory: it had to wait, with what it has read */
+    bool untidy;       /* sessions have taken much memory: they had to wait, or were many */
     ws_timer tidy;     /* set when one has left then: gives memory back to the system */
     /* Places by id: an open hash, a power of 2 of chains. */
     ws_place **table;

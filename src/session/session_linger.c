@@ -78,6 +78,7 @@ void session_drain(clowntalk_session *s)
     s->drained += (size_t)n;
     if (s->drained >= DRAIN_BYTES) {
         s->drained = 0;
+        s->reactor->untidy = true; /* such clients are many, before they have read our Close */
         ws_loop_change(s->reactor->loop, &s->watch, 0);
         ws_loop_delay(s->reactor->loop, &s->push, DRAIN_PAUSE_MS);
     }
