@@ -31,7 +31,7 @@
 typedef struct waiting {
     void *request;  /* NULL: it waits no longer */
     uint64_t end;   /* of its line, in bytes since the outbox began; NOT_YET: it is not in there */
-    unsigned since; /* link->seconds when it was asked */
+    unsigned since; /* link->seconds when it was asked, or the queue that it waits in has moved */
     bool bulk;
 } waiting;
 
@@ -62,6 +62,8 @@ struct hub_link {
     bulk_line *bulk_first, **bulk_last;
     size_t bulk_bytes;    /* of these */
     unsigned bulk_at_hub; /* bulk requests that were handed over and wait for their last reply */
+    bool answers_bulk;    /* the hub, since the second before */
+    bool takes;           /* the same: something was written to it */
     talk_text envelope;   /* scratch */
     char *line;           /* an unfinished line from the hub, and room for more */
     size_t line_length, line_capacity;
@@ -162,12 +164,33 @@ static void lose_by_what_was_written(hub_link *link)
     }
 }
 
+/* Whether it waits in a queue that goes on: for its turn, or to be written. */
+static bool comes_nearer(const hub_link *link, const waiting *w)
+{
+    return w->end == NOT_YET ? link->answers_bulk : w->end > link->out.passed && link->takes;
+}
+
+/*
+ * The hub's time for an answer begins when it has the request. Before that a request waits as long
+ * as others must, however many and however slow the machine.
+ */
 static void lose_overdue(hub_link *link)
 {
-    while (link->oldest < link->next &&
-           link->seconds - slot_of(link, link->oldest)->since >= HUB_LINK_DEADLINE) {
-        lose_request(link, link->oldest, HUB_LINK_OVERDUE);
+    const uint64_t end = link->next; /* lost() may make new requests */
+
+    for (uint64_t n = link->oldest; n < end; n++) {
+        waiting *w = slot_of(link, n);
+
+        if (!find_request(link, n)) {
+            continue;
+        }
+        if (comes_nearer(link, w)) {
+            w->since = link->seconds;
+        } else if (link->seconds - w->since >= HUB_LINK_DEADLINE) {
+            lose_request(link, n, HUB_LINK_OVERDUE);
+        }
     }
+    link->answers_bulk = link->takes = false;
 }
 
 /* ---- what waits to be handed over ---- */
@@ -192,6 +215,7 @@ static void hand_over(hub_link *link, uint64_t number, const talk_text *line)
 
     outbox_add(&link->out, line, "\n", 1);
     w->end = link->out.passed + outbox_unsent(&link->out);
+    w->since = link->seconds;
     link->bulk_at_hub += w->bulk;
     want_flush(link);
 }
@@ -329,10 +353,13 @@ static void on_line(hub_link *link, const char *line, size_t length)
     case ENVELOPE_REPLY:
     case ENVELOPE_LAST_REPLY: {
         const bool last = envelope.kind == ENVELOPE_LAST_REPLY;
-        void *request =
-            last ? take_request(link, envelope.request) : find_request(link, envelope.request);
+        void *request = find_request(link, envelope.request);
 
         if (request) {
+            link->answers_bulk |= slot_of(link, envelope.request)->bulk;
+            if (last) {
+                take_request(link, envelope.request);
+            }
             link->events.reply(request, envelope.message, envelope.length + 1, last);
         }
         feed_bulk(link);
@@ -411,8 +438,10 @@ static void read_hub(hub_link *link)
 static void on_flush(ws_task *task)
 {
     hub_link *link = container_of(task, hub_link, flush);
+    const uint64_t before = link->out.passed;
     const outbox_result result = outbox_write(&link->out, link->watch.fd);
 
+    link->takes |= link->out.passed > before;
     if (result == OUTBOX_BROKEN) {
         link_down(link, errno, "writing to the hub");
         return;

@@ -7,7 +7,9 @@
  * dies, the link connects again by itself.
  *
  * Time is counted in seconds during which the loop ran: a process that was stopped, or a machine
- * that slept, lets no request become overdue.
+ * that slept, lets no request become overdue. Nor is one overdue that waits in a queue that moves:
+ * for its turn while bulk requests are answered, or behind others that are being written to the
+ * hub.
  */
 #ifndef LINK_LINK_H
 #define LINK_LINK_H
@@ -19,7 +21,7 @@
 typedef struct hub_link hub_link;
 
 #define HUB_LINK_PATIENCE 3  /* seconds for which requests wait for a hub */
-#define HUB_LINK_DEADLINE 30 /* seconds for which an answer is waited for */
+#define HUB_LINK_DEADLINE 30 /* seconds in which the hub has to answer a request that it has */
 #define HUB_LINK_BULK     8  /* requests for much of which the hub has at most so many at a time */
 
 /* Why a request is lost. */
@@ -27,7 +29,7 @@ typedef enum hub_link_loss {
     HUB_LINK_NO_HUB,   /* no hub has greeted the link in time: it was not carried out */
     HUB_LINK_NOT_SENT, /* the link broke before the hub had it: it was not carried out */
     HUB_LINK_BROKEN,   /* the link broke when the hub had it: it may have been carried out */
-    HUB_LINK_OVERDUE,  /* the hub has not answered in time: it may yet be carried out */
+    HUB_LINK_OVERDUE,  /* the hub has not answered it in time: it may yet be carried out */
 } hub_link_loss;
 
 typedef struct hub_link_events {

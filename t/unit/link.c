@@ -518,6 +518,47 @@ static void an_answer_has_its_time(void **state)
     assert_int_equal(b->n_answered, 0);
 }
 
+#define SLOW 100 /* bulk requests, of which the hub answers one in two seconds */
+
+/* Bulk requests: all are answered in the end, of which the last one has waited for minutes. */
+static void who_waits_in_a_queue_that_moves_is_not_overdue(void **state)
+{
+    bench *b = *state;
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    for (int i = 0; i < SLOW; i++) {
+        assert_true(ask_for(b, true));
+    }
+    run(b, 1000);
+    for (uint64_t first = fake.last - fake.requests + 1; b->n_answered < SLOW; first++) {
+        answer(first, 20);
+        run(b, 2000);
+    }
+    assert_int_equal(b->n_lost, 0);
+}
+
+/* When the queue stands still all of it is overdue, not eight at a time. */
+static void who_waits_in_a_queue_that_stands_is_overdue(void **state)
+{
+    bench *b = *state;
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    for (int i = 0; i < SLOW; i++) {
+        assert_true(ask_for(b, true));
+    }
+    run(b, 20000);
+    answer(fake.last, 20);
+    run(b, 20000); /* the hub has had one of those since the answer, and the others for longer */
+    assert_int_equal(b->n_lost, HUB_LINK_BULK - 1);
+    run(b, 2 * HUB_LINK_DEADLINE * 1000);
+    assert_int_equal(b->n_lost, SLOW - 1);
+    assert_int_equal(b->asked[SLOW - 1].loss, HUB_LINK_OVERDUE);
+}
+
 static void a_stop_makes_nothing_overdue(void **state)
 {
     bench *b = *state;
@@ -708,6 +749,8 @@ int main(void)
         LINK_TEST(requests_wait_for_the_next_hub),
         LINK_TEST(nobody_listens),
         LINK_TEST(an_answer_has_its_time),
+        LINK_TEST(who_waits_in_a_queue_that_moves_is_not_overdue),
+        LINK_TEST(who_waits_in_a_queue_that_stands_is_overdue),
         LINK_TEST(a_stop_makes_nothing_overdue),
         LINK_TEST(a_broken_link_tells_what_may_have_been_done),
         LINK_TEST(what_waits_for_the_hub_is_bounded),
