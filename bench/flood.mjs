@@ -5,6 +5,9 @@
  *   node flood.mjs URL NAME plain|deflate CLIENTS SECONDS
  *   node flood.mjs --names
  *
+ * SECONDS is how long a flood lasts, or a load of clients that read slowly; another load is given up when nothing has been answered
+ * for so long.
+ *
  * Each client of a flood sends one shot of its kind after the other, as fast as the server takes it, and reads and drops what
  * comes. One that is cut off connects again. At the end a line of JSON: {"closes": {"1008": n, ...}, ...}. The second form prints what
  * there is, a line of JSON each.

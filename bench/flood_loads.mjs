@@ -6,13 +6,17 @@
  *   pace     where they read slowly: milliseconds between two bytes; Infinity: they read nothing
  *   ask      what each asks for when it has the list of devices: (devices) => [request without an id ...]
  *
- * A load is over when each client has all its answers, or where they read slowly, when its time is over.
+ * A load is over when each client has all its answers, or when nothing has been answered for its time; where they read slowly, when its
+ * time is over. How long it takes says nothing: it is all one process, whose TLS handshakes alone take a minute where others are at
+ * work. So handshakes come first, some at a time, or the pings of those that are done would not be answered in time; then all ask
+ * at once.
  */
 import { connect } from './flood_client.mjs';
 import { FIN, PING, PONG, RSV1, TEXT, decompress, frame, text } from './flood_frames.mjs';
 
 const OPENING = '["clown.talk/-/config/set", {}, {"id": "opening"}]\n';
 const LIST = '["-/-/config/list", {}, {"id": "list"}]\n';
+const HANDSHAKES = 100; /* at a time */
 const PIECES = 40; /* requests of a client that does not read what it asks for: within the rate */
 
 const histories = ({ sensors }) => sensors.map((sensor) => [`${sensor}/history/get`, { seconds: 3600, points: 1000 }]);
@@ -27,8 +31,11 @@ export const LOADS = {
   'readers of a byte/s': { clients: [500], pace: 1000, ask: most },
 };
 
-/* One client; `said` counts for all. */
-function visit(url, deflate, load, said, done) {
+/*
+ * One client, which is to be told when to ask: the function is returned. `said` counts for all. Calls on.opened(), on.moved() with
+ * each answer, on.done() with the last one, and on.ended() when its session was ended.
+ */
+function visit(url, deflate, load, said, on) {
   const open = new Set(['opening', 'list']); /* requests without an answer */
 
   const ask = (socket, id, [topic, payload]) => {
@@ -45,23 +52,19 @@ function visit(url, deflate, load, said, done) {
       return;
     }
     said.answered += 1;
+    on.moved();
     if (parameters.id === 'list' && payload.sensors) {
       load.ask(payload).forEach((request, i) => ask(socket, i, request));
     }
     if (open.size === 0) {
-      done();
+      on.done();
     }
   };
   said.asked += open.size;
   const socket = connect(url, {
     extensions: deflate && 'permessage-deflate; server_no_context_takeover; client_no_context_takeover',
     pace: load.pace,
-    opened: (it) => {
-      it.write(text(Buffer.from(OPENING + LIST), deflate));
-      if (load.pace) {
-        load.ask().forEach((request, i) => ask(it, i, request));
-      }
-    },
+    opened: on.opened,
     got: (first, payload) => {
       if ((first & 15) === PING) {
         socket.write(frame(FIN | PONG, payload));
@@ -69,23 +72,65 @@ function visit(url, deflate, load, said, done) {
         answered(socket, JSON.parse(first & RSV1 ? decompress(payload) : payload));
       }
     },
-    ended: (code) => { said.closes[code] = (said.closes[code] ?? 0) + 1; },
+    ended: (code) => {
+      said.closes[code] = (said.closes[code] ?? 0) + 1;
+      on.ended();
+    },
   });
+  return () => {
+    socket.write(text(Buffer.from(OPENING + LIST), deflate));
+    if (load.pace) {
+      load.ask().forEach((request, i) => ask(socket, i, request));
+    }
+  };
 }
 
 /* Calls over(said) at the end: what was asked, answered, answered with an error, and how sessions were ended before. */
 export function carry(url, deflate, load, clients, seconds, over) {
   const said = { asked: 0, answered: 0, errors: 0, messages: {}, closes: {} };
   const end = setTimeout(() => over(said), seconds * 1000);
+  const asks = [];
+  let begun = 0; /* handshakes */
+  let shaken = 0; /* those that are over */
   let left = clients;
-  const done = () => {
-    left -= 1;
-    if (left === 0 && !load.pace) {
-      clearTimeout(end);
-      over(said);
-    }
+
+  const begin = () => {
+    let open = false;
+    const shook = () => {
+      open = true;
+      shaken += 1;
+      if (shaken === clients) {
+        asks.forEach((ask) => ask());
+      } else if (begun < clients) {
+        begin();
+      }
+    };
+    begun += 1;
+    asks.push(visit(url, deflate, load, said, {
+      opened: () => {
+        end.refresh();
+        shook();
+      },
+      moved: () => {
+        if (!load.pace) {
+          end.refresh();
+        }
+      },
+      done: () => {
+        left -= 1;
+        if (left === 0 && !load.pace) {
+          clearTimeout(end);
+          over(said);
+        }
+      },
+      ended: () => {
+        if (!open) {
+          shook();
+        }
+      },
+    }));
   };
-  for (let i = 0; i < clients; i += 1) {
-    visit(url, deflate, load, said, done);
+  while (begun < Math.min(clients, HANDSHAKES)) {
+    begin();
   }
 }
