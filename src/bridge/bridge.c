@@ -7,6 +7,7 @@
  */
 #include <config.h>
 
+#include "base/memory.h"
 #include "talk/talk.h"
 #include "hub/hub.h"
 #include "i2c/linux.h"
@@ -351,7 +352,7 @@ static int add_device(settings *settings, char *argument)
     size_t n = 0, first_option, n_earlier;
 
     if (!words) {
-        abort();
+        base_out_of_memory();
     }
     while ((word = strsep(&rest, " \t"))) {
         if (*word && n < MAX_WORDS) {

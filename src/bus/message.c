@@ -1,5 +1,7 @@
 #include "message.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -11,7 +13,7 @@ message *message_new(message_type type, size_t length)
     /* One byte more, so that text in `data` is always ended. */
     message *made = calloc(1, sizeof(*made) + length + 1);
     if (!made) {
-        abort();
+        base_out_of_memory();
     }
     made->type = type;
     made->length = length;

@@ -3,6 +3,8 @@
 
 #include "port.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 
 /*
@@ -31,7 +33,7 @@ static site *add_site(worker *worker, uint8_t address)
     }
     grown = realloc(worker->sites, (worker->n_sites + 1) * sizeof(*grown));
     if (!grown) {
-        abort();
+        base_out_of_memory();
     }
     worker->sites = grown;
     grown += worker->n_sites++;
@@ -230,7 +232,7 @@ void *site_chip(site *site, const device_driver *driver)
         site->chip = NULL;
     }
     if (!site->chip && !(site->chip = calloc(1, driver->chip_size ? driver->chip_size : 1))) {
-        abort();
+        base_out_of_memory();
     }
     site->chip_driver = driver;
     return site->chip;

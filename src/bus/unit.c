@@ -3,6 +3,8 @@
 
 #include "site.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -51,7 +53,7 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     unit **end = &worker->units;
 
     if (!made || !(made->device.state = calloc(1, driver->state_size ? driver->state_size : 1))) {
-        abort();
+        base_out_of_memory();
     }
     made->id = ++worker->last_unit;
     made->site = site;
@@ -64,7 +66,7 @@ unit *unit_create(worker *worker, site *site, const device_driver *driver, int c
     made->slot = made->pulse_end = HUB_NEVER;
     made->requests_end = &made->requests;
     if (driver->display && !(made->shown = calloc(1, unit_frame_size(made)))) {
-        abort();
+        base_out_of_memory();
     }
     set_name(made, worker->config.label);
     for (; options && *options && driver->option; options++) {

@@ -506,7 +506,7 @@ static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
     events.baton = u;
     u->link = hub_link_create(u->loop, ct_house_of(server)->hub_socket, &events);
     if (!u->link) {
-        abort();
+        base_out_of_memory();
     }
     return u;
 }

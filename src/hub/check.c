@@ -4,6 +4,7 @@
 #include "settings.h"
 
 #include "base/append.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <math.h>
@@ -309,7 +310,7 @@ const char *pin_read(pin *pin, const hub_device_config *config, char *why, size_
         return wrong;
     }
     if (!(pin->options = calloc(n_options + 1, sizeof(*pin->options)))) {
-        abort();
+        base_out_of_memory();
     }
     for (size_t i = 0; i < n_options; i++) {
         if ((wrong = read_option(pin, config->options[i], &n_own, why, why_size))) {

@@ -13,6 +13,8 @@
 
 #include "ground.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,7 +154,7 @@ static talk_error read_raw(const hub_device *device, const struct json_object *r
     int length = -1;
 
     if (!bytes) {
-        abort();
+        base_out_of_memory();
     }
     if (json_object_is_type(raw, json_type_string)) {
         length = talk_data_decode(json_object_get_string((struct json_object *)raw), bytes, size,

@@ -2,6 +2,8 @@
 
 #include "ground.h"
 
+#include "base/memory.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +105,7 @@ static void insert(hub_node *node, hub_device *device)
     hub_device **grown = realloc(node->devices, (node->n_devices + 1) * sizeof(*grown));
 
     if (!grown) {
-        abort();
+        base_out_of_memory();
     }
     node->devices = grown;
     memmove(grown + place + 1, grown + place, (node->n_devices - place) * sizeof(*grown));

@@ -2,6 +2,8 @@
 
 #include "node.h"
 
+#include "base/memory.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,7 @@ char *hub_copy(const char *text)
     char *copy = strdup(text ? text : "");
 
     if (!copy) {
-        abort();
+        base_out_of_memory();
     }
     return copy;
 }
@@ -48,7 +50,7 @@ void *hub_allocate(size_t count, size_t size)
     void *memory = calloc(count ? count : 1, size);
 
     if (!memory) {
-        abort();
+        base_out_of_memory();
     }
     return memory;
 }

@@ -4,6 +4,8 @@
 #include "ground.h"
 #include "request_queue.h"
 
+#include "base/memory.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,7 +295,7 @@ static void hold(hub_node *node, unsigned rights, uint64_t asker, const char *li
     held *held = malloc(sizeof(*held) + length);
 
     if (!held) {
-        abort();
+        base_out_of_memory();
     }
     *held = (struct held){.rights = rights, .asker = asker, .length = length};
     memcpy(held->line, line, length);

@@ -14,6 +14,8 @@
 #include "node.h"
 #include "request_queue.h"
 
+#include "base/memory.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +90,7 @@ void interlock_join(hub_device *device, const char *group, double dead_time)
     interlock->members =
         realloc(interlock->members, (interlock->n_members + 1) * sizeof(*interlock->members));
     if (!interlock->members) {
-        abort();
+        base_out_of_memory();
     }
     interlock->members[interlock->n_members++] = device;
     relay_of(device)->interlock = interlock;

@@ -2,6 +2,8 @@
 
 #include "state_dir.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,7 +40,7 @@ static void grow(moves *moves, size_t n)
     place *places = realloc(moves->places, n * sizeof(*places));
 
     if (!places) {
-        abort();
+        base_out_of_memory();
     }
     memset(places + moves->n_places, 0, (n - moves->n_places) * sizeof(*places));
     moves->places = places;
@@ -50,7 +52,7 @@ moves *moves_create(int dir, const char *file)
     moves *moves = calloc(1, sizeof(*moves));
 
     if (!moves) {
-        abort();
+        base_out_of_memory();
     }
     moves->dir = dir;
     moves->file = file;
@@ -238,7 +240,7 @@ int moves_prepare(moves *moves, bool anew)
         return 0;
     }
     if (!(text = calloc(moves->n_places, PLACE + 1))) {
-        abort();
+        base_out_of_memory();
     }
     for (size_t i = 0; i < moves->n_places; i++) {
         format(&moves->places[i], text + i * PLACE);

@@ -4,6 +4,7 @@
 #include "state_dir.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,7 +106,7 @@ static char *own(const char *text)
 {
     char *copy = strdup(text);
     if (!copy) {
-        abort();
+        base_out_of_memory();
     }
     return copy;
 }
@@ -675,7 +676,7 @@ state_store *state_open(state_writer *writer, const char *node)
     state_store *store = calloc(1, sizeof(*store));
 
     if (!store) {
-        abort();
+        base_out_of_memory();
     }
     store->writer = writer;
     store->save_by = HUB_NEVER;

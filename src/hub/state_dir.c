@@ -1,5 +1,7 @@
 #include "state_dir.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,7 +76,7 @@ static char *read_all(int fd)
     ssize_t got;
 
     if (!text) {
-        abort();
+        base_out_of_memory();
     }
     do {
         got = read(fd, text + length, MAX_FILE - length);
@@ -193,7 +195,7 @@ char *state_dir_file_name(const char *node, const char *suffix)
     }
     strcpy(name + length, suffix);
     if (!(copy = strdup(name))) {
-        abort();
+        base_out_of_memory();
     }
     return copy;
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/container.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -257,7 +258,7 @@ void ws_loop_post(ws_loop *loop, void (*run)(void *baton), void *baton)
     bool wake;
 
     if (!letter) {
-        abort();
+        base_out_of_memory();
     }
     *letter = (mail){.run = run, .baton = baton};
     pthread_mutex_lock(&loop->mail_mutex);

@@ -1,6 +1,7 @@
 #include "audience.h"
 
 #include "base/container.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +57,7 @@ ws_audience *ws_audience_create(ws_loop *loop, ws_deliver *deliver, void (*pause
     ws_audience *a = calloc(1, sizeof *a);
 
     if (!a) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     a->loop = loop;
     a->deliver = deliver;
@@ -79,7 +80,7 @@ static void append(ws_audience *a, ws_outgoing *outgoing)
     publication *p = malloc(sizeof *p);
 
     if (!p) {
-        abort();
+        base_out_of_memory();
     }
     *p = (publication){.number = ++a->newest, .outgoing = outgoing};
     ws_outgoing_hold(outgoing);
@@ -144,7 +145,7 @@ void ws_audience_join(ws_audience *a, ws_seat *seat)
         a->capacity = a->capacity ? 2 * a->capacity : INITIAL_SEATS;
         a->members = realloc(a->members, a->capacity * sizeof *a->members);
         if (!a->members) {
-            abort();
+            base_out_of_memory();
         }
     }
     seat->audience = a;

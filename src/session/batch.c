@@ -2,6 +2,8 @@
 
 #include "batch.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -240,7 +242,7 @@ ws_batch *ws_batch_create(const ws_batch_operations *operations, bool io_uring)
     ws_batch *batch = calloc(1, sizeof *batch);
 
     if (!batch) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     batch->operations = operations;
     batch->head.next = batch->head.previous = &batch->head;

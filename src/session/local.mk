@@ -48,7 +48,7 @@ t_unit_batch_SOURCES = t/unit/batch.c src/session/batch.c src/session/batch.h
 t_unit_batch_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -D_GNU_SOURCE
 t_unit_batch_LDFLAGS = -Wl,--wrap=send -Wl,--wrap=sendmsg -Wl,--wrap=io_uring_queue_init \
 	-Wl,--wrap=io_uring_submit_and_wait
-t_unit_batch_LDADD = $(LIBURING_LIBS) $(CMOCKA_LIBS)
+t_unit_batch_LDADD = libbase.la $(LIBURING_LIBS) $(CMOCKA_LIBS)
 
 # The test counts how often a message is compressed.
 t_unit_outgoing_SOURCES = t/unit/outgoing.c src/session/outgoing.c src/session/outgoing.h

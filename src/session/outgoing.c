@@ -1,5 +1,7 @@
 #include "outgoing.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +12,7 @@ static ws_outgoing *allocate(size_t frame_length, const char *topic, size_t topi
         malloc(sizeof *outgoing + frame_length + (topic ? topic_length + 1 : 0));
 
     if (!outgoing) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     *outgoing = (ws_outgoing){.references.refcount = 1, .length = frame_length};
     if (topic) {
@@ -55,7 +57,7 @@ static ws_outgoing *compress_message(ws_outgoing *plain, unsigned window, ws_def
     size_t n;
 
     if (!room) {
-        abort();
+        base_out_of_memory();
     }
     n = ws_deflate_message(compressor, window, payload, length, room, length);
     if (n > 0) {
@@ -76,7 +78,7 @@ static ws_outgoing *store_message(ws_outgoing *plain)
     ws_outgoing *stored;
 
     if (!room) {
-        abort();
+        base_out_of_memory();
     }
     ws_deflate_store(plain->frame + plain->header_length, length, room);
     stored =

@@ -1,5 +1,7 @@
 #include "queue.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +15,7 @@ void ws_queue_add(ws_queue *queue, ws_outgoing *outgoing)
     ws_waiting *waiting = malloc(sizeof *waiting);
 
     if (!waiting) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     *waiting = (ws_waiting){.outgoing = outgoing};
     ws_outgoing_hold(outgoing);

@@ -1,6 +1,7 @@
 #include "reactor.h"
 
 #include "base/container.h"
+#include "base/memory.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static void grow_table(ws_reactor *reactor)
     reactor->table_size = old_size ? 2 * old_size : INITIAL_TABLE;
     reactor->table = calloc(reactor->table_size, sizeof(ws_place *));
     if (!reactor->table) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     for (unsigned i = 0; i < old_size; i++) {
         for (ws_place *place = old[i], *next; place; place = next) {
@@ -53,7 +54,7 @@ void ws_reactor_enter(ws_reactor *reactor, ws_place *place, clowntalk_session *s
         grow_table(reactor);
     }
     if (!reactor->compressor && !(reactor->compressor = ws_deflate_create(COMPRESSION_LEVEL))) {
-        abort();
+        base_out_of_memory();
     }
     place->id = (apr_uint64_t)reactor->number << ID_BITS | ++reactor->last_id;
     place->session = session;
@@ -121,7 +122,7 @@ ws_reactor *ws_reactor_create(void)
     ws_reactor *reactor = calloc(1, sizeof *reactor);
 
     if (!reactor) {
-        abort();
+        base_out_of_memory();
     }
     reactor->loop = ws_loop_create();
     if (!reactor->loop) {

@@ -3,6 +3,8 @@
 #include "husk.h"
 #include "reactor.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -50,7 +52,7 @@ static ws_reactor *create_reactor(void)
     }
     entry = malloc(sizeof *entry);
     if (!entry) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     pthread_mutex_lock(&reactors_mutex);
     reactor->number = ++reactors_made;
@@ -111,7 +113,7 @@ void ws_reactors_stop(int code)
         stop_order *order = malloc(sizeof *order);
 
         if (!order) {
-            abort();
+            base_out_of_memory();
         }
         *order = (stop_order){.reactor = at->reactor, .code = code};
         ws_loop_post(at->reactor->loop, on_stop_order, order);
@@ -265,7 +267,7 @@ apr_status_t ws_reactor_post(apr_uint64_t id, void (*run)(clowntalk_session *, v
             posted *letter = malloc(sizeof *letter);
 
             if (!letter) {
-                abort();
+                base_out_of_memory();
             }
             *letter = (posted){at->reactor, id, run, baton};
             ws_loop_post(at->reactor->loop, deliver, letter);

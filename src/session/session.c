@@ -3,6 +3,8 @@
 
 #include "options.h"
 
+#include "base/memory.h"
+
 #include <apr_strings.h>
 
 #include <errno.h>
@@ -63,7 +65,7 @@ clowntalk_session *ws_session_create(request_rec *r, SSL *ssl, const ws_settings
     char *at;
 
     if (posix_memalign(&memory, CACHE_LINE, sizeof *s + texts) != 0) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     s = memset(memory, 0, sizeof *s + texts);
     at = s->text;

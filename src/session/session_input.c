@@ -1,6 +1,8 @@
 /* From bytes to messages: frames, pieces of messages, and messages for the handler. */
 #include "session_private.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,7 +134,7 @@ static void leave_piece(clowntalk_session *s, const ws_event *piece)
 {
     s->piece = malloc(sizeof *piece);
     if (!s->piece) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     *s->piece = *piece;
 }

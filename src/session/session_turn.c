@@ -5,6 +5,8 @@
  */
 #include "session_private.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,7 @@ static void keep(clowntalk_session *s, const uint8_t *bytes, size_t length)
     session_rest *rest = realloc(s->rest, sizeof *rest + have + length);
 
     if (!rest) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     if (!s->rest) {
         *rest = (session_rest){0};

@@ -1,5 +1,7 @@
 #include "wire.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +75,7 @@ static void keep(ws_wire *wire, const char *data, size_t length)
     uint8_t *grown = realloc(wire->unsent, wire->unsent_length + length);
 
     if (!grown) {
-        abort(); /* as APR's pools do when memory is out */
+        base_out_of_memory();
     }
     memcpy(grown + wire->unsent_length, data, length);
     wire->unsent = grown;
