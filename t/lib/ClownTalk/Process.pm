@@ -23,6 +23,17 @@ use constant ONE_CHILD => <<'END';
 </IfModule>
 END
 
+# The same with two of them, which stay (event).
+use constant TWO_CHILDREN => <<'END';
+StartServers        2
+ServerLimit         2
+ThreadsPerChild    10
+MinSpareThreads     1
+MaxSpareThreads    20
+MaxRequestWorkers  20
+AsyncRequestWorkerFactor 100
+END
+
 # The processes of a ClownTalk::Server that serve requests.
 sub serving {
     my ($server) = @_;
@@ -37,6 +48,30 @@ sub name {
     open my $fh, '<', "/proc/$pid/comm" or return '';
     my $name = <$fh>;
     return ($name // '') =~ s/\n//r;
+}
+
+# Stops processes, and returns when they have stopped.
+sub stop {
+    my (@pids) = @_;
+
+    kill STOP => @pids;
+    for my $pid (@pids) {
+        select undef, undef, undef, 0.001 until ClownTalk::Httpd::read_file("/proc/$pid/status") =~ /^State:\s+T/m;
+    }
+    return;
+}
+
+# What $make returns that connects to the server: the child $pid alone takes connections meanwhile.
+sub with_child {
+    my ($server, $pid, $make) = @_;
+    my @others = grep { $_ != $pid } serving($server);
+
+    stop(@others);
+    my $made = eval { $make->() };
+    my $error = $@;
+    kill CONT => @others;
+    die $error if $error;
+    return $made;
 }
 
 # A field of /proc/PID/status, as VmRSS, in KiB.
