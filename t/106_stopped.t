@@ -19,10 +19,11 @@ use ClownTalk::Suite;
 plan skip_all => 'with other MPMs a child has no link of its own, or no other sessions' if ClownTalk::Suite->mpm ne 'event';
 
 use constant {
-    PINGS   => 12,     # a second apart: longer than the guardian waits for a hub that hangs
-    VALUES  => 30,     # of the display, between two of these: 1400 bytes each
-    FITTING => 250,    # more than the socket of a link and what waits in front of it hold: about 150
-    LOOKS   => 3,      # of the guardian, a second apart: far fewer than it waits
+    PINGS    => 12,     # a second apart: longer than the guardian waits for a hub that hangs
+    VALUES   => 30,     # of the display, between two of these: 1400 bytes each
+    FITTING  => 250,    # more than the socket of a link and what waits in front of it hold: about 150
+    LOOKS    => 3,      # of the guardian, a second apart: far fewer than it waits
+    PATIENCE => 6,      # seconds: longer than the parent waits for its guardian to end
 };
 use constant {DISPLAY => 'display-oled/i2c0-3c', FIRST => 'relay/i2c0-3b', SECOND => 'relay/i2c0-3f'};
 
@@ -232,6 +233,29 @@ my ($guardian, $hub) = ($server->guardian, $server->hub);
     is_deeply [sort { $a <=> $b } ClownTalk::Process::serving($server)], \@children, 'the children have stayed all the time';
     is clicks('3b'), join(' ', 'on', (map { $_ % 2 ? 'on' : 'off' } 0 .. PINGS - 1), 'off'),
         'and its contact was moved by each request that said so, once';
+}
+
+# ---- a restart is under way, and all are stopped but the hub; the parent goes on first ----
+
+{
+    is clicks('3f'), 'on off', 'a pulse has ended with the guardian';
+    $here->request(SECOND . '/pulse/set', {duration => 600});
+    remembered();
+    ($guardian) = $server->guardian;
+    ClownTalk::Process::stop($guardian);
+    my $slept = sleeps($server->pid);
+    $server->graceful;
+    $server->wait_until('the parent to wait for the guardian', sub { sleeps($server->pid) >= $slept + 100 });
+    ClownTalk::Process::stop($server->pid);
+    sleep PATIENCE;    # no session is left that could tell the time
+    kill CONT => $server->pid;
+    $slept = sleeps($server->pid);
+    $server->wait_until('the parent to look', sub { sleeps($server->pid) >= $slept + 10 });
+    kill CONT => $guardian;
+    $server->wait_until('another guardian', sub { grep { $_ != $guardian } $server->guardian });
+    is_deeply connect_anywhere()->request(SECOND . '/get')->{payload}, {state => $true},
+        'a restart during which all are stopped hands over: the pulse goes on';
+    is clicks('3f'), 'on off on', 'and has not ended in between';
 }
 
 is $server->stop, 0, 'the server ends';

@@ -39,6 +39,8 @@
 #define HUB_PATIENCE_MS 3000
 /* How long the parent waits for the guardian, which waits for the hub. */
 #define GUARDIAN_PATIENCE_MS 5000
+/* How often it looks meanwhile. */
+#define REAP_MS 5
 /* How long a hub waits for its successor while the server reads its new configuration. */
 #define SUCCESSOR_PATIENCE_MS 60000
 /* A hub that dies younger than this is started again with growing delays. */
@@ -79,19 +81,20 @@ static void sleep_ms(int64_t milliseconds)
     nanosleep(&t, NULL);
 }
 
-/* Waits for a child to end; then kills it. */
+/*
+ * Waits for a child to end; then kills it. What counts is time in which this process runs: after a
+ * stop of both the child has its full time.
+ */
 static void reap_or_kill(pid_t pid, int patience_ms)
 {
-    const int64_t deadline = monotonic_ms() + patience_ms;
-
-    while (waitpid(pid, NULL, WNOHANG) == 0) {
-        if (monotonic_ms() >= deadline) {
+    for (int waited = 0; waitpid(pid, NULL, WNOHANG) == 0; waited += REAP_MS) {
+        if (waited >= patience_ms) {
             if (kill(pid, SIGKILL) == 0) {
                 waitpid(pid, NULL, 0);
             }
             return;
         }
-        sleep_ms(5);
+        sleep_ms(REAP_MS);
     }
 }
 
