@@ -62,20 +62,6 @@ sub wait_until_remembered { $server->remembered($server->dir . '/state/clowntalk
 my $client = client();
 my ($hub) = $server->hub;
 
-# Runs a command as the hub's user, who alone may set a process's limits where root has not all rights.
-sub as_the_hub {
-    my @command = @_;
-    my ($uid, $gid) = map { ClownTalk::Httpd::read_file("/proc/$hub/status") =~ /^$_:\s+(\d+)/m } qw(Uid Gid);
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        POSIX::setgid($gid);
-        POSIX::setuid($uid);
-        exec @command or POSIX::_exit(127);
-    }
-    waitpid $pid, 0;
-    die "@command: $?" if $?;
-}
-
 # ---- many answers at once ----
 
 {
@@ -187,7 +173,7 @@ SKIP: {
 
 {
     my ($free) = grep { !defined readlink "/proc/$hub/fd/$_" } 0 .. 1000;    # the lowest: the next to be used
-    my $limit = sub { as_the_hub('prlimit', "--pid=$hub", "--nofile=$_[0]:") };
+    my $limit = sub { ClownTalk::Process::limit($hub, "--nofile=$_[0]:") };
     my ($waiting, $late);
 
     $limit->($free);

@@ -50,6 +50,23 @@ sub name {
     return ($name // '') =~ s/\n//r;
 }
 
+# Sets a limit of a running process, by an option of prlimit(1) as --nofile=100:, with that process's own user, who alone may
+# do so where root has not all rights.
+sub limit {
+    my ($pid, $option) = @_;
+    my ($uid, $gid) = map { ClownTalk::Httpd::read_file("/proc/$pid/status") =~ /^$_:\s+(\d+)/m } qw(Uid Gid);
+
+    my $child = fork // die "fork: $!";
+    if (!$child) {
+        POSIX::setgid($gid);
+        POSIX::setuid($uid);
+        exec 'prlimit', "--pid=$pid", $option or POSIX::_exit(127);
+    }
+    waitpid $child, 0;
+    die "prlimit $option: $?" if $?;
+    return;
+}
+
 # Stops processes, and returns when they have stopped.
 sub stop {
     my (@pids) = @_;
@@ -77,6 +94,7 @@ sub with_child {
 # A field of /proc/PID/status, as VmRSS, in KiB.
 sub status {
     my ($pid, $field) = @_;
+    local $_;
 
     open my $fh, '<', "/proc/$pid/status" or die "process $pid: $!";
     while (<$fh>) {
