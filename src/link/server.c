@@ -3,6 +3,7 @@
 #include "base/container.h"
 #include "envelope.h"
 #include "outbox.h"
+#include "tidy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,6 +20,11 @@
  */
 #define PAUSE_MS     1000
 #define SAY_AGAIN_US INT64_C(600000000)
+/*
+ * Bytes of a request from which on it counts as much: the objects that are made of it may take
+ * twenty times as many.
+ */
+#define LONG_REQUEST 4096
 #define READ_BYTES   (HUB_MAX_LINE + ENVELOPE_MAX_HEAD + 1)
 /*
  * A request's number for the hub: the link's number in the upper bits, the child's number in the
@@ -54,6 +60,7 @@ struct hub_server {
     peer *peers;
     uint64_t next_number;
     talk_text envelope; /* scratch */
+    tidy tidy;
 };
 
 static void close_peer(peer *p);
@@ -71,6 +78,9 @@ static void write_peer(peer *p)
     if (result == OUTBOX_BROKEN) {
         close_peer(p);
         return;
+    }
+    if (outbox_is_full(&p->out)) {
+        tidy_later(&p->server->tidy);
     }
     ws_loop_change(p->server->loop, &p->watch,
                    (result == OUTBOX_WAITS ? EPOLLOUT : 0u) |
@@ -153,6 +163,9 @@ static void on_line(peer *p, const char *line, size_t length)
                        "a link sent a line without a proper envelope: cut off");
         close_peer(p);
         return;
+    }
+    if (length >= LONG_REQUEST) {
+        tidy_later(&p->server->tidy);
     }
     hub_request(p->server->hub, request.node, request.rights,
                 p->number << REQUEST_BITS | request.request, request.message, request.length);
@@ -373,6 +386,7 @@ hub_server *hub_server_create(ws_loop *loop, int listener, const char *instance,
     server->listener.fd = -1;
     server->listener.ready = on_listener;
     server->pause.expired = on_pause_over;
+    tidy_create(&server->tidy, loop);
     return server;
 }
 
@@ -399,5 +413,6 @@ void hub_server_destroy(hub_server *server)
     ws_loop_unwatch(server->loop, &server->listener);
     ws_timer_clear(server->loop, &server->pause);
     talk_text_free(&server->envelope);
+    tidy_destroy(&server->tidy);
     free(server);
 }

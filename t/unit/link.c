@@ -64,6 +64,19 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int most, int milli
     return n;
 }
 
+/* ---- memory ---- */
+
+static unsigned trims;
+
+int __wrap_malloc_trim(size_t pad);
+
+int __wrap_malloc_trim(size_t pad)
+{
+    (void)pad;
+    trims++;
+    return 1;
+}
+
 /* ---- the hub, which answers each request at once, unless it is told to wait ---- */
 
 static struct {
@@ -224,6 +237,7 @@ static int make(void **state)
     *state = the_bench = b;
     memset(&fake, 0, sizeof fake);
     rounds = 0;
+    trims = 0;
     fake.answer = 20;
     fake.fd = epoll_create1(0); /* of nothing: never readable */
     snprintf(b->path, sizeof b->path, "/tmp/clowntalk-link-%ld", (long)getpid());
@@ -450,6 +464,61 @@ static void a_hub_without_descriptors_waits_for_one(void **state)
 }
 
 /* ---- the child's end ---- */
+
+static void ask_much(bench *b)
+{
+    static char message[4096];
+
+    memset(message, ' ', sizeof message);
+    assert_true(
+        hub_link_ask(b->link, &b->asked[b->n_asked++], false, NODE, 0, message, sizeof message));
+}
+
+static void memory_is_given_back_when_much_is_done(void **state)
+{
+    bench *b = *state;
+
+    create_server(b);
+    create_link(b);
+    for (int i = 0; i < 100; i++) {
+        ask(b);
+        run(b, 100);
+    }
+    assert_int_equal(trims, 0); /* nothing much happens */
+    for (int i = 0; i < 10; i++) {
+        ask_much(b);
+        run(b, 2000);
+    }
+    assert_int_equal(b->n_answered, 110);
+    assert_int_equal(trims, 0); /* not in the middle of it */
+    run(b, 5000);
+    assert_int_equal(trims, 1);
+    run(b, 60000);
+    assert_int_equal(trims, 1); /* there is no more to give */
+    ask_much(b);
+    run(b, 5000);
+    assert_int_equal(trims, 2);
+}
+
+static void memory_of_long_answers_is_given_back(void **state)
+{
+    bench *b = *state;
+    const int fd = dumb_link(b);
+    talk_text last = {0};
+
+    create_server(b);
+    fake.answer = ANSWER;
+    say(fd, 100); /* and does not read */
+    run(b, 2000);
+    assert_int_equal(trims, 0);
+    while (take(fd, ". ", &last) > 0) {
+        run(b, 10);
+    }
+    run(b, 8000);
+    assert_int_equal(trims, 1);
+    talk_text_free(&last);
+    close(fd);
+}
 
 static void requests_wait_for_a_hub_and_are_refused_in_the_end(void **state)
 {
@@ -745,6 +814,8 @@ int main(void)
         LINK_TEST(answers_to_one_link_hold_up_no_other),
         LINK_TEST(a_link_that_is_not_read_gets_the_newest_of_each_topic),
         LINK_TEST(a_hub_without_descriptors_waits_for_one),
+        LINK_TEST(memory_is_given_back_when_much_is_done),
+        LINK_TEST(memory_of_long_answers_is_given_back),
         LINK_TEST(requests_wait_for_a_hub_and_are_refused_in_the_end),
         LINK_TEST(requests_wait_for_the_next_hub),
         LINK_TEST(nobody_listens),
