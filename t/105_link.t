@@ -121,6 +121,23 @@ my ($hub) = $server->hub;
     is_deeply \%answers, {state => DASHBOARDS * $burst}, 'requests that the link has no room for wait, and are answered';
 }
 
+# The same of requests for much, which wait for their turn: more than all of them may come to.
+if ($has_one_link) {
+    my @clients = map { client() } 1 .. 80;
+    my $each = 5;    # of 16 KB: nothing more is read from a client before some of it is answered
+    kill STOP => $hub;
+    for my $one (@clients) {
+        $one->talk('-/-/config/list', {}, {id => "$_ " . 'x' x 16_000}) for 1 .. $each;
+    }
+    $client->barrier for 1 .. 20;    # by then the child has read what it reads
+    kill CONT => $hub;
+    my %answers;
+    for my $one (@clients) {
+        $answers{answer($one, "$_ " . 'x' x 16_000)->{payload}{error} || 'list'}++ for 1 .. $each;
+    }
+    is_deeply \%answers, {list => @clients * $each}, 'requests for much that there is no room for wait, and are answered';
+}
+
 # ---- a hub dies that has requests ----
 
 {

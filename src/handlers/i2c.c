@@ -569,12 +569,24 @@ static void ask_hub(client *c, const talk_message *message, const char *line, si
     }
 }
 
-static void on_line(client *c, const char *line, size_t length)
+/* Who asks for little does not wait for who asks for much: a short line that is its only one. */
+static bool asks_for_little(const client *c, size_t length)
+{
+    return !c->requests && length <= SHORT_LINE;
+}
+
+/* False where the link takes no more of this kind at the moment: nothing was done. */
+static bool on_line(client *c, const char *line, size_t length)
 {
     talk_message message;
     char why[TALK_MAX_WHY];
     talk_error error = talk_message_parse(&message, line, length, why, sizeof why);
 
+    if (error == TALK_OK && is_bulk(message.topic.form) && !asks_for_little(c, length) &&
+        !hub_link_may_ask_much(c->uplink->link)) {
+        talk_message_clear(&message);
+        return false;
+    }
     if (!is_within_rate(c)) {
         error = TALK_RATE_LIMITED;
         apr_snprintf(why, sizeof why, "at most %g requests a second, %g at once (ClownTalkRate)",
@@ -597,16 +609,13 @@ static void on_line(client *c, const char *line, size_t length)
         ask_hub(c, &message, line, length);
     }
     talk_message_clear(&message);
+    return true;
 }
 
-/*
- * Whether the link takes a line of the client. Also while others fill it, where the line is short
- * and the client has nothing else under way: who asks for little does not wait for who asks for
- * much.
- */
+/* Whether the link takes a line of the client; also while others fill it, where it is little. */
 static bool may_ask(const client *c, size_t length)
 {
-    return hub_link_may_ask(c->uplink->link) || (!c->requests && length <= SHORT_LINE);
+    return hub_link_may_ask(c->uplink->link) || asks_for_little(c, length);
 }
 
 static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind kind, char *bytes,
@@ -623,12 +632,11 @@ static void i2c_message(clowntalk_session *session, void *data, clowntalk_kind k
         if (!talk_next_line(&at, end, &line, &line_length)) {
             continue;
         }
-        if (!may_ask(c, line_length)) {
+        if (!may_ask(c, line_length) || !on_line(c, line, line_length)) {
             at = before;
             wait_for_link(c);
             break;
         }
-        on_line(c, line, line_length);
     }
     ws_session_put_back(session, (apr_size_t)(end - at));
 }

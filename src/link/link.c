@@ -20,6 +20,7 @@
  * turn, and most in one line from the hub.
  */
 #define MAX_UNSENT   (1024 * 1024)
+#define BULK_BOUND   (1024 * 1024) /* who asks for more of them is to wait */
 #define MAX_BULK     (4 * 1024 * 1024)
 #define MAX_LINE     (4 * 1024 * 1024)
 #define READ_BYTES   65536
@@ -49,14 +50,15 @@ struct hub_link {
     hub_link_events events;
     ws_watch watch; /* the socket; fd -1: down */
     ws_timer retry;
-    ws_timer second;   /* set while something is waited for */
-    unsigned seconds;  /* how often it has expired */
-    unsigned alone;    /* how often since a hub was there last; up to HUB_LINK_PATIENCE */
-    ws_task flush;     /* queued while there is something to write */
-    bool was_full;     /* ready() is owed */
-    bool troubled;     /* reported, until the next hello */
-    bool greeted;      /* this connection's hub has said hello */
-    char instance[64]; /* of the last hub that said hello */
+    ws_timer second;    /* set while something is waited for */
+    unsigned seconds;   /* how often it has expired */
+    unsigned alone;     /* how often since a hub was there last; up to HUB_LINK_PATIENCE */
+    ws_task flush;      /* queued while there is something to write */
+    bool was_full;      /* ready() is owed, to those that ask for little ... */
+    bool was_bulk_full; /* ... or for much */
+    bool troubled;      /* reported, until the next hello */
+    bool greeted;       /* this connection's hub has said hello */
+    char instance[64];  /* of the last hub that said hello */
 
     outbox out;
     bulk_line *bulk_first, **bulk_last;
@@ -284,8 +286,10 @@ static void watch_time(hub_link *link)
 
 static void say_ready(hub_link *link)
 {
-    if (link->was_full && hub_link_may_ask(link)) {
-        link->was_full = false;
+    if ((link->was_full && hub_link_may_ask(link)) ||
+        (link->was_bulk_full && hub_link_may_ask_much(link))) {
+        link->was_full = link->was_full && !hub_link_may_ask(link);
+        link->was_bulk_full = link->was_bulk_full && !hub_link_may_ask_much(link);
         if (link->events.ready) {
             link->events.ready(link->events.baton);
         }
@@ -310,6 +314,7 @@ static void on_second(ws_timer *timer)
     }
     lose_overdue(link);
     feed_bulk(link);
+    say_ready(link);
     watch_time(link);
 }
 
@@ -363,6 +368,7 @@ static void on_line(hub_link *link, const char *line, size_t length)
             link->events.reply(request, envelope.message, envelope.length + 1, last);
         }
         feed_bulk(link);
+        say_ready(link);
         break;
     }
     case ENVELOPE_PUBLICATION:
@@ -460,6 +466,11 @@ bool hub_link_may_ask(const hub_link *link)
     return !outbox_is_full(&link->out);
 }
 
+bool hub_link_may_ask_much(const hub_link *link)
+{
+    return link->bulk_bytes <= BULK_BOUND;
+}
+
 size_t hub_link_under_way(const hub_link *link)
 {
     return link->under_way;
@@ -487,6 +498,7 @@ bool hub_link_ask(hub_link *link, void *request, bool bulk, const char *node, un
         hand_over(link, number, line);
     }
     link->was_full = link->was_full || !hub_link_may_ask(link);
+    link->was_bulk_full = link->was_bulk_full || !hub_link_may_ask_much(link);
     watch_time(link);
     return true;
 }

@@ -47,7 +47,7 @@ typedef struct hub_link_events {
      * says why it started ("crash", "restart", "power-on").
      */
     void (*up)(void *baton, bool restarted, const char *reason);
-    /* hub_link_may_ask() was false and is true again. May be NULL. */
+    /* hub_link_may_ask(), or hub_link_may_ask_much(), was false and is true again. May be NULL. */
     void (*ready)(void *baton);
     /*
      * For the log: the link broke or cannot be made. `error` is an errno, or 0 if the hub closed
@@ -78,6 +78,8 @@ bool hub_link_is_up(const hub_link *link);
  * then, and goes on when ready() has been called.
  */
 bool hub_link_may_ask(const hub_link *link);
+/* The same of bulk requests: false while more than a MiB of them waits for its turn. */
+bool hub_link_may_ask_much(const hub_link *link);
 /* How many requests wait for their last reply. */
 size_t hub_link_under_way(const hub_link *link);
 
