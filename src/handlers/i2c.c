@@ -7,6 +7,7 @@
  */
 #include "handlers.h"
 
+#include "cost.h"
 #include "repeat.h"
 
 #include "base/memory.h"
@@ -33,14 +34,6 @@
 #define SHORT_LINE 256
 /* Requests beyond the rate that are answered before the session ends; see end_if_flooded(). */
 #define MAX_REFUSED 1000
-/*
- * What an answer is taken for until it is there, in bytes: what is around its id; a history of
- * 1,000 points; how many messages answer an opening, each with the id.
- */
-#define ANSWER_BYTES    256
-#define HISTORY_BYTES   32768
-#define OPENING_ANSWERS 16
-
 typedef struct client client;
 typedef struct uplink uplink;
 typedef struct subscribers subscribers;
@@ -67,16 +60,16 @@ struct client {
     const char *node; /* in pconf, as are all names of nodes */
     unsigned rights;  /* HUB_MAY_... */
     bool require_opening;
+    bool opened; /* it has sent the opening; when the hub has answered, it becomes a subscriber */
+    bool waits;  /* for the link to take more */
     double rate, burst; /* requests per second; requests */
 
     uplink *uplink;
     request *requests;
-    struct client *next_waiting; /* among the uplink's, for the link to take more */
-    bool waits;
-    double tokens;     /* requests that it may make now */
-    double refused;    /* requests beyond the rate, less those that time has made good */
-    int64_t tokens_at; /* microseconds of the loop's clock */
-    bool opened; /* it has sent the opening; when the hub has answered, it becomes a subscriber */
+    struct client *next_waiting; /* among the uplink's */
+    double tokens;               /* requests that it may make now */
+    double refused;              /* requests beyond the rate, less those that time has made good */
+    int64_t tokens_at;           /* microseconds of the loop's clock */
 };
 
 /* The clients of a node that have got the answer to their opening: they get its publications. */
@@ -252,12 +245,6 @@ static void on_reply(void *baton, const char *line, size_t length, bool last)
     }
 }
 
-/* Whether its answer is long, and comes from the hub's memory. */
-static bool is_bulk(talk_form form)
-{
-    return form == TALK_OPENING || form == TALK_LIST || form == TALK_HISTORY_GET;
-}
-
 /* Sends it over the link: as it came, or what tells whether it was carried out. */
 static bool ask(request *q)
 {
@@ -273,7 +260,7 @@ static bool ask(request *q)
     } else {
         talk_write(text, q->topic, q->payload, q->id);
     }
-    return hub_link_ask(q->uplink->link, q, is_bulk(q->form), c->node, c->rights, text->data,
+    return hub_link_ask(q->uplink->link, q, ct_is_bulk(q->form), c->node, c->rights, text->data,
                         text->length - 1);
 }
 
@@ -359,7 +346,7 @@ static void refresh(uplink *u, subscribers *s)
     request *q = request_create(u, NULL, &(talk_message){.topic = {.form = TALK_OPENING}});
 
     q->subscribers = s;
-    if (!hub_link_ask(u->link, q, is_bulk(q->form), s->node, 0, opening, sizeof opening - 1)) {
+    if (!hub_link_ask(u->link, q, ct_is_bulk(q->form), s->node, 0, opening, sizeof opening - 1)) {
         request_free(q);
     }
 }
@@ -545,28 +532,36 @@ static void end_if_flooded(client *c)
     ws_session_close(c->session, WS_CLOSE_POLICY, "too fast: see ClownTalkRate");
 }
 
-/* About how many bytes will answer a request that has `length`. */
-static size_t expect_answer(talk_form form, size_t length)
+static void ask_hub(client *c, const talk_message *message, const char *line, size_t length)
 {
-    switch (form) {
-    case TALK_OPENING:
-        return OPENING_ANSWERS * (ANSWER_BYTES + length);
-    case TALK_HISTORY_GET:
-        return HISTORY_BYTES + length;
-    default:
-        return ANSWER_BYTES + length;
+    const ct_cost cost = ct_cost_of(message, length);
+    request *q = request_create(c->uplink, c, message);
+
+    q->owed = cost.bytes;
+    ws_session_owe(c->session, q->owed);
+    if (!hub_link_ask(c->uplink->link, q, cost.bulk, c->node, c->rights, line, length)) {
+        refuse_unasked(q);
     }
 }
 
-static void ask_hub(client *c, const talk_message *message, const char *line, size_t length)
+/* What is wrong with a line, beside what talk_message_parse() has found; `why` as there. */
+static talk_error check_line(client *c, const talk_message *message, size_t length,
+                             talk_error error, char why[TALK_MAX_WHY])
 {
-    request *q = request_create(c->uplink, c, message);
-
-    q->owed = expect_answer(q->form, length);
-    ws_session_owe(c->session, q->owed);
-    if (!hub_link_ask(c->uplink->link, q, is_bulk(q->form), c->node, c->rights, line, length)) {
-        refuse_unasked(q);
+    if (!is_within_rate(c)) {
+        error = TALK_RATE_LIMITED;
+        apr_snprintf(why, TALK_MAX_WHY, "at most %g requests a second, %g at once (ClownTalkRate)",
+                     c->rate, c->burst);
+    } else if (error == TALK_OK && length > HUB_MAX_LINE) {
+        error = TALK_MALFORMED;
+        apr_snprintf(why, TALK_MAX_WHY, "a message may have %d bytes, not %" APR_SIZE_T_FMT,
+                     HUB_MAX_LINE, length);
+    } else if (error == TALK_OK && message->topic.form != TALK_OPENING && c->require_opening &&
+               !c->opened) {
+        error = TALK_NOT_INITIALIZED;
+        apr_cpystrn(why, "send [\"clown.talk/-/config/set\", {}] first", TALK_MAX_WHY);
     }
+    return error;
 }
 
 /* Who asks for little does not wait for who asks for much: a short line that is its only one. */
@@ -582,25 +577,12 @@ static bool on_line(client *c, const char *line, size_t length)
     char why[TALK_MAX_WHY];
     talk_error error = talk_message_parse(&message, line, length, why, sizeof why);
 
-    if (error == TALK_OK && is_bulk(message.topic.form) && !asks_for_little(c, length) &&
+    if (error == TALK_OK && ct_is_bulk(message.topic.form) && !asks_for_little(c, length) &&
         !hub_link_may_ask_much(c->uplink->link)) {
         talk_message_clear(&message);
         return false;
     }
-    if (!is_within_rate(c)) {
-        error = TALK_RATE_LIMITED;
-        apr_snprintf(why, sizeof why, "at most %g requests a second, %g at once (ClownTalkRate)",
-                     c->rate, c->burst);
-    } else if (error == TALK_OK && length > HUB_MAX_LINE) {
-        error = TALK_MALFORMED;
-        apr_snprintf(why, sizeof why, "a message may have %d bytes, not %" APR_SIZE_T_FMT,
-                     HUB_MAX_LINE, length);
-    } else if (error == TALK_OK && message.topic.form != TALK_OPENING && c->require_opening &&
-               !c->opened) {
-        error = TALK_NOT_INITIALIZED;
-        apr_cpystrn(why, "send [\"clown.talk/-/config/set\", {}] first", sizeof why);
-    }
-
+    error = check_line(c, &message, length, error, why);
     if (error != TALK_OK) {
         send_error(c, message.topic.text, message.id, error, why);
         end_if_flooded(c);
