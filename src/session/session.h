@@ -76,6 +76,12 @@ void ws_session_put_back(clowntalk_session *session, size_t length);
 void ws_session_owe(clowntalk_session *session, size_t bytes);
 /* They have come, or never will. */
 void ws_session_settle(clowntalk_session *session, size_t bytes);
+/*
+ * Nothing more is carried out for the client, or read from it, for so long: at least, and at most
+ * two ticks of the loop longer. Pings go on, and what is published is sent. Less than a tick is not
+ * waited for (false), so that who is charged a little at a time is not slower than it may be.
+ */
+bool ws_session_pause(clowntalk_session *session, int64_t microseconds);
 
 /* ---- publications ---- */
 

@@ -1,5 +1,6 @@
 /*
- * A session's clock: pings, the patience with a client that does not answer, and its greatest age.
+ * A session's clock: pings, the patience with a client that does not answer, pauses, and its
+ * greatest age.
  */
 #include "session_private.h"
 
@@ -10,12 +11,16 @@
  */
 #define MAX_UNANSWERED_PINGS 2
 
-/* Sets the timer of an open session to what comes next: a ping or the end of its time. */
+/* Sets the timer of an open session to what comes next: a ping, the end of a pause or its time. */
 static void set_open_timer(clowntalk_session *s)
 {
-    const int64_t next = s->ping_at < s->too_old_at ? s->ping_at : s->too_old_at;
-    const int64_t left = next - ws_loop_now(s->reactor->loop);
+    int64_t next = s->ping_at < s->too_old_at ? s->ping_at : s->too_old_at;
+    int64_t left;
 
+    if (s->paused_until && s->paused_until < next) {
+        next = s->paused_until;
+    }
+    left = next - ws_loop_now(s->reactor->loop);
     if (next != INT64_MAX) {
         ws_timer_set(s->reactor->loop, &s->timer, left > 0 ? left / 1000 : 0);
     }
@@ -55,10 +60,24 @@ static bool on_ping_time(clowntalk_session *s)
     return true;
 }
 
+bool ws_session_pause(clowntalk_session *s, int64_t microseconds)
+{
+    if (s->state != WS_STATE_OPEN || microseconds < WS_TICK_MS * INT64_C(1000)) {
+        return false;
+    }
+    s->paused_until = ws_loop_now(s->reactor->loop) + microseconds;
+    set_open_timer(s);
+    return true;
+}
+
 static void on_open_timer(clowntalk_session *s)
 {
     const int64_t now = ws_loop_now(s->reactor->loop);
 
+    if (s->paused_until && now >= s->paused_until) {
+        s->paused_until = 0;
+        session_go_on(s);
+    }
     if (now >= s->too_old_at) {
         ws_session_close(s, WS_CLOSE_GOING_AWAY, "too old: connect anew");
     } else if (now < s->ping_at || on_ping_time(s)) {

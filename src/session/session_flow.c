@@ -5,9 +5,11 @@
 
 bool session_must_wait(const clowntalk_session *s)
 {
-    const size_t owed = s->state == WS_STATE_OPEN ? s->owed : 0;
+    const bool is_open = s->state == WS_STATE_OPEN;
+    const size_t owed = is_open ? s->owed : 0;
 
-    return session_is_blocked(s) || s->queue.bytes + owed >= WS_MAX_ANSWERS;
+    return session_is_blocked(s) || (is_open && s->paused_until) ||
+           s->queue.bytes + owed >= WS_MAX_ANSWERS;
 }
 
 void session_go_on(clowntalk_session *s)

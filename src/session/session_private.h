@@ -3,7 +3,7 @@
  * it. Everything else uses session.h.
  *
  *   session.c           the beginning, and what the descriptor says
- *   session_clock.c     pings, and the end of a session's time
+ *   session_clock.c     pings, pauses, and the end of a session's time
  *   session_turn.c      reading, a portion at a time
  *   session_input.c     from bytes to messages
  *   session_publish.c   publications, and the batch that sends them
@@ -72,8 +72,9 @@ struct clowntalk_session {
     conn_rec *c;        /* NULL: it has left its connection */
     server_rec *server;
     const clowntalk_handler *handler;
-    void *data;  /* the handler's */
-    size_t owed; /* bytes of answers that are still to come */
+    void *data;           /* the handler's */
+    size_t owed;          /* bytes of answers that are still to come */
+    int64_t paused_until; /* nothing is carried out before: the loop's clock; 0: no pause */
     /* What was read and waits for the session's next turn. */
     session_rest *rest;        /* for the parser */
     ws_event *piece;           /* which is not all inflated: its bytes are the rest's first */
@@ -124,7 +125,7 @@ static inline bool session_is_listening(const clowntalk_session *s)
 {
     return s->state <= WS_STATE_CLOSING;
 }
-/* Whether the client has to wait: for room, or for answers to what it has asked. */
+/* Whether the client has to wait: for room, for answers to what it has asked, or for time. */
 bool session_must_wait(const clowntalk_session *s);
 /* Listens again to a client that has waited, where it need not wait any longer. */
 void session_go_on(clowntalk_session *s);

@@ -143,6 +143,24 @@ static void owe(peer *p, const char *bytes, size_t length)
     ws_session_owe(p->session, 65536);
 }
 
+/* Less than a tick is no pause. */
+static void pause_first(peer *p, const char *bytes, size_t length)
+{
+    (void)bytes, (void)length;
+    note(p);
+    assert_false(ws_session_pause(p->session, 249999));
+    if (p == &peers[0]) {
+        assert_true(ws_session_pause(p->session, 1000000));
+    }
+}
+
+static void pause_and_close(peer *p, const char *bytes, size_t length)
+{
+    pause_first(p, bytes, length);
+    ws_session_close(p->session, 1000, "enough");
+    assert_false(ws_session_pause(p->session, 1000000));
+}
+
 static void owe_and_close(peer *p, const char *bytes, size_t length)
 {
     owe(p, bytes, length);
@@ -475,6 +493,15 @@ static const scenario scenarios[] = {
      .peers = 2,
      .on_message = owe_and_close,
      .steps = {two_at_once, say_close}},
+    {.name = "a pause",
+     .peers = 2,
+     .settings = {.max_message = 65536, .backlog = 65536, .ping = 1},
+     .on_message = pause_first,
+     .steps = {forget, two_at_once, hello}},
+    {.name = "a session that closes in a pause",
+     .peers = 2,
+     .on_message = pause_and_close,
+     .steps = {two_at_once, say_close}},
     {.name = "a client that does not read",
      .peers = 2,
      .on_open = join,
@@ -604,6 +631,15 @@ static void a_client_is_not_heard_while_much_is_owed(void **state)
     assert_string_equal(heard, "010");
 }
 
+/* As above, and time goes by instead. Its pings are not answered meanwhile, which is our doing. */
+static void a_client_is_not_heard_in_a_pause(void **state)
+{
+    (void)state;
+    run_named("a pause");
+    assert_string_equal(heard, "0100");
+    assert_true(contains(&peers[0], "\x89"));
+}
+
 static void memory_is_given_back_when_sessions_have_ended(void **state)
 {
     (void)state;
@@ -651,6 +687,7 @@ int main(void)
         cmocka_unit_test(what_was_read_is_carried_out_in_portions),
         cmocka_unit_test(a_message_takes_as_many_turns_as_it_needs),
         cmocka_unit_test(a_client_is_not_heard_while_much_is_owed),
+        cmocka_unit_test(a_client_is_not_heard_in_a_pause),
         cmocka_unit_test(memory_is_given_back_when_sessions_have_ended),
         cmocka_unit_test(a_handler_that_closes_hears_of_it_later_and_gets_no_further_message),
         cmocka_unit_test(what_comes_behind_the_close_is_dropped_for_a_while),
