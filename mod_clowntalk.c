@@ -14,6 +14,7 @@
 #include "session/api.h"
 #include "session/census.h"
 #include "session/options.h"
+#include "session/payer.h"
 #include "session/reactors.h"
 #include "session/reserve.h"
 #include "session/session.h"
@@ -171,22 +172,31 @@ static const char *set_max_age(cmd_parms *cmd, void *dir, const char *value)
     return error;
 }
 
+/* Reads N or N/s. NULL where it is one within the bounds; otherwise what is allowed. */
+static const char *read_rate(cmd_parms *cmd, const char *value, const char *of, double *rate)
+{
+    char *end;
+    const double number = strtod(value, &end);
+
+    if (end == value || (*end && strcmp(end, "/s") != 0) || !(number >= 0.1 && number <= 1e6)) {
+        return apr_psprintf(cmd->pool,
+                            "%s must be a number of %s a second from 0.1 to 1000000, as in 50/s, "
+                            "not '%s'",
+                            cmd->cmd->name, of, value);
+    }
+    *rate = number;
+    return NULL;
+}
+
 static const char *set_rate(cmd_parms *cmd, void *dir, const char *rate, const char *burst)
 {
     ct_dir_settings *settings = dir;
-    char *end;
-    const double number = strtod(rate, &end);
+    double number = 0;
     apr_int64_t requests;
-    const char *error = NULL;
+    const char *error = read_rate(cmd, rate, "requests", &number);
 
-    if (end == rate || (*end && strcmp(end, "/s") != 0) || !(number >= 0.1 && number <= 1e6)) {
-        return apr_psprintf(cmd->pool,
-                            "ClownTalkRate must be a number of requests a second from 0.1 to "
-                            "1000000, as in 50/s, not '%s'",
-                            rate);
-    }
     requests = (apr_int64_t)ceil(2 * number);
-    if (burst) {
+    if (!error && burst) {
         error = read_number(cmd, burst, 1, 1000000, "requests at once", &requests);
     }
     settings->rate = number;
@@ -354,6 +364,28 @@ static const char *set_max_connections(cmd_parms *cmd, void *dir, const char *va
     return error;
 }
 
+static void *in_house(cmd_parms *cmd)
+{
+    return (char *)ct_house_in(cmd->pool) + (apr_size_t)cmd->info;
+}
+
+static const char *set_shared_rate(cmd_parms *cmd, void *dir, const char *rate, const char *burst)
+{
+    ct_rate *limit = in_house(cmd);
+    double number = 0;
+    apr_int64_t units;
+    const char *error =
+        strcmp(rate, "0") == 0 ? NULL : read_rate(cmd, rate, "requests (0: no limit)", &number);
+
+    (void)dir;
+    units = (apr_int64_t)ceil(100 * number);
+    if (!error && burst) {
+        error = read_number(cmd, burst, 1, 100000000, "requests at once", &units);
+    }
+    *limit = (ct_rate){number, units};
+    return error;
+}
+
 static const char *set_house_flag(cmd_parms *cmd, void *dir, int on)
 {
     (void)dir;
@@ -394,6 +426,10 @@ static const command_rec directives[] = {
                   "the socket between the hub and the server's child processes"),
     AP_INIT_TAKE1("ClownTalkMaxConnections", set_max_connections, NULL, RSRC_CONF,
                   "how many sessions the server takes, 0: no limit"),
+    AP_INIT_TAKE12("ClownTalkUserRate", set_shared_rate, HOUSE_FIELD(user_rate), RSRC_CONF,
+                   "units of requests a second from one user, and how many at once, 0: no limit"),
+    AP_INIT_TAKE12("ClownTalkAddressRate", set_shared_rate, HOUSE_FIELD(address_rate), RSRC_CONF,
+                   "units of requests a second from one address, and how many at once, 0: none"),
     AP_INIT_FLAG("ClownTalkDetach", set_house_flag, HOUSE_FIELD(detach), RSRC_CONF,
                  "whether sessions may leave httpd's connections"),
     AP_INIT_FLAG("ClownTalkIOUring", set_house_flag, HOUSE_FIELD(io_uring), RSRC_CONF,
@@ -570,6 +606,7 @@ static int clowntalk_content(request_rec *r)
                                                   .ping = settings.ping,
                                                   .max_age = settings.max_age,
                                                   .deflate = agreement.deflate,
+                                                  .payer = ws_payer_of(r),
                                               },
                                               handler, data));
 }
@@ -654,11 +691,23 @@ static void log_capacity(server_rec *server)
     }
 }
 
+/* Makes what all child processes share, to count sessions and requests. False without memory. */
+static bool share_limits(apr_pool_t *pconf, const ct_house *house)
+{
+    const ws_payer_limits limits = {
+        .user = ws_share_of(house->user_rate.per_second, house->user_rate.at_once),
+        .address = ws_share_of(house->address_rate.per_second, house->address_rate.at_once),
+    };
+    int processes = 0;
+
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &processes);
+    return ws_census_create(pconf, processes + 1) == APR_SUCCESS && ws_payers_create(&limits);
+}
+
 static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                                  server_rec *main_server)
 {
     ct_house *house = ct_house_in(pconf);
-    int processes = 0;
     int *started;
 
     (void)plog;
@@ -676,8 +725,7 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
     house->bus_kinds = bus_kinds;
     ct_house_publish(main_server, house);
     ws_options_set(house->detach, house->io_uring);
-    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &processes);
-    if (ws_census_create(pconf, processes + 1) != APR_SUCCESS) {
+    if (!share_limits(pconf, house)) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     log_capacity(main_server);

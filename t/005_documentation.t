@@ -64,6 +64,9 @@ subtest 'defaults are those of the manual' => sub {
         ClownTalkRequireOpening => $default{require_opening} ? 'On' : 'Off',
     );
     is($manual{$_}, $same{$_}, $_) for sort keys %same;
+    my %shared = slurp('src/link/house.c') =~ /^#define CT_SHARED_(\w+)\s+(\d+)/mg;
+    my $both   = () = $directives =~ m{Default: `$shared{RATE}/s $shared{BURST}`}g;
+    is($both, 2, 'ClownTalkUserRate and ClownTalkAddressRate');
     like($directives, qr/Default: `auto`, which is $default{ping}\./, 'ClownTalkPing');
 };
 

@@ -65,6 +65,13 @@ wrong "ClownTalkRescan $_", qr/ClownTalkRescan must be a whole number of seconds
 wrong 'ClownTalkHubSocket ' . 'x' x 120, qr/ClownTalkHubSocket must be a path of less than 108 bytes/;
 wrong "ClownTalkMaxConnections $_", qr/ClownTalkMaxConnections must be a whole number of connections .* from 0 to 1000000, not '$_'/
     for '-1', '1000001', 'many', '10x';
+for my $directive (qw(ClownTalkUserRate ClownTalkAddressRate)) {
+    wrong "$directive $_", qr/$directive must be a number of requests \(0: no limit\) a second from 0\.1 to 1000000, as in 50\/s, not '\Q$_\E'/
+        for '0/s', '0.09', '1000001', '50/min', '-1', 'fast', '/s', 'nan', '50/s/s';
+    wrong "$directive 50/s $_", qr/$directive must be a whole number of requests at once from 1 to 100000000, not '$_'/
+        for 0, -1, 100000001, 'x', '1.5';
+    wrong "$directive 1", qr/ not allowed in | cannot occur within /, 1;
+}
 wrong $_, qr/ not allowed in | cannot occur within /, 1
     for 'ClownTalkLED sim', 'ClownTalkPublishInterval thermometer 1', 'ClownTalkRescan 1', 'ClownTalkStateDir /tmp',
         'ClownTalkHubSocket x', 'ClownTalkMaxConnections 1', 'ClownTalkDevice relay/i2c0-3b';
@@ -109,7 +116,8 @@ right 'ClownTalkBus 0 sim', 'ClownTalkBus 99 /dev/i2c-0', "<ClownTalkNode a/b-c.
 right '<VirtualHost *:80>', 'ClownTalkBus 0 sim', 'ClownTalkLED sim', '</VirtualHost>';
 right 'ClownTalkLED /sys/class/leds/ACT', 'ClownTalkPublishInterval thermometer 0.1',
     'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkRescan 60.0', 'ClownTalkRescan 6e1', 'ClownTalkMaxConnections 0',
-    'ClownTalkMaxConnections 1000000', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent',
+    'ClownTalkMaxConnections 1000000',
+    'ClownTalkUserRate 0', 'ClownTalkUserRate 0.1', 'ClownTalkAddressRate 1000000/s 100000000', 'ClownTalkAddressRate 50/s 1', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent',
     'ClownTalkDetach on', 'ClownTalkIOUring OFF';
 right 'ClownTalkDevice relay/i2c0-3b', 'ClownTalkDevice relay/i2c0-3f tca9534a', 'ClownTalkDevice thermometer/i2c0-49 none';
 right 'ClownTalkHandler i2c', 'ClownTalkHandler echo', 'ClownTalkControl on', 'ClownTalkControl OFF',

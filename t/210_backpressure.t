@@ -36,6 +36,7 @@ my $config = ClownTalk::Process::ONE_CHILD . <<'END';
 SendBufferSize    32768
 ReceiveBufferSize 65536
 ClownTalkBus      0 sim
+ClownTalkAddressRate 0
 ClownTalkStateDir "@t_state@/clowntalk"
 ClownTalkRate     1000000/s 1000000
 # On a busy machine those that do not read could be taken for dead.

@@ -40,6 +40,7 @@ H2WebSockets on
 END
 SendBufferSize    32768
 ClownTalkBus      0 sim
+ClownTalkAddressRate 0
 ClownTalkStateDir "@t_state@/clowntalk"
 ClownTalkPing     0
 <Location "/">

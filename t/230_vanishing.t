@@ -50,6 +50,7 @@ my $config = ClownTalk::Process::ONE_CHILD . <<'END';
 KeepAliveTimeout  100ms
 SendBufferSize    8192
 ClownTalkBus      0 sim
+ClownTalkAddressRate 0
 ClownTalkPublishInterval thermometer 0.1
 <Location "/talk">
     SetHandler       clowntalk

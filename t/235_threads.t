@@ -45,6 +45,7 @@ my $server = ClownTalk::Server->new(config => ClownTalk::Process::ONE_CHILD . <<
 </IfModule>
 LoadModule ctchat_module "$chat"
 ClownTalkBus 0 sim
+ClownTalkAddressRate 0
 ClownTalkRate 1000000/s 1000000
 <Location "/chat">
     SetHandler       clowntalk

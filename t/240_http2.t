@@ -46,6 +46,7 @@ END
 my $server = ClownTalk::Server->new(
     modules => ['http2'], vhost => $vhost, config => ClownTalk::Process::ONE_CHILD . <<'END')->start;
 ClownTalkBus      0 sim
+ClownTalkAddressRate 0
 ClownTalkStateDir "@t_state@/clowntalk"
 ClownTalkRate     1000000/s 1000000
 # What lasts longer is no matter of a session, and the longest that an old process may have to wait for a client.

@@ -22,6 +22,7 @@
 #include <apr_strings.h>
 #include <json-c/json.h>
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,14 @@
 #define SHORT_LINE 256
 /* Requests beyond the rate that are answered before the session ends; see end_if_flooded(). */
 #define MAX_REFUSED 1000
+/* Microseconds for which a client is not heard whose line was refused for what others asked. */
+#define FAR_PAUSE 1000000
+/* Seconds between two lines of the log that say that clients have to wait. */
+#define LOG_EVERY 10
+
+/* The directives by whose limits several sessions together are held back. */
+static const char user_rate[] = "ClownTalkUserRate", address_rate[] = "ClownTalkAddressRate";
+
 typedef struct client client;
 typedef struct uplink uplink;
 typedef struct subscribers subscribers;
@@ -532,14 +541,51 @@ static void end_if_flooded(client *c)
     ws_session_close(c->session, WS_CLOSE_POLICY, "too fast: see ClownTalkRate");
 }
 
-static void ask_hub(client *c, const talk_message *message, const char *line, size_t length)
+/* A line in the log, now and then: a user or an address has to wait. */
+static void log_share(const client *c, const char *directive)
 {
-    const ct_cost cost = ct_cost_of(message, length);
+    static _Atomic int64_t next; /* of this process, in microseconds of the loops' clock */
+    const int64_t now = ws_loop_now(c->uplink->loop);
+    int64_t due = next;
+
+    if (now >= due && atomic_compare_exchange_strong(&next, &due, now + LOG_EVERY * 1000000)) {
+        CT_LOG_CLIENT(ws_session_server(c->session), ws_session_client_ip(c->session),
+                      APLOG_WARNING, 0, "CT0040",
+                      "the sessions of one %s ask for more than all of them may, so they are "
+                      "answered later (%s)",
+                      directive == user_rate ? "user" : "address", directive);
+    }
+}
+
+/*
+ * Charges the client's user and its address for a line. Where they have asked for more than they
+ * may, the client is not heard for a while. Only where that is very much, the line is refused:
+ * returns the directive that says so, otherwise NULL.
+ */
+static const char *charge(const client *c, unsigned units)
+{
+    int64_t wait;
+    const ws_payer_limit limit =
+        ws_payer_charge(ws_session_payer(c->session), units, ws_loop_now(c->uplink->loop), &wait);
+    const char *directive = limit == WS_PAYER_USER ? user_rate : address_rate;
+
+    if (limit == WS_PAYER_NONE) {
+        return NULL;
+    }
+    if (ws_session_pause(c->session, wait == WS_SHARES_FAR ? FAR_PAUSE : wait)) {
+        log_share(c, directive);
+    }
+    return wait == WS_SHARES_FAR ? directive : NULL;
+}
+
+static void ask_hub(client *c, const talk_message *message, const ct_cost *cost, const char *line,
+                    size_t length)
+{
     request *q = request_create(c->uplink, c, message);
 
-    q->owed = cost.bytes;
+    q->owed = cost->bytes;
     ws_session_owe(c->session, q->owed);
-    if (!hub_link_ask(c->uplink->link, q, cost.bulk, c->node, c->rights, line, length)) {
+    if (!hub_link_ask(c->uplink->link, q, cost->bulk, c->node, c->rights, line, length)) {
         refuse_unasked(q);
     }
 }
@@ -576,6 +622,8 @@ static bool on_line(client *c, const char *line, size_t length)
     talk_message message;
     char why[TALK_MAX_WHY];
     talk_error error = talk_message_parse(&message, line, length, why, sizeof why);
+    const ct_cost cost = ct_cost_of(&message, length);
+    const char *directive;
 
     if (error == TALK_OK && ct_is_bulk(message.topic.form) && !asks_for_little(c, length) &&
         !hub_link_may_ask_much(c->uplink->link)) {
@@ -583,12 +631,19 @@ static bool on_line(client *c, const char *line, size_t length)
         return false;
     }
     error = check_line(c, &message, length, error, why);
+    directive = charge(c, error == TALK_OK ? cost.units : ct_units_of_refusal(length));
+    if (directive && error == TALK_OK) {
+        error = TALK_RATE_LIMITED;
+        apr_snprintf(why, sizeof why, "other sessions of this %s ask for too much (%s)",
+                     directive == user_rate ? "user" : "address", directive);
+    }
+
     if (error != TALK_OK) {
         send_error(c, message.topic.text, message.id, error, why);
         end_if_flooded(c);
     } else {
         c->opened = c->opened || message.topic.form == TALK_OPENING;
-        ask_hub(c, &message, line, length);
+        ask_hub(c, &message, &cost, line, length);
     }
     talk_message_clear(&message);
     return true;

@@ -5,6 +5,9 @@
 #define FIRST_NODE     "nodes/bridge/0"
 #define HOUSE_KEY      "mod_clowntalk:house"
 #define DEFAULT_RESCAN 30.0
+/* Of a user and of an address: docs/directives.md says what of. */
+#define CT_SHARED_RATE  2000
+#define CT_SHARED_BURST 200000
 
 extern module AP_MODULE_DECLARE_DATA clowntalk_module;
 
@@ -35,6 +38,7 @@ ct_house *ct_house_in(apr_pool_t *pconf)
         house->current = add_node(house, FIRST_NODE);
         house->detach = 1;
         house->io_uring = 1;
+        house->user_rate = house->address_rate = (ct_rate){CT_SHARED_RATE, CT_SHARED_BURST};
         apr_pool_userdata_setn(house, HOUSE_KEY, NULL, pconf);
     }
     return house;

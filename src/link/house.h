@@ -20,12 +20,20 @@ typedef struct ct_node {
     double rescan;                 /* seconds between looks for new devices, 0: never */
 } ct_node;
 
+/* How much may be asked for: units, of which a plain request is one. */
+typedef struct ct_rate {
+    double per_second; /* 0: no limit */
+    apr_int64_t at_once;
+} ct_rate;
+
 typedef struct ct_house {
     apr_array_header_t *nodes; /* of ct_node *; the first is nodes/bridge/0 */
     ct_node *current;          /* that directives describe while the configuration is read */
     const char *hub_socket;    /* NULL: not set */
     const char *state_dir;     /* NULL: not set */
     int max_connections;       /* 0: no limit */
+    ct_rate user_rate;         /* of all sessions of one user together */
+    ct_rate address_rate;      /* of one address */
     int detach;                /* flag: sessions may leave httpd's connections */
     int io_uring;              /* flag: publications may be sent by io_uring */
     const struct i2c_bus_kind *const *bus_kinds; /* of ClownTalkBus, NULL-terminated */

@@ -7,6 +7,7 @@ mod_clowntalk_la_SOURCES += \
 	src/session/husk.c src/session/husk.h \
 	src/session/options.c src/session/options.h \
 	src/session/outgoing.c src/session/outgoing.h \
+	src/session/payer.c src/session/payer.h \
 	src/session/queue.c src/session/queue.h \
 	src/session/reactor.c src/session/reactor.h \
 	src/session/reactors.c src/session/reactors.h \
@@ -22,6 +23,7 @@ mod_clowntalk_la_SOURCES += \
 	src/session/session_publish.c \
 	src/session/session_turn.c \
 	src/session/settings.c src/session/settings.h \
+	src/session/shares.c src/session/shares.h \
 	src/session/tls.c src/session/tls.h \
 	src/session/transport.c src/session/transport.h \
 	src/session/transport_kind.h \
@@ -35,7 +37,8 @@ mod_clowntalk_la_SOURCES += \
 mod_clowntalk_la_LIBADD += $(LIBSSL_LIBS) $(LIBURING_LIBS)
 clowntalkinclude_HEADERS += src/session/mod_clowntalk.h
 
-UNIT_TESTS += t/unit/audience t/unit/batch t/unit/fan_out t/unit/outgoing t/unit/session t/unit/transport
+UNIT_TESTS += t/unit/audience t/unit/batch t/unit/fan_out t/unit/outgoing \
+	t/unit/session t/unit/shares t/unit/transport
 
 # The test is the loop itself.
 t_unit_audience_SOURCES = t/unit/audience.c src/session/audience.c src/session/audience.h \
@@ -55,6 +58,10 @@ t_unit_outgoing_SOURCES = t/unit/outgoing.c src/session/outgoing.c src/session/o
 t_unit_outgoing_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
 t_unit_outgoing_LDFLAGS = -Wl,--wrap=ws_deflate_message
 t_unit_outgoing_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+
+t_unit_shares_SOURCES = t/unit/shares.c src/session/shares.c src/session/shares.h
+t_unit_shares_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -D_GNU_SOURCE
+t_unit_shares_LDADD = $(APR_LIBS) $(CMOCKA_LIBS)
 
 # What a session is made of, but for its transport.
 SESSION_SOURCES = src/loop/loop.c src/session/audience.c src/session/options.c \

@@ -117,6 +117,11 @@ const char *ws_session_user(clowntalk_session *s)
     return s->user;
 }
 
+const ws_payer *ws_session_payer(const clowntalk_session *s)
+{
+    return &s->settings.payer;
+}
+
 apr_uint64_t ws_session_id(clowntalk_session *s)
 {
     return s->place.id;

@@ -15,6 +15,7 @@
 #include "loop/loop.h"
 #include "mod_clowntalk.h"
 #include "outgoing.h"
+#include "payer.h"
 
 #include <openssl/ssl.h>
 
@@ -27,6 +28,7 @@ typedef struct ws_settings {
     int ping;                  /* seconds, 0: no pings */
     int max_age;               /* seconds, 0: no end */
     ws_deflate_params deflate; /* as agreed in the handshake */
+    ws_payer payer;            /* whose limits hold for it */
 } ws_settings;
 
 /*
@@ -82,6 +84,8 @@ void ws_session_settle(clowntalk_session *session, size_t bytes);
  * waited for (false), so that who is charged a little at a time is not slower than it may be.
  */
 bool ws_session_pause(clowntalk_session *session, int64_t microseconds);
+/* Whose limits hold for the session. */
+const ws_payer *ws_session_payer(const clowntalk_session *session);
 
 /* ---- publications ---- */
 

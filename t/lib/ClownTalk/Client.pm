@@ -61,7 +61,7 @@ sub parse_url {
 #   request   the whole request, as it is sent            method, http  of the request line
 #   more      bytes to send in the same write as the request
 #   auto_pong 0: pings are left to the test
-#   timeout, receive_buffer, send_buffer, max_segment, tls_options: see ClownTalk::Connection
+#   timeout, from, receive_buffer, send_buffer, max_segment, tls_options: see ClownTalk::Connection
 sub new {
     my ($class, $url, %arg) = @_;
 
@@ -74,7 +74,7 @@ sub new {
         next_id    => 1,
         connection => ClownTalk::Connection->new(
             host => $parts->{host}, port => $parts->{port}, tls => $parts->{tls},
-            map { $_ => $arg{$_} } qw(timeout receive_buffer send_buffer max_segment tls_options),
+            map { $_ => $arg{$_} } qw(timeout from receive_buffer send_buffer max_segment tls_options),
         ),
     }, $class;
     return $self->ask($parts, \%arg);

@@ -24,7 +24,7 @@ use constant FIONREAD => 0x541B;    # ioctl_tty(2)
 use constant {SO_ATTACH_FILTER => 26, BPF_RET => 0x06};    # socket(7), linux/filter.h
 use constant TIMEOUT => 15;    # seconds, unless the caller says otherwise
 
-# new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS,
+# new(host => 'localhost', port => N, tls => 0|1, timeout => SECONDS, from => ADDRESS of ours,
 #     receive_buffer => BYTES, send_buffer => BYTES, max_segment => BYTES,
 #     tls_options => {SSL_...})
 # new(socket => SOCKET): one that is connected already
@@ -49,6 +49,9 @@ sub new {
     # after the first try the longer the receiver has not read (RFC 6298 section 5.5).
     setsockopt $self->{socket}, SOL_SOCKET, SO_RCVBUF, $arg{receive_buffer} if $arg{receive_buffer};
     setsockopt $self->{socket}, IPPROTO_TCP, TCP_MAXSEG, $arg{max_segment} if $arg{max_segment};
+    if ($arg{from}) {
+        $self->{socket}->bind(pack_sockaddr_in(0, inet_aton($arg{from}))) or croak "cannot connect from $arg{from}: $!";
+    }
     my $address = inet_aton($host eq 'localhost' ? '127.0.0.1' : $host) or croak "no such host: $host";
     $self->{socket}->connect(pack_sockaddr_in($arg{port}, $address))
         or croak "cannot connect to $host:$arg{port}: $!";
