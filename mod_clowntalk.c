@@ -45,6 +45,8 @@
 
 #define HANDLER_NAME "clowntalk" /* SetHandler clowntalk */
 #define RETRY_AFTER  "10"        /* seconds that a client is told to wait when there are too many */
+/* Users and addresses of which a child counts the sessions; fewer where each has a thread. */
+#define COUNTED_KEYS 8192
 /* Keys of what outlives a function: in pconf, and in what httpd retains from start to restart. */
 #define HANDLERS_KEY "mod_clowntalk:handlers"
 #define STARTED_KEY  "mod_clowntalk:started"
@@ -369,6 +371,16 @@ static void *in_house(cmd_parms *cmd)
     return (char *)ct_house_in(cmd->pool) + (apr_size_t)cmd->info;
 }
 
+static const char *set_house_limit(cmd_parms *cmd, void *dir, const char *value)
+{
+    apr_int64_t number = 0;
+    const char *error = read_number(cmd, value, 0, 65535, "connections (0: no limit)", &number);
+
+    (void)dir;
+    *(int *)in_house(cmd) = (int)number;
+    return error;
+}
+
 static const char *set_shared_rate(cmd_parms *cmd, void *dir, const char *rate, const char *burst)
 {
     ct_rate *limit = in_house(cmd);
@@ -426,6 +438,11 @@ static const command_rec directives[] = {
                   "the socket between the hub and the server's child processes"),
     AP_INIT_TAKE1("ClownTalkMaxConnections", set_max_connections, NULL, RSRC_CONF,
                   "how many sessions the server takes, 0: no limit"),
+    AP_INIT_TAKE1("ClownTalkMaxUserConnections", set_house_limit, HOUSE_FIELD(max_user_connections),
+                  RSRC_CONF, "how many sessions one user may have, 0: no limit"),
+    AP_INIT_TAKE1("ClownTalkMaxAddressConnections", set_house_limit,
+                  HOUSE_FIELD(max_address_connections), RSRC_CONF,
+                  "how many sessions one address may have, 0: no limit"),
     AP_INIT_TAKE12("ClownTalkUserRate", set_shared_rate, HOUSE_FIELD(user_rate), RSRC_CONF,
                    "units of requests a second from one user, and how many at once, 0: no limit"),
     AP_INIT_TAKE12("ClownTalkAddressRate", set_shared_rate, HOUSE_FIELD(address_rate), RSRC_CONF,
@@ -534,28 +551,37 @@ static int begin_session(request_rec *r, clowntalk_session *session)
 }
 
 /* Counts the session. OK, or the HTTP status where there is no room for it. */
-static int enter(request_rec *r)
+static int enter(request_rec *r, const ws_payer *payer)
 {
+    static const char *const why[] = {
+        [WS_CENSUS_FULL] = "there are too many sessions (ClownTalkMaxConnections)",
+        [WS_CENSUS_FULL_USER] = "this user has too many sessions (ClownTalkMaxUserConnections)",
+        [WS_CENSUS_FULL_ADDRESS] =
+            "this address has too many sessions (ClownTalkMaxAddressConnections)",
+    };
+    ws_census_answer answer;
+
     if (!ws_reserve_has_room(r)) {
         apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
         return HTTP_SERVICE_UNAVAILABLE;
     }
-    if (!ws_census_enter(ct_house_of(r->server)->max_connections)) {
+    answer = ws_census_enter(ct_house_of(r->server)->max_connections, payer, ws_payers_limits());
+    if (answer != WS_CENSUS_ENTERED) {
         apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
-        ws_upgrade_log_refusal(r, HTTP_SERVICE_UNAVAILABLE,
-                               "there are too many sessions (ClownTalkMaxConnections)");
+        ws_upgrade_log_refusal(r, HTTP_SERVICE_UNAVAILABLE, why[answer]);
         return HTTP_SERVICE_UNAVAILABLE;
     }
     return OK;
 }
 
 /* OK where the handshake succeeds, DONE where the response was written, else the HTTP status. */
-static int check_handshake(request_rec *r, const ct_dir_settings *settings, ws_agreement *agreement)
+static int check_handshake(request_rec *r, const ct_dir_settings *settings, const ws_payer *payer,
+                           ws_agreement *agreement)
 {
     int status = ws_upgrade_check(r, settings, agreement);
 
     if (status == OK) {
-        status = enter(r);
+        status = enter(r, payer);
         if (status != OK) {
             ws_upgrade_abandon(agreement);
         }
@@ -568,6 +594,7 @@ static int clowntalk_content(request_rec *r)
     ct_dir_settings settings;
     const clowntalk_handler *handler;
     ws_agreement agreement;
+    ws_payer payer;
     void *data = NULL;
     const char *why = "the handler refuses it";
     int status;
@@ -591,7 +618,8 @@ static int clowntalk_content(request_rec *r)
         ws_upgrade_log_refusal(r, status, why);
         return status;
     }
-    status = check_handshake(r, &settings, &agreement);
+    payer = ws_payer_of(r);
+    status = check_handshake(r, &settings, &payer, &agreement);
     if (status != OK) {
         if (handler->release) {
             handler->release(data);
@@ -606,7 +634,7 @@ static int clowntalk_content(request_rec *r)
                                                   .ping = settings.ping,
                                                   .max_age = settings.max_age,
                                                   .deflate = agreement.deflate,
-                                                  .payer = ws_payer_of(r),
+                                                  .payer = payer,
                                               },
                                               handler, data));
 }
@@ -697,11 +725,22 @@ static bool share_limits(apr_pool_t *pconf, const ct_house *house)
     const ws_payer_limits limits = {
         .user = ws_share_of(house->user_rate.per_second, house->user_rate.at_once),
         .address = ws_share_of(house->address_rate.per_second, house->address_rate.at_once),
+        .user_sessions = house->max_user_connections,
+        .address_sessions = house->max_address_connections,
     };
-    int processes = 0;
+    unsigned keys = 0;
+    int processes = 0, async = 0, threads = 0;
 
     ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &processes);
-    return ws_census_create(pconf, processes + 1) == APR_SUCCESS && ws_payers_create(&limits);
+    ap_mpm_query(AP_MPMQ_IS_ASYNC, &async);
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &threads);
+    if (limits.user_sessions > 0 || limits.address_sessions > 0) {
+        keys = 8;
+        while (keys < COUNTED_KEYS && (async || keys < 4 * (unsigned)threads)) {
+            keys *= 2;
+        }
+    }
+    return ws_census_create(pconf, processes + 1, keys) == APR_SUCCESS && ws_payers_create(&limits);
 }
 
 static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,

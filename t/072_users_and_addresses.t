@@ -1,5 +1,5 @@
-# What all sessions of one user, or of one address, may ask for together, over all child processes. Who asks for more is
-# answered later; others notice nothing of it.
+# What all sessions of one user, or of one address, may ask for together, and how many there may be: over all child
+# processes. Who asks for more is answered later; others notice nothing of it.
 use strict;
 use warnings;
 
@@ -42,7 +42,7 @@ use constant BASIC => <<'END';
 END
 my $sessions = $event ? 50 : 20;
 
-my $server = ClownTalk::Server->new(config => <<"END" . BASIC);
+my $server = ClownTalk::Server->new(modules => ['remoteip'], config => <<"END" . BASIC);
 <IfModule mpm_event_module>
     StartServers      3
     ServerLimit       3
@@ -140,6 +140,48 @@ pass 'another user is answered';
 connect_to('')->open_talk;
 pass 'and so is who has not authenticated';
 
+# ---- how many sessions ----
+
+sub config_of { return "ClownTalkBus 0 sim\nClownTalkStateDir \"\@t_state\@/clowntalk\"\n" . join("\n", @_, '') . BASIC }
+
+restart_with(config_of('ClownTalkMaxUserConnections 2'));
+{
+    my $log = $server->log;
+    my @open = map { connect_to('/auth', user => 'clown:bigclown', from => "127.0.0.$_") } 1 .. 2;
+    is_deeply [map { $_->status } @open], [101, 101], 'ClownTalkMaxUserConnections: two sessions of a user';
+    my $refused = connect_to('/auth', user => 'clown:bigclown');
+    is $refused->status, 503, 'the third: 503';
+    like $refused->header('Retry-After'), qr/^[1-9]\d*$/, 'with Retry-After';
+    like $log->wait_line(qr/CT0010/), qr/this user.*ClownTalkMaxUserConnections/, 'and a line in the log';
+    is connect_to('/auth', user => 'reader:readonly')->status, 101, 'another user';
+    is connect_to('/other', user => 'clown:bigclown')->status, 101, 'the same name in another realm';
+    my @anonymous = map { connect_to('') } 1 .. 3;
+    is_deeply [map { $_->status } @anonymous], [101, 101, 101], 'and who has not authenticated is not counted';
+    (shift @open)->close(1000);
+    $server->wait_until('a place for another', sub { connect_to('/auth', user => 'clown:bigclown')->status == 101 });
+    pass 'one has left, one has come';
+}
+
+restart_with(config_of('ClownTalkMaxAddressConnections 2', 'RemoteIPHeader X-Forwarded-For'));
+{
+    my $log = $server->log;
+    my $from = sub { return connect_to('', headers => {'X-Forwarded-For' => $_[0]}) };
+    my @open = map { $from->($_) } '198.51.100.7', '::ffff:198.51.100.7';
+    is_deeply [map { $_->status } @open], [101, 101], 'ClownTalkMaxAddressConnections: two sessions of an address';
+    is $from->('198.51.100.7')->status, 503, 'the third: 503';
+    like $log->wait_line(qr/CT0010/), qr/this address.*ClownTalkMaxAddressConnections/, 'and a line in the log';
+    is $from->('198.51.100.8')->status, 101, 'another address';
+    push @open, map { $from->("2001:db8:0:1::$_") } 1 .. 2;
+    is_deeply [map { $_->status } @open[2, 3]], [101, 101], 'two of IPv6';
+    is $from->('2001:db8:0:1:ffff::3')->status, 503, 'a third of the same network: 503';
+    is $from->('2001:db8:0:2::1')->status, 101, 'one of the next network';
+    kill KILL => $_ for $server->workers;
+    $server->wait_until('sessions of dead processes to be forgotten', sub {
+        my $client = eval { $from->('198.51.100.7') } or return 0;
+        return $client->status == 101;
+    });
+    pass 'what died with its process does not count';
+}
 is $server->stop, 0, 'the server ends';
 
 done_testing;

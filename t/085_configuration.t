@@ -65,6 +65,11 @@ wrong "ClownTalkRescan $_", qr/ClownTalkRescan must be a whole number of seconds
 wrong 'ClownTalkHubSocket ' . 'x' x 120, qr/ClownTalkHubSocket must be a path of less than 108 bytes/;
 wrong "ClownTalkMaxConnections $_", qr/ClownTalkMaxConnections must be a whole number of connections .* from 0 to 1000000, not '$_'/
     for '-1', '1000001', 'many', '10x';
+for my $directive (qw(ClownTalkMaxUserConnections ClownTalkMaxAddressConnections)) {
+    wrong "$directive $_", qr/$directive must be a whole number of connections .* from 0 to 65535, not '$_'/
+        for '-1', '65536', 'many', '10x';
+    wrong "$directive 1", qr/ not allowed in | cannot occur within /, 1;
+}
 for my $directive (qw(ClownTalkUserRate ClownTalkAddressRate)) {
     wrong "$directive $_", qr/$directive must be a number of requests \(0: no limit\) a second from 0\.1 to 1000000, as in 50\/s, not '\Q$_\E'/
         for '0/s', '0.09', '1000001', '50/min', '-1', 'fast', '/s', 'nan', '50/s/s';
@@ -116,7 +121,7 @@ right 'ClownTalkBus 0 sim', 'ClownTalkBus 99 /dev/i2c-0', "<ClownTalkNode a/b-c.
 right '<VirtualHost *:80>', 'ClownTalkBus 0 sim', 'ClownTalkLED sim', '</VirtualHost>';
 right 'ClownTalkLED /sys/class/leds/ACT', 'ClownTalkPublishInterval thermometer 0.1',
     'ClownTalkPublishInterval relay 86400', 'ClownTalkRescan 0', 'ClownTalkRescan 86400', 'ClownTalkRescan 60.0', 'ClownTalkRescan 6e1', 'ClownTalkMaxConnections 0',
-    'ClownTalkMaxConnections 1000000',
+    'ClownTalkMaxConnections 1000000', 'ClownTalkMaxUserConnections 0', 'ClownTalkMaxAddressConnections 65535',
     'ClownTalkUserRate 0', 'ClownTalkUserRate 0.1', 'ClownTalkAddressRate 1000000/s 100000000', 'ClownTalkAddressRate 50/s 1', 'ClownTalkHubSocket x.sock', 'ClownTalkStateDir /nonexistent',
     'ClownTalkDetach on', 'ClownTalkIOUring OFF';
 right 'ClownTalkDevice relay/i2c0-3b', 'ClownTalkDevice relay/i2c0-3f tca9534a', 'ClownTalkDevice thermometer/i2c0-49 none';

@@ -32,10 +32,12 @@ typedef struct ct_house {
     const char *hub_socket;    /* NULL: not set */
     const char *state_dir;     /* NULL: not set */
     int max_connections;       /* 0: no limit */
-    ct_rate user_rate;         /* of all sessions of one user together */
-    ct_rate address_rate;      /* of one address */
-    int detach;                /* flag: sessions may leave httpd's connections */
-    int io_uring;              /* flag: publications may be sent by io_uring */
+    int max_user_connections;  /* of one user; 0: no limit */
+    int max_address_connections;
+    ct_rate user_rate;                           /* of all sessions of one user together */
+    ct_rate address_rate;                        /* of one address */
+    int detach;                                  /* flag: sessions may leave httpd's connections */
+    int io_uring;                                /* flag: publications may be sent by io_uring */
     const struct i2c_bus_kind *const *bus_kinds; /* of ClownTalkBus, NULL-terminated */
 } ct_house;
 

@@ -37,7 +37,7 @@ mod_clowntalk_la_SOURCES += \
 mod_clowntalk_la_LIBADD += $(LIBSSL_LIBS) $(LIBURING_LIBS)
 clowntalkinclude_HEADERS += src/session/mod_clowntalk.h
 
-UNIT_TESTS += t/unit/audience t/unit/batch t/unit/fan_out t/unit/outgoing \
+UNIT_TESTS += t/unit/audience t/unit/batch t/unit/census t/unit/fan_out t/unit/outgoing \
 	t/unit/session t/unit/shares t/unit/transport
 
 # The test is the loop itself.
@@ -58,6 +58,10 @@ t_unit_outgoing_SOURCES = t/unit/outgoing.c src/session/outgoing.c src/session/o
 t_unit_outgoing_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(ZLIB_CFLAGS)
 t_unit_outgoing_LDFLAGS = -Wl,--wrap=ws_deflate_message
 t_unit_outgoing_LDADD = libwebsocket.la libbase.la $(APR_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+
+t_unit_census_SOURCES = t/unit/census.c src/session/census.c src/session/census.h
+t_unit_census_CPPFLAGS = $(HTTPD_CPPFLAGS) $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -D_GNU_SOURCE
+t_unit_census_LDADD = $(APR_LIBS) $(CMOCKA_LIBS)
 
 t_unit_shares_SOURCES = t/unit/shares.c src/session/shares.c src/session/shares.h
 t_unit_shares_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -D_GNU_SOURCE

@@ -29,6 +29,11 @@ bool ws_payers_create(const ws_payer_limits *given)
     return table != NULL;
 }
 
+const ws_payer_limits *ws_payers_limits(void)
+{
+    return &limits;
+}
+
 /* The bytes of an address that stand for the client: of IPv6 those of its network. */
 static uint64_t key_of_address(const apr_sockaddr_t *address)
 {

@@ -18,7 +18,8 @@ typedef struct ws_payer {
 
 /* What the configuration allows each user and each address, all sessions together. */
 typedef struct ws_payer_limits {
-    ws_share user, address; /* ClownTalkUserRate, ClownTalkAddressRate */
+    ws_share user, address;              /* ClownTalkUserRate, ClownTalkAddressRate */
+    int user_sessions, address_sessions; /* ClownTalkMax...Connections; 0: no limit */
 } ws_payer_limits;
 
 /*
@@ -26,6 +27,9 @@ typedef struct ws_payer_limits {
  * configuration has left. False: errno says why.
  */
 bool ws_payers_create(const ws_payer_limits *limits);
+/* What was given there. */
+const ws_payer_limits *ws_payers_limits(void);
+
 /*
  * Whose this request is: a user of one realm (AuthName) is not the one of the same name in another;
  * the address is what mod_remoteip says, if it is there, and of an IPv6 address the first 64 bits,

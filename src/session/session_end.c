@@ -123,6 +123,6 @@ void ws_session_free(clowntalk_session *s)
         s->handler->release(s->data);
     }
     ws_census_release(ws_deflate_kept(&s->settings.deflate));
-    ws_census_leave();
+    ws_census_leave(&s->settings.payer);
     free(s);
 }

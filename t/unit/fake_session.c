@@ -46,8 +46,9 @@ static unsigned census;
 
 static server_rec server = {.log = {.level = APLOG_DEBUG}};
 
-void ws_census_leave(void)
+void ws_census_leave(const ws_payer *payer)
 {
+    (void)payer;
     assert_true(census > 0);
     census--;
 }

@@ -81,8 +81,9 @@ static unsigned random_below(unsigned n)
 
 static server_rec server;
 
-void ws_census_leave(void)
+void ws_census_leave(const ws_payer *payer)
 {
+    (void)payer;
 }
 
 void ws_census_release(size_t bytes)
