@@ -125,20 +125,30 @@ ClownTalkLED      sim
 ClownTalkStateDir "@t_state@/clowntalk"
 ClownTalkUserRate 0.1/s 1
 END
+my @before;
+sub refused {
+    my ($client, $why) = @_;
+
+    $client->talk('clown.talk/-/config/set');
+    my $error = $client->wait_topic('clown.talk/-/config/error')->{payload};
+    is $error->{error}, 'rate-limited', $why;
+    like $error->{message}, qr/user.*ClownTalkUserRate/, 'and the answer names the directive';
+}
 for my $path ('/auth', '/other') {
     my ($one, $again) = map { connect_to($path, user => 'clown:bigclown', from => "127.0.0.$_") } 1 .. 2;
     $one->open_talk;
-    $again->talk('clown.talk/-/config/set');
-    my $error = $again->wait_topic('clown.talk/-/config/error')->{payload};
-    is $error->{error}, 'rate-limited', "$path: a user has one account, from two addresses";
-    like $error->{message}, qr/user.*ClownTalkUserRate/, "$path: and the answer names the directive";
+    refused($again, "$path: a user has one account, from two addresses");
     $again->barrier;
     pass "$path: the session goes on";
+    push @before, $one, $again;
 }
 connect_to('/auth', user => 'reader:readonly')->open_talk;
 pass 'another user is answered';
 connect_to('')->open_talk;
 pass 'and so is who has not authenticated';
+$server->graceful;
+is_deeply [map { ($_->wait_close)[0] } @before], [(1012) x @before], 'a graceful restart ends sessions, also those that have to wait';
+refused(connect_to('/other', user => 'clown:bigclown'), 'but what is owed is owed');
 
 # ---- how many sessions ----
 
