@@ -625,7 +625,7 @@ static bool on_line(client *c, const char *line, size_t length)
     const ct_cost cost = ct_cost_of(&message, length);
     const char *directive;
 
-    if (error == TALK_OK && ct_is_bulk(message.topic.form) && !asks_for_little(c, length) &&
+    if (error == TALK_OK && cost.bulk && !asks_for_little(c, length) &&
         !hub_link_may_ask_much(c->uplink->link)) {
         talk_message_clear(&message);
         return false;
