@@ -211,6 +211,32 @@ static const char *set_rate(cmd_parms *cmd, void *dir, const char *rate, const c
 /* What a ClownTalkBus may be of. */
 static const i2c_bus_kind *const bus_kinds[] = {&linux_bus_kind, &sim_bus_kind, NULL};
 
+/* What describes a node. Anything else would hold for every node, wherever it stands. */
+static const char *check_node_section(cmd_parms *cmd)
+{
+    static const char *const allowed[] = {"ClownTalkBus", "ClownTalkDevice", "ClownTalkLED",
+                                          "ClownTalkPublishInterval", "ClownTalkRescan"};
+    const size_t n_allowed = sizeof allowed / sizeof *allowed;
+
+    for (const ap_directive_t *d = cmd->directive->first_child; d; d = d->next) {
+        size_t i = 0;
+
+        while (i < n_allowed && strcasecmp(d->directive, allowed[i]) != 0) {
+            i++;
+        }
+        if (i == n_allowed) {
+            return apr_psprintf(
+                cmd->pool,
+                "%s%s (line %d) cannot stand in <ClownTalkNode>, where only ClownTalkBus, "
+                "ClownTalkDevice, ClownTalkLED, ClownTalkPublishInterval and ClownTalkRescan can: "
+                "it would hold for every node. What holds for a node's clients stands in a "
+                "<Location> for its address",
+                d->directive, d->directive[0] == '<' ? ">" : "", d->line_num);
+        }
+    }
+    return NULL;
+}
+
 static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
 {
     const char *end = ap_strrchr_c(args, '>');
@@ -231,8 +257,8 @@ static const char *open_node(cmd_parms *cmd, void *dir, const char *args)
             "with '/' between its levels, as in nodes/bridge/1, not '%s'",
             name);
     }
-    if (outer != ct_house_first_node(house)) {
-        return "<ClownTalkNode> cannot stand within another";
+    if ((error = check_node_section(cmd))) {
+        return error;
     }
     house->current = ct_house_node(house, name);
     error = ap_walk_config(cmd->directive->first_child, cmd, cmd->context);

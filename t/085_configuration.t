@@ -6,7 +6,9 @@ use warnings;
 use LWP::UserAgent;
 use Test::More;
 
+use ClownTalk::Httpd;
 use ClownTalk::Server;
+use ClownTalk::Settings;
 
 my $server = ClownTalk::Server->new;
 
@@ -44,7 +46,31 @@ wrong 'ClownTalkBus 0 sim', qr/ClownTalkBus not allowed in (?:Location|<Location
 
 wrong "<ClownTalkNode $_>\n</ClownTalkNode>", qr{<ClownTalkNode NAME> takes one name of letters.*as in nodes/bridge/1}
     for 'UPPER', 'a//b', '/a', 'a/', 'a b', '', 'a_b', 'x' x 65;
-wrong "<ClownTalkNode a>\n<ClownTalkNode b>\n</ClownTalkNode>\n</ClownTalkNode>", qr/cannot stand within another/;
+wrong "<ClownTalkNode a>\n<ClownTalkNode b>\n</ClownTalkNode>\n</ClownTalkNode>", qr/<ClownTalkNode> \(line \d+\) cannot stand in <ClownTalkNode>/;
+
+# What describes no node would hold for every node, and cannot stand in the section of one: of ours, what docs/directives.md does not
+# call "Server, node", and all of other modules.
+{
+    my $docs = ClownTalk::Httpd::read_file(ClownTalk::Settings->get('srcdir') . '/docs/directives.md');
+    my %kind = $docs =~ /^### (\w+)\n\n(?:    .*\n)+\n([\w, ]+)\./mg;
+    my %value = (ClownTalkHandler => 'echo', ClownTalkOrigin => '*', ClownTalkStateDir => '/nonexistent', ClownTalkHubSocket => 'x.sock',
+        ClownTalkBus => '0 sim', ClownTalkDevice => 'relay/i2c0-3b', ClownTalkLED => 'sim', ClownTalkPublishInterval => 'relay 60',
+        ClownTalkDetach => 'On', ClownTalkIOUring => 'On', ClownTalkControl => 'On', ClownTalkRawI2C => 'On', ClownTalkDeflate => 'On',
+        ClownTalkRequireOpening => 'On', ClownTalkMaxMessage => 16384, ClownTalkBacklog => 65536);
+    is grep({ $_ eq 'Server, node' } values %kind), 5, 'five directives describe a node';
+    for my $directive (sort keys %kind) {
+        my $line = $directive . ' ' . ($value{$directive} // 60);
+        if ($kind{$directive} eq 'Server, node') {
+            right '<ClownTalkNode b>', $line, '</ClownTalkNode>';
+        } else {
+            wrong "<ClownTalkNode b>\n$line\n</ClownTalkNode>", qr/$directive \(line \d+\) cannot stand in <ClownTalkNode>, where only /;
+            right $line;
+        }
+    }
+    wrong "<ClownTalkNode b>\n$_\n</ClownTalkNode>", qr/cannot stand in <ClownTalkNode>/
+        for 'ServerAdmin a@b.example', "<Location \"/x\">\nClownTalkControl On\n</Location>";
+    right '<ClownTalkNode b>', '<IfModule clowntalk_module>', 'ClownTalkBus 0 sim', '</IfModule>', '</ClownTalkNode>';
+}
 
 wrong 'ClownTalkDevice', qr/ClownTalkDevice takes TOPIC \[DRIVER\] \[OPTION=VALUE \.\.\.\]/;
 wrong 'ClownTalkDevice nonsense', qr{ClownTalkDevice: a device must be named TYPE/i2cBUS-ADDRESS, such as relay/i2c0-20};

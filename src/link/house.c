@@ -63,11 +63,6 @@ ct_node *ct_house_node(ct_house *house, const char *name)
     return node ? node : add_node(house, name);
 }
 
-ct_node *ct_house_first_node(const ct_house *house)
-{
-    return APR_ARRAY_IDX(house->nodes, 0, ct_node *);
-}
-
 static int has_hardware(const ct_node *node)
 {
     return node->buses->nelts > 0 || node->led;

@@ -45,8 +45,6 @@ typedef struct ct_house {
 ct_house *ct_house_in(apr_pool_t *pconf);
 /* The node of this name; made where there is none. `name` must live as long as the house. */
 ct_node *ct_house_node(ct_house *house, const char *name);
-/* The first node, which directives outside of any <ClownTalkNode> describe. */
-ct_node *ct_house_first_node(const ct_house *house);
 /* Whether any node has hardware, so that there is something for a hub to do. */
 int ct_house_has_hardware(const ct_house *house);
 
