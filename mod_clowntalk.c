@@ -687,7 +687,39 @@ static void clowntalk_suspend(conn_rec *c, request_rec *r)
 
 /* ---- processes ---- */
 
-/* Names of handlers that no module provides are an error of the configuration. */
+/* What the whole server shares, with the defaults of what was not set. */
+static ct_house *complete_house(apr_pool_t *pconf)
+{
+    ct_house *house = ct_house_in(pconf);
+
+    if (!house->hub_socket) {
+        house->hub_socket = ap_runtime_dir_relative(pconf, "clowntalk-hub.sock");
+    }
+    if (!house->state_dir) {
+        house->state_dir = CT_STATE_DIR;
+    }
+    house->bus_kinds = bus_kinds;
+    return house;
+}
+
+/*
+ * Whether root may act on the house's paths. At a restart what lies there may have changed, which
+ * must not end the server: then hub_process_start() copes with it.
+ */
+static int check_paths(apr_pool_t *pconf, server_rec *server)
+{
+    const ct_house *house = complete_house(pconf);
+
+    return !ct_house_has_hardware(house) || ap_state_query(AP_SQ_CONFIG_GEN) > 1 ||
+                   hub_process_check(server, house)
+               ? OK
+               : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/*
+ * Names of handlers that no module provides are an error of the configuration, and so are paths on
+ * which root must not act.
+ */
 static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                                   server_rec *server)
 {
@@ -715,7 +747,7 @@ static int clowntalk_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_
                       "ClownTalkHandler must be one of %s, not '%s'", names, name);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    return OK;
+    return check_paths(pconf, server);
 }
 
 /* Logs how many sessions the server can carry: before the first one is refused. */
@@ -772,7 +804,7 @@ static bool share_limits(apr_pool_t *pconf, const ct_house *house)
 static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                                  server_rec *main_server)
 {
-    ct_house *house = ct_house_in(pconf);
+    const ct_house *house = complete_house(pconf);
     int *started;
 
     (void)plog;
@@ -781,13 +813,6 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
         ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_NORMAL) {
         return OK;
     }
-    if (!house->hub_socket) {
-        house->hub_socket = ap_runtime_dir_relative(pconf, "clowntalk-hub.sock");
-    }
-    if (!house->state_dir) {
-        house->state_dir = CT_STATE_DIR;
-    }
-    house->bus_kinds = bus_kinds;
     ct_house_publish(main_server, house);
     ws_options_set(house->detach, house->io_uring);
     if (!share_limits(pconf, house)) {
@@ -805,6 +830,13 @@ static int clowntalk_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
     return hub_process_start(pconf, main_server, house, (*started)++ > 0) == APR_SUCCESS
                ? OK
                : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static int clowntalk_monitor(apr_pool_t *pconf, server_rec *server)
+{
+    (void)pconf;
+    hub_process_maintain(server);
+    return OK;
 }
 
 static apr_status_t end_child(void *unused)
@@ -893,6 +925,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_check_config(clowntalk_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     /* The configuration has been read: what is shared by all processes is made, the hub started. */
     ap_hook_post_config(clowntalk_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    /* In the parent, about every ten seconds: a hub that could not start is tried again. */
+    ap_hook_monitor(clowntalk_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     /* A child process has been forked: its reactor starts. */
     ap_hook_child_init(clowntalk_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     /* mod_ssl is about to shake hands: sessions do without its filters later. */

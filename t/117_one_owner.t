@@ -167,7 +167,8 @@ server_goes_on('after a bridge', $dir, $false);
 SKIP: {
     skip 'only root can leave files that another user cannot read', 1 if $>;
     run_bridge("$state/made", $true);
-    server_goes_on("in a directory that root's bridge has made", "$state/made", $true);
+    chown +(stat $state)[4, 5], "$state/made" or die "$state/made: $!";
+    server_goes_on("in a directory that root's bridge has made, and that was given away", "$state/made", $true);
 }
 
 done_testing;

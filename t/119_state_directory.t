@@ -20,7 +20,7 @@ END
 
 my $config = <<'END';
 ClownTalkBus      0 "sim:@t_state@/scenario.json"
-ClownTalkStateDir "@t_state@/clowntalk"
+ClownTalkStateDir "@serverroot@/clowntalk"
 <Location "/talk">
     SetHandler       clowntalk
     ClownTalkControl On
@@ -28,7 +28,7 @@ ClownTalkStateDir "@t_state@/clowntalk"
 END
 my $server = ClownTalk::Server->new(config => $config);
 my $state = $server->vars->{t_state};
-my $dir = "$state/clowntalk";
+my $dir = $server->dir . '/clowntalk';    # which the server makes: only who starts it can write above it
 my $elsewhere = "$state/elsewhere";
 ClownTalk::Httpd::write_file("$state/scenario.json", $scenario);
 
@@ -126,7 +126,7 @@ SKIP: {
     $server->stop;
     $dir = $server->dir . '/closed/clowntalk';
     mkdir $server->dir . '/closed', 0700 or die "closed: $!";
-    $server->configure(config => $config =~ s/\@t_state\@\/clowntalk/$dir/r);
+    $server->configure(config => $config =~ s/\@serverroot\@\/clowntalk/$dir/r);
     $log = $server->log;
     $server->start;
     client()->request('relay/i2c0-3b/set', {state => $true});

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "link/house.h"
 #include "link/link.h"
+#include "link/process.h"
 #include "log.h"
 #include "session/reactor.h"
 #include "session/session.h"
@@ -273,13 +274,20 @@ static bool ask(request *q)
                         text->length - 1);
 }
 
+static void refuse_without_hub(request *q)
+{
+    const char *trouble = hub_process_trouble(q->uplink->server);
+
+    refuse(q, TALK_UNAVAILABLE, trouble ? trouble : "the hardware side is restarting; try again");
+}
+
 /* The link could not take it: it is answered, and gone. */
 static void refuse_unasked(request *q)
 {
     if (hub_link_is_up(q->uplink->link)) {
         refuse(q, TALK_BUSY, "too many requests wait for the hardware side; try again");
     } else {
-        refuse(q, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
+        refuse_without_hub(q);
     }
     request_free(q);
 }
@@ -323,7 +331,7 @@ static void on_lost(void *baton, hub_link_loss loss)
     }
     switch (loss) {
     case HUB_LINK_NO_HUB:
-        refuse(q, TALK_UNAVAILABLE, "the hardware side is restarting; try again");
+        refuse_without_hub(q);
         request_free(q);
         break;
     case HUB_LINK_OVERDUE:
@@ -478,6 +486,13 @@ static void uplink_release(void *baton)
     free(u);
 }
 
+static bool may_connect(void *baton)
+{
+    const uplink *u = baton;
+
+    return hub_process_trouble(u->server) == NULL;
+}
+
 static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
 {
     uplink *u = reactor->attachment;
@@ -488,6 +503,7 @@ static uplink *uplink_of(ws_reactor *reactor, server_rec *server)
         .up = on_up,
         .ready = on_ready,
         .trouble = on_trouble,
+        .may_connect = may_connect,
     };
 
     if (u) {

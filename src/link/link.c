@@ -528,8 +528,13 @@ static void say_trouble(hub_link *link, int error, const char *what)
 static void connect_link(hub_link *link)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd;
 
+    if (link->events.may_connect && !link->events.may_connect(link->events.baton)) {
+        ws_timer_set(link->loop, &link->retry, RETRY_MS);
+        return;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     strncpy(address.sun_path, link->path, sizeof address.sun_path - 1);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         !ws_loop_watch(link->loop, &link->watch, fd, EPOLLIN)) {

@@ -54,6 +54,11 @@ typedef struct hub_link_events {
      * it.
      */
     void (*trouble)(void *baton, int error, const char *what);
+    /*
+     * Whether there is a hub of this server to link to, or may be soon: what listens at the path
+     * is another's otherwise. NULL: always.
+     */
+    bool (*may_connect)(void *baton);
     void *baton;
 } hub_link_events;
 

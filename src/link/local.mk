@@ -5,8 +5,11 @@ mod_clowntalk_la_SOURCES += \
 	src/link/house.c src/link/house.h \
 	src/link/link.c src/link/link.h \
 	src/link/outbox.c src/link/outbox.h \
+	src/link/place.c src/link/place.h \
 	src/link/process.c src/link/process.h \
 	src/link/server.c src/link/server.h \
+	src/link/socket.c src/link/socket.h \
+	src/link/state_place.c src/link/state_place.h \
 	src/link/tidy.c src/link/tidy.h
 
 UNIT_TESTS += t/unit/heartbeat t/unit/outbox t/unit/link

@@ -4,6 +4,8 @@
 
 #include "heartbeat.h"
 #include "server.h"
+#include "socket.h"
+#include "state_place.h"
 
 #include "base/clock.h"
 #include "base/container.h"
@@ -22,15 +24,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,7 +54,6 @@
 #define LOOK_MS              1000
 #define MAX_SILENT_LOOKS     10
 #define MAX_LOOKS_AT_A_START 60
-#define LISTEN_BACKLOG       511
 
 #define PROCESS_KEY "mod_clowntalk:hub_process"
 
@@ -62,12 +62,21 @@ typedef struct hub_process {
     apr_pool_t *pool;
     const ct_house *house;
     const char *reason; /* for the next start: "power-on", "restart", "crash" */
-    int listener;
-    int stop_pipe[2];    /* to the guardian: a byte, or its closing, ends the guardian */
+    hub_socket listener;
+    int stop_pipe[2];    /* to the guardian: a byte, or its closing, ends the guardian; or -1 */
     apr_proc_t guardian; /* pid -1: none */
     bool registered;     /* APR looks after the guardian: unregistering it twice is a crash */
     pid_t parent;        /* the process that made this */
+    atomic_int *trouble; /* a hub_trouble, shared with the children */
+    char why[PLACE_WHY]; /* what the log has said about it last */
 } hub_process;
+
+/* Why there is no guardian. */
+typedef enum hub_trouble {
+    TROUBLE_NONE,
+    TROUBLE_SOCKET,
+    TROUBLE_PROCESS, /* descriptors or processes have run out */
+} hub_trouble;
 
 static int64_t monotonic_ms(void)
 {
@@ -225,7 +234,7 @@ static int run_hub(const hub_process *process, const char *reason, pid_t guardia
     config.datetime = CT_BUILD_DATETIME;
     config.bus_kinds = process->house->bus_kinds;
 
-    server = loop ? hub_server_create(loop, process->listener, instance, reason, log_hub) : NULL;
+    server = loop ? hub_server_create(loop, process->listener.fd, instance, reason, log_hub) : NULL;
     if (!server || !watch_signals(&end, loop)) {
         CT_LOG_SERVER(process->server, APLOG_ERR, errno, "CT0050", "the hub cannot start");
         return 1;
@@ -547,7 +556,9 @@ static void maintain_guardian(int reason, void *baton, apr_wait_t status)
             CT_LOG_SERVER(process->server, APLOG_ERR, 0, "CT0056",
                           "the hub's guardian died: starting it again");
             process->reason = "crash";
-            start_guardian(process);
+            if (start_guardian(process) != APR_SUCCESS) {
+                atomic_store(process->trouble, TROUBLE_PROCESS);
+            }
         }
         break;
     case APR_OC_REASON_RESTART:
@@ -641,6 +652,14 @@ static bool restarts(void)
     return mpm->restart_pending && !mpm->shutdown_pending;
 }
 
+static void close_pipe(hub_process *process, int end)
+{
+    if (process->stop_pipe[end] >= 0) {
+        close(process->stop_pipe[end]);
+        process->stop_pipe[end] = -1;
+    }
+}
+
 /* Before the pool goes. */
 static apr_status_t end_guardian(void *baton)
 {
@@ -650,7 +669,7 @@ static apr_status_t end_guardian(void *baton)
         return APR_SUCCESS; /* a child that clears its copy of the pool */
     }
     if (process->guardian.pid <= 0) {
-        close(process->stop_pipe[1]);
+        close_pipe(process, 1);
     } else {
         unregister_guardian(process);
         if (restarts()) {
@@ -660,24 +679,45 @@ static apr_status_t end_guardian(void *baton)
         }
         process->guardian.pid = -1;
     }
-    close(process->stop_pipe[0]);
-    close(process->listener);
-    unlink(process->house->hub_socket);
+    close_pipe(process, 0);
+    hub_socket_close(&process->listener, process->house->hub_socket);
+    munmap(process->trouble, sizeof *process->trouble);
     return APR_SUCCESS;
+}
+
+static hub_process *process_of(const server_rec *server)
+{
+    void *data = NULL;
+
+    apr_pool_userdata_get(&data, PROCESS_KEY, server->process->pconf);
+    return data;
 }
 
 void hub_process_forked(server_rec *server)
 {
-    void *data = NULL;
-    hub_process *process;
+    hub_process *process = process_of(server);
 
-    apr_pool_userdata_get(&data, PROCESS_KEY, server->process->pconf);
-    process = data;
     if (process && getpid() != process->parent) {
-        close(process->listener);
-        close(process->stop_pipe[0]);
-        close(process->stop_pipe[1]);
+        if (process->listener.fd >= 0) {
+            close(process->listener.fd);
+        }
+        close_pipe(process, 0);
+        close_pipe(process, 1);
     }
+}
+
+const char *hub_process_trouble(const server_rec *server)
+{
+    static const char *const sentences[] = {
+        [TROUBLE_SOCKET] = "the hardware side cannot start, since the server cannot make the "
+                           "socket to it (ClownTalkHubSocket): its log says why",
+        [TROUBLE_PROCESS] = "the hardware side cannot start, since the server cannot make a "
+                            "process for it: its log says why",
+    };
+    const hub_process *process = process_of(server);
+    const int trouble = process ? atomic_load(process->trouble) : TROUBLE_NONE;
+
+    return trouble == TROUBLE_SOCKET || trouble == TROUBLE_PROCESS ? sentences[trouble] : NULL;
 }
 
 void hub_process_end_predecessor(void)
@@ -685,58 +725,85 @@ void hub_process_end_predecessor(void)
     end_predecessor(PIPE_END);
 }
 
-/* The socket that children link to: only the server's own user may. */
-static int listen_for_links(const hub_process *process)
+bool hub_process_check(server_rec *server, const ct_house *house)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *path = process->house->hub_socket;
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    mode_t mask;
-    int bound;
+    char why[PLACE_WHY];
 
-    apr_cpystrn(address.sun_path, path, sizeof address.sun_path);
-    unlink(path); /* left by a server that was killed */
-    mask = umask(0177);
-    bound = fd >= 0 ? bind(fd, (struct sockaddr *)&address, sizeof address) : -1;
-    umask(mask);
-    if (bound != 0 || (geteuid() == 0 && chown(path, ap_unixd_config.user_id, (gid_t)-1) != 0) ||
-        listen(fd, LISTEN_BACKLOG) != 0) {
-        CT_LOG_SERVER(process->server, APLOG_CRIT, errno, "CT0058",
-                      "cannot create the hub's socket %s (ClownTalkHubSocket)", path);
-        if (fd >= 0) {
-            close(fd);
-        }
-        return -1;
+    if (!state_place_check(house->state_dir, ap_unixd_config.user_id, why)) {
+        CT_LOG_SERVER(server, APLOG_CRIT, 0, "CT0005", "ClownTalkStateDir %s: %s", house->state_dir,
+                      why);
+        return false;
     }
-    return fd;
+    if (!hub_socket_check(house->hub_socket, why)) {
+        CT_LOG_SERVER(server, APLOG_CRIT, 0, "CT0006", "ClownTalkHubSocket %s: %s",
+                      house->hub_socket, why);
+        return false;
+    }
+    return true;
 }
 
 /*
  * The directory where states are remembered, for the server's user. Without it the server works,
- * but forgets. One that belongs to another user is left to that one: it may be another server's.
+ * but forgets.
  */
 static void make_state_dir(const hub_process *process)
 {
     const char *path = process->house->state_dir;
-    struct stat status;
-    int dir;
+    char why[PLACE_WHY];
 
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0059",
-                      "cannot create %s (ClownTalkStateDir): relay states will not be remembered",
-                      path);
+    if (!state_place_make(path, ap_unixd_config.user_id, ap_unixd_config.group_id, why)) {
+        CT_LOG_SERVER(process->server, APLOG_WARNING, 0, "CT0059",
+                      "%s: %s (ClownTalkStateDir): relay states will not be remembered", path, why);
+    }
+}
+
+/* The socket that children link to; says why where it cannot be made, once for each reason. */
+static bool listen_for_links(hub_process *process)
+{
+    const char *path = process->house->hub_socket;
+    char why[PLACE_WHY];
+
+    if (hub_socket_listen(&process->listener, path, ap_unixd_config.user_id, why)) {
+        return true;
+    }
+    if (strcmp(why, process->why) != 0) {
+        CT_LOG_SERVER(process->server, APLOG_CRIT, 0, "CT0058",
+                      "cannot make the hub's socket %s: %s (ClownTalkHubSocket). There is no hub "
+                      "until this is possible; it is tried again",
+                      path, why);
+        strcpy(process->why, why);
+    }
+    return false;
+}
+
+static hub_trouble try_to_start(hub_process *process)
+{
+    if (process->listener.fd < 0 && !listen_for_links(process)) {
+        return TROUBLE_SOCKET;
+    }
+    if (process->stop_pipe[0] < 0 && pipe2(process->stop_pipe, O_CLOEXEC) != 0) {
+        CT_LOG_SERVER(process->server, APLOG_CRIT, errno, "CT0063",
+                      "cannot create the guardian's pipe");
+        return TROUBLE_PROCESS;
+    }
+    return start_guardian(process) == APR_SUCCESS ? TROUBLE_NONE : TROUBLE_PROCESS;
+}
+
+void hub_process_maintain(const server_rec *server)
+{
+    hub_process *process = process_of(server);
+    hub_trouble trouble;
+
+    if (!process || getpid() != process->parent || process->guardian.pid > 0) {
         return;
     }
-    dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0) {
-        return; /* the hub says what is wrong with it */
+    trouble = try_to_start(process);
+    atomic_store(process->trouble, trouble);
+    if (trouble == TROUBLE_NONE) {
+        process->why[0] = '\0';
+        CT_LOG_SERVER(process->server, APLOG_NOTICE, 0, "CT0065",
+                      "the hub's guardian could be started now");
     }
-    if (geteuid() == 0 && fstat(dir, &status) == 0 && status.st_uid == 0 &&
-        fchown(dir, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
-        CT_LOG_SERVER(process->server, APLOG_WARNING, errno, "CT0061",
-                      "cannot make the server's User the owner of %s (ClownTalkStateDir)", path);
-    }
-    close(dir);
 }
 
 apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_house *house,
@@ -750,17 +817,16 @@ apr_status_t hub_process_start(apr_pool_t *pconf, server_rec *server, const ct_h
     process->reason = restarted ? "restart" : "power-on";
     process->guardian.pid = -1;
     process->parent = getpid();
+    process->listener.fd = process->stop_pipe[0] = process->stop_pipe[1] = -1;
+    process->trouble = mmap(NULL, sizeof *process->trouble, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (process->trouble == MAP_FAILED) {
+        return APR_ENOMEM;
+    }
     end_predecessor(PIPE_HAND_OVER); /* no hub may be left when this one begins */
     make_state_dir(process);
-    process->listener = listen_for_links(process);
-    if (process->listener < 0) {
-        return APR_EGENERAL;
-    }
-    if (pipe2(process->stop_pipe, O_CLOEXEC) != 0) {
-        CT_LOG_SERVER(server, APLOG_CRIT, errno, "CT0063", "cannot create the guardian's pipe");
-        return APR_EGENERAL;
-    }
     apr_pool_pre_cleanup_register(pconf, process, end_guardian);
     apr_pool_userdata_setn(process, PROCESS_KEY, NULL, pconf);
-    return start_guardian(process);
+    atomic_store(process->trouble, try_to_start(process));
+    return APR_SUCCESS;
 }

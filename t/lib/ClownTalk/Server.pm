@@ -53,7 +53,7 @@ sub new {
     @$self{qw(port tls_port)} = do { my $first = ClownTalk::Httpd::free_ports(2); ($first, $first + 1) };
     weaken($alive{$self->{dir}} = $self);
     mkdir "$self->{dir}/$_" or croak "$self->{dir}/$_: $!" for qw(conf htdocs logs);
-    ClownTalk::Httpd::make_writable_dir("$self->{dir}/state");
+    ClownTalk::Httpd::make_writable_dir("$self->{dir}/$_") for qw(state state/clowntalk);
     ClownTalk::Httpd::write_file("$self->{dir}/htdocs/index.html", "welcome\n");
     ClownTalk::Httpd::write_file("$self->{dir}/conf/mime.types", "text/html html\n");
     ClownTalk::Httpd::write_passwords("$self->{dir}/conf");

@@ -84,7 +84,7 @@ sub prepare {
     }
     my $dir = $self->{dir};
     make_path("$dir/conf", "$dir/htdocs", "$dir/logs");
-    ClownTalk::Httpd::make_writable_dir("$dir/state");
+    ClownTalk::Httpd::make_writable_dir("$dir/$_") for qw(state state/clowntalk);
 
     my @more = $self->{mpm} eq 'prefork' ? () : ('http2');
     ClownTalk::Httpd::write_file("$dir/conf/modules.conf",
