@@ -117,7 +117,11 @@ SKIP: {
 # ---- at the start ----
 
 my ($states, $socket) = ("$dir/states", "$dir/hub.sock");
-my $config = config(qq(ClownTalkStateDir "$states"), qq(ClownTalkHubSocket "$socket"));
+my $lamp = "$dir/led";        # of which a file is a link, as only a directory has that is no LED's
+mkdir $lamp or die "$lamp: $!";
+ClownTalk::Httpd::write_file("$lamp/max_brightness", "255\n");
+symlink '../file', "$lamp/$_" or die "$lamp: $!" for 'trigger', 'brightness';
+my $config = config(qq(ClownTalkLED "$lamp"), qq(ClownTalkStateDir "$states"), qq(ClownTalkHubSocket "$socket"));
 my $old = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $socket, Listen => 1) or die "$socket: $!";
 my $inode = (lstat $socket)[1];
 $old->close;
@@ -125,6 +129,8 @@ ok -S $socket, 'a socket is there that a server has left';
 $server->configure(config => $config)->start;
 my $client = client();
 ok $client->open_talk, 'it starts, and has a hub';
+isnt $client->request('led/-/set', {state => 'on'})->{payload}{error}, undef, 'an LED whose files are links cannot be switched';
+is ClownTalk::Httpd::read_file("$dir/file"), "precious\n", 'and nothing is written to where they lead';
 is((lstat $states)[4], $> ? $> : $number, "the directory of states is the server's User's");
 is sprintf('%o', (lstat _)[2]), '40700', 'and nobody else can look into it';
 is sprintf('%o', (lstat $socket)[2] & 07777), '600', "the socket is for the server's User";

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PERIOD       INT64_C(2000000)
@@ -44,15 +45,24 @@ typedef struct led {
 
 /* ---- the hardware ---- */
 
+/* As root, too: so a path that is a link, or a file with another name, is none of an LED's. */
 static int open_attribute(const led *led, const char *name, int flags)
 {
+    struct stat status;
     char path[4096];
+    int fd;
 
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", led->path, name) >= sizeof(path)) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    return open(path, flags | O_CLOEXEC);
+    fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)) {
+        close(fd);
+        errno = EPERM;
+        return -1;
+    }
+    return fd;
 }
 
 /* Switches off the trigger that the kernel may have for the LED, and opens it. 0 or an errno. */

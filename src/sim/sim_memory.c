@@ -54,17 +54,54 @@ static int lock(sim_bus *bus, const char *path, char *why, size_t why_size)
     return 0;
 }
 
+/*
+ * Opens a file, or makes it: a hub does that as root. So it is a file that has no other name, by
+ * which it may be anybody's, and the path is not a link. A descriptor, or a negative errno.
+ */
+static int open_file(const char *path, int flags, mode_t mode, char *why, size_t why_size)
+{
+    struct stat status;
+    int fd = open(path, flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
+    if (fd < 0) {
+        int error = errno;
+        snprintf(why, why_size, "cannot open %s: %s", path,
+                 error == ELOOP ? "it is a symbolic link" : strerror(error));
+        return -error;
+    }
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+        snprintf(why, why_size, "%s is no file, or one that has another name, too", path);
+        close(fd);
+        return -EPERM;
+    }
+    return fd;
+}
+
+/* Whether a file is empty, or was made here: zeros, where its maker died before it wrote. */
+static bool is_ours(int fd)
+{
+    static const char nothing[sizeof magic], name[] = "clowntalk simulated chips, ";
+    char text[sizeof magic];
+    const ssize_t length = pread(fd, text, sizeof text, 0);
+    return length == 0 || (length == sizeof text && (memcmp(text, name, sizeof name - 1) == 0 ||
+                                                     memcmp(text, nothing, sizeof text) == 0));
+}
+
 int sim_memory_open(sim_bus *bus, const char *path, char *why, size_t why_size)
 {
-    bus->memory_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bus->memory_fd = open_file(path, O_RDWR, 0600, why, why_size);
     if (bus->memory_fd < 0) {
-        int error = errno;
-        snprintf(why, why_size, "cannot open %s: %s", path, strerror(error));
-        return -error;
+        return bus->memory_fd;
     }
     int result = lock(bus, path, why, why_size);
     if (result < 0) {
         return result;
+    }
+    if (!is_ours(bus->memory_fd)) {
+        snprintf(why, why_size,
+                 "%s is no memory of simulated chips, and is left as it is: name a file that does "
+                 "not exist yet",
+                 path);
+        return -EEXIST;
     }
     void *memory = MAP_FAILED;
     if (ftruncate(bus->memory_fd, MEMORY_SIZE) == 0) {
@@ -128,13 +165,8 @@ void sim_memory_close(sim_bus *bus)
 
 int sim_trace_open(sim_bus *bus, const char *path, char *why, size_t why_size)
 {
-    bus->trace_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (bus->trace_fd >= 0) {
-        return 0;
-    }
-    int error = errno;
-    snprintf(why, why_size, "cannot open %s: %s", path, strerror(error));
-    return -error;
+    bus->trace_fd = open_file(path, O_WRONLY | O_APPEND, 0644, why, why_size);
+    return bus->trace_fd < 0 ? bus->trace_fd : 0;
 }
 
 /* A whole line in one write, so that lines of two processes never mix. */

@@ -4,6 +4,7 @@
 #include "sim/sim_scenario.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -421,6 +422,54 @@ static void memory_has_one_owner(void **state)
     close_stage(&s);
 }
 
+/* What a scenario's file may not be, and what is said then. */
+static const struct {
+    const char *file, *why;
+    enum { OF_OTHERS, SYMBOLIC_LINK, SECOND_NAME, DIRECTORY } kind;
+} not_ours[] = {
+    {"memory", "is no memory of simulated chips", OF_OTHERS},
+    {"memory", "it is a symbolic link", SYMBOLIC_LINK},
+    {"memory", "one that has another name", SECOND_NAME},
+    {"trace", "it is a symbolic link", SYMBOLIC_LINK},
+    {"trace", "one that has another name", SECOND_NAME},
+    {"trace", "cannot open", DIRECTORY},
+};
+
+static void files_that_are_not_ours_are_left_alone(void **state)
+{
+    (void)state;
+    stage s;
+    open_stage(&s, RELAY_WITH_MEMORY);
+    for (size_t i = 0; i < sizeof not_ours / sizeof *not_ours; i++) {
+        char path[128], other[128], why[1024] = "", text[64] = "";
+        i2c_bus *bus = NULL;
+        snprintf(path, sizeof path, "%s/%s", s.folder, not_ours[i].file);
+        snprintf(other, sizeof other, "%s/b.json", s.folder);
+        write_text(other, "precious");
+        i2c_bus_close(s.bus);
+        unlink(path);
+        if (not_ours[i].kind == OF_OTHERS) {
+            assert_int_equal(rename(other, path), 0);
+        } else if (not_ours[i].kind == SYMBOLIC_LINK) {
+            assert_int_equal(symlink("b.json", path), 0);
+        } else if (not_ours[i].kind == SECOND_NAME) {
+            assert_int_equal(link(other, path), 0);
+        } else {
+            assert_int_equal(mkdir(path, 0700), 0);
+        }
+        assert_true(sim_bus_open(&bus, s.file, &s.clock, why, sizeof why) < 0);
+        assert_non_null(strstr(why, not_ours[i].why));
+        FILE *file = fopen(not_ours[i].kind == OF_OTHERS ? path : other, "r");
+        assert_non_null(file);
+        assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+        fclose(file);
+        assert_string_equal(text, "precious");
+        assert_int_equal(remove(path), 0);
+        open_bus(&s);
+    }
+    close_stage(&s);
+}
+
 static void the_trace_says_what_was_on_the_bus(void **state)
 {
     (void)state;
@@ -481,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_killed_owner_leaves_the_coil_energised),
         cmocka_unit_test(memory_of_another_boot_is_forgotten),
         cmocka_unit_test(memory_has_one_owner),
+        cmocka_unit_test(files_that_are_not_ours_are_left_alone),
         cmocka_unit_test(the_trace_says_what_was_on_the_bus),
         cmocka_unit_test(the_sample_scenario_is_right),
     };
