@@ -123,8 +123,8 @@ my ($hub) = $server->hub;
 
 # The same of requests for much, which wait for their turn: more than all of them may come to.
 if ($has_one_link) {
-    my @clients = map { client() } 1 .. 80;
-    my $each = 5;    # of 16 KB: nothing more is read from a client before some of it is answered
+    my @clients = map { client() } 1 .. 130;
+    my $each = 3;    # of 16 KB: what is not read from a client at once has to wait in its socket
     kill STOP => $hub;
     for my $one (@clients) {
         $one->talk('-/-/config/list', {}, {id => "$_ " . 'x' x 16_000}) for 1 .. $each;
