@@ -472,6 +472,32 @@ static void a_device_that_comes_late_is_waited_for(void **state)
     assert_contains(bench_reply(b, other, 0), "unknown-device");
 }
 
+/* 64 KiB of requests wait for such devices, and more of them are answered at once. */
+static void what_waits_for_a_device_that_may_come_is_bounded(void **state)
+{
+    static char request[20000];
+    bench *b = *state;
+    uint64_t first, last;
+    size_t n_refused = 0;
+
+    snprintf(request, sizeof(request), "[\"thermometer/i2c0-49/get\", {\"a\": \"%010000d\"}]", 0);
+    bench_start(b);
+    bench_run(b, 0.3);
+    assert_contains(bench_ask(b, OPENING), "clown.talk/-/config/ok"); /* the first look is over */
+    first = last = bench_request(b, ALL_RIGHTS, request);
+    for (int i = 1; i < 20; i++) {
+        last = bench_request(b, ALL_RIGHTS, request);
+    }
+    for (uint64_t asker = first; asker <= last; asker++) {
+        n_refused += bench_replies(b, asker);
+    }
+    assert_in_range(n_refused, 13, 14); /* of 200 KB 64 KiB wait, and one */
+    bench_run(b, 3);
+    for (uint64_t asker = first; asker <= last; asker++) {
+        assert_contains(bench_reply(b, asker, 0), "unknown-device");
+    }
+}
+
 /* A relay need not wait for what is slower than it. */
 static void a_device_that_is_there_need_not_wait_for_the_others(void **state)
 {
@@ -583,6 +609,7 @@ int main(void)
         BENCH_TEST(requests_before_the_first_look_are_not_held_without_end),
         BENCH_TEST(a_device_that_comes_late_is_waited_for),
         BENCH_TEST(what_was_held_waits_until_its_answer_is_taken),
+        BENCH_TEST(what_waits_for_a_device_that_may_come_is_bounded),
         BENCH_TEST(a_device_that_is_there_need_not_wait_for_the_others),
         BENCH_TEST(a_request_waits_two_seconds_at_most),
         BENCH_TEST(outstanding_requests_are_unavailable_at_the_end),

@@ -374,6 +374,47 @@ static void a_link_whose_answers_wait_is_not_read_and_not_cut(void **state)
     talk_text_free(&last);
 }
 
+/* Sends as many of these lines as the socket takes. */
+static unsigned say_on(int fd, const char *line, size_t length)
+{
+    unsigned said = 0;
+    ssize_t n;
+
+    while ((n = send(fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL)) == (ssize_t)length) {
+        said++;
+    }
+    assert_true(n < 0 && errno == EAGAIN); /* and not cut */
+    return said;
+}
+
+/* Of what was read and not carried out a line's worth is kept; the rest stays with who asks. */
+static void requests_to_a_link_that_is_behind_stay_in_the_socket(void **state)
+{
+    bench *b = *state;
+    const int fd = (create_server(b), dumb_link(b));
+    static char line[512];
+    const int head = snprintf(line, sizeof line, "1 - %s [\"", NODE);
+    unsigned said = 0;
+    talk_text last = {0};
+
+    memset(line + head, 'x', sizeof line - (size_t)head);
+    line[sizeof line - 1] = '\n';
+    fake.answer = ANSWER;
+    for (int i = 0; i < 20; i++) {
+        said += say_on(fd, line, sizeof line);
+        run(b, 10);
+    }
+    assert_true(said * sizeof line < 512 * 1024); /* the socket's buffer among them */
+    for (unsigned i = 0; i < said && fake.requests < said; i++) {
+        assert_true(take(fd, "", &last) >= 0);
+        run(b, 250);
+    }
+    assert_int_equal(fake.requests, said);
+    close(fd);
+    run(b, 250);
+    talk_text_free(&last);
+}
+
 static void answers_to_one_link_hold_up_no_other(void **state)
 {
     bench *b = *state;
@@ -565,6 +606,29 @@ static void nobody_listens(void **state)
     run(b, HUB_LINK_PATIENCE * 1500);
     assert_int_equal(b->asked[0].loss, HUB_LINK_NO_HUB);
     assert_int_equal(b->n_lost, 1);
+}
+
+/* The kernel lets few links wait to be taken: the others try again, several times a second. */
+static void a_link_that_finds_no_place_tries_again(void **state)
+{
+    bench *b = *state;
+    int fds[2];
+
+    assert_int_equal(listen(b->listener, 1), 0); /* two may wait */
+    for (int i = 0; i < 2; i++) {
+        fds[i] = dumb_link(b);
+    }
+    create_link(b);
+    assert_true(ask(b));
+    run(b, 500);
+    assert_int_equal(b->n_lost, 0);
+    create_server(b);
+    run(b, 500);
+    assert_int_equal(b->asked[0].answers, 1);
+    for (int i = 0; i < 2; i++) {
+        close(fds[i]);
+    }
+    run(b, 250);
 }
 
 static void an_answer_has_its_time(void **state)
@@ -811,6 +875,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LINK_TEST(a_link_whose_answers_wait_is_not_read_and_not_cut),
+        LINK_TEST(requests_to_a_link_that_is_behind_stay_in_the_socket),
         LINK_TEST(answers_to_one_link_hold_up_no_other),
         LINK_TEST(a_link_that_is_not_read_gets_the_newest_of_each_topic),
         LINK_TEST(a_hub_without_descriptors_waits_for_one),
@@ -819,6 +884,7 @@ int main(void)
         LINK_TEST(requests_wait_for_a_hub_and_are_refused_in_the_end),
         LINK_TEST(requests_wait_for_the_next_hub),
         LINK_TEST(nobody_listens),
+        LINK_TEST(a_link_that_finds_no_place_tries_again),
         LINK_TEST(an_answer_has_its_time),
         LINK_TEST(who_waits_in_a_queue_that_moves_is_not_overdue),
         LINK_TEST(who_waits_in_a_queue_that_stands_is_overdue),

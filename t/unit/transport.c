@@ -479,6 +479,29 @@ static void what_mod_ssl_keeps_does_not_reach_the_wire(void **state)
     close(ends[1]);
 }
 
+/* Of a long message the wire keeps a record at a time, however much of it waits. */
+static void what_the_socket_has_not_taken_is_bounded(void **state)
+{
+    connection c;
+    ws_queue queue;
+    size_t most = 0;
+
+    (void)state;
+    fault_at = 0;
+    begin(&c, &queue, true);
+    put(&queue, 'L', LARGE);
+    for (int i = 0; i < 10; i++) {
+        assert_true(ws_transport_write(c.transport, &queue)); /* and nobody reads */
+        most = c.transport->wire.unsent_length > most ? c.transport->wire.unsent_length : most;
+    }
+    assert_true(c.transport->blocked);
+    assert_in_range(most, 1, 16384 + 256); /* a record, with what is around it */
+    assert_true(queue.bytes > LARGE / 2);
+    write_all(&c, &queue);
+    assert_int_equal(got_length, expected_length);
+    end(&c, &queue);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -498,6 +521,7 @@ int main(void)
         cmocka_unit_test(what_is_offered_is_not_overtaken),
         cmocka_unit_test(a_batch_sends_what_a_transport_would),
         cmocka_unit_test(what_mod_ssl_keeps_does_not_reach_the_wire),
+        cmocka_unit_test(what_the_socket_has_not_taken_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
