@@ -16,8 +16,11 @@
 
 #include "fake_session.h"
 
+#include "session/session_private.h"
+
 #include <apr_general.h>
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define TEXT  0x81 /* FIN and the opcode */
@@ -640,6 +643,185 @@ static void a_client_is_not_heard_in_a_pause(void **state)
     assert_true(contains(&peers[0], "\x89"));
 }
 
+/* ---- bounds ---- */
+
+#define WORDS 600 /* frames in one write */
+#define WORD  100 /* bytes in each */
+
+static size_t said, carried_out, most_kept;
+static unsigned answered_unheard;
+
+static void say_words(uint8_t first)
+{
+    static uint8_t room[WORDS * (6 + WORD)];
+
+    memset(room, 0, sizeof room);
+    for (size_t at = 0; at < sizeof room; at += 6 + WORD) {
+        room[at] = first;
+        room[at + 1] = 0x80 | WORD;
+    }
+    said = sizeof room;
+    carried_out = most_kept = 0;
+    say(0, room, sizeof room);
+}
+
+static void say_texts(void)
+{
+    say_words(TEXT);
+}
+
+/* Each message takes a whole turn. */
+static void take_a_turn(peer *p, const char *bytes, size_t length)
+{
+    int unread = 0;
+    size_t kept;
+
+    (void)bytes;
+    assert_int_equal(ioctl(p->near, FIONREAD, &unread), 0);
+    carried_out += 6 + length;
+    kept = said - (size_t)unread - carried_out;
+    most_kept = kept > most_kept ? kept : most_kept;
+    (void)ws_session_goes_on(p->session, 1000000);
+}
+
+/* What is read waits for its turn: until that was, nothing more is read. */
+static void of_what_waits_for_its_turn_one_read_is_kept(void **state)
+{
+    static const scenario words = {.name = "words that take a turn each",
+                                   .peers = 1,
+                                   .on_message = take_a_turn,
+                                   .steps = {say_texts, say_close}};
+
+    (void)state;
+    run_scenario(&words, FAULT_NONE, 0);
+    assert_int_equal(peers[0].messages, WORDS);
+    assert_in_range(most_kept, 1, WS_SCRATCH_BYTES);
+}
+
+static void ping_unheard(void)
+{
+    peers[0].reads_nothing = true;
+    say_words(PING);
+}
+
+static void hear_again(void)
+{
+    peers[0].reads_nothing = false;
+}
+
+/* Pongs are conflated only behind a full socket, behind which no ping is read: each is answered. */
+static void pongs_that_are_not_taken_stop_the_reading(void **state)
+{
+    static const scenario pings = {.name = "pings, and nobody reads",
+                                   .peers = 1,
+                                   .steps = {ping_unheard, hear_again, say_close}};
+
+    (void)state;
+    run_scenario(&pings, FAULT_NONE, 0);
+    assert_int_equal(peers[0].got_length, WORDS * (2 + WORD) + 4);
+}
+
+static void text_unheard(void)
+{
+    peers[0].reads_nothing = true;
+    say_words(TEXT);
+}
+
+static void count_and_hear(void)
+{
+    answered_unheard = peers[0].messages;
+    hear_again();
+}
+
+/* 600 answers are less than the 64 KiB that may wait otherwise. */
+static void answers_that_are_not_taken_stop_the_reading(void **state)
+{
+    static const scenario texts = {.name = "texts, and nobody reads",
+                                   .peers = 1,
+                                   .on_message = echo,
+                                   .steps = {text_unheard, count_and_hear, say_close}};
+
+    (void)state;
+    run_scenario(&texts, FAULT_NONE, 0);
+    assert_in_range(answered_unheard, 1, WORDS / 2); /* a turn or two */
+    assert_int_equal(peers[0].messages, WORDS);
+}
+
+#define BOMB (1024 * 1024) /* bytes, of a kilobyte when compressed */
+
+static int64_t inflated_at; /* microseconds, of which each round of the loop takes one */
+
+static void say_bomb(void)
+{
+    static uint8_t zeros[BOMB], frame[4096];
+    ws_deflate *compressor = ws_deflate_create(9);
+    const size_t n =
+        ws_deflate_message(compressor, 15, zeros, sizeof zeros, frame + 8, sizeof frame - 8);
+
+    assert_in_range(n, 126, sizeof frame - 8);
+    memcpy(frame, (const uint8_t[]){TEXT | 0x40, 0xfe, (uint8_t)(n >> 8), (uint8_t)n}, 4);
+    began = fake_time();
+    say(0, frame, 8 + n);
+    ws_deflate_destroy(compressor);
+}
+
+static void note_time(peer *p, const char *bytes, size_t length)
+{
+    (void)p, (void)bytes;
+    assert_int_equal(length, BOMB);
+    inflated_at = fake_time();
+}
+
+static void a_turn_inflates_a_portion(void **state)
+{
+    static const scenario bomb = {.name = "a bomb",
+                                  .peers = 1,
+                                  .settings = {.max_message = 2 * BOMB,
+                                               .backlog = 65536,
+                                               .deflate = {.agreed = true,
+                                                           .client_no_context_takeover = true,
+                                                           .server_window_bits = 15,
+                                                           .client_window_bits = 15,
+                                                           .threshold = 128}},
+                                  .on_message = note_time,
+                                  .steps = {say_bomb, say_close}};
+
+    (void)state;
+    run_scenario(&bomb, FAULT_NONE, 0);
+    assert_int_equal(peers[0].messages, 1);
+    assert_in_range(inflated_at - began, BOMB / 32768, BOMB / 32768 + 20);
+}
+
+#define PIECES 10
+
+static void say_unfinished(void)
+{
+    say_frame(0, START, hundred, 100);
+    for (int i = 1; i < PIECES; i++) {
+        say_frame(0, 0x00, hundred, 100);
+    }
+}
+
+static void look_at_room(void)
+{
+    const clowntalk_session *s = peers[0].session;
+
+    assert_int_equal(s->message_length, PIECES * 100);
+    assert_in_range(s->message_capacity, s->message_length, 2 * s->message_length);
+    say_frame(0, REST, "x", 1);
+}
+
+static void a_message_in_pieces_has_twice_its_room_at_most(void **state)
+{
+    static const scenario growing = {.name = "a message that grows",
+                                     .peers = 1,
+                                     .steps = {say_unfinished, look_at_room, say_close}};
+
+    (void)state;
+    run_scenario(&growing, FAULT_NONE, 0);
+    assert_int_equal(peers[0].messages, 1);
+}
+
 static void memory_is_given_back_when_sessions_have_ended(void **state)
 {
     (void)state;
@@ -688,6 +870,11 @@ int main(void)
         cmocka_unit_test(a_message_takes_as_many_turns_as_it_needs),
         cmocka_unit_test(a_client_is_not_heard_while_much_is_owed),
         cmocka_unit_test(a_client_is_not_heard_in_a_pause),
+        cmocka_unit_test(of_what_waits_for_its_turn_one_read_is_kept),
+        cmocka_unit_test(pongs_that_are_not_taken_stop_the_reading),
+        cmocka_unit_test(answers_that_are_not_taken_stop_the_reading),
+        cmocka_unit_test(a_turn_inflates_a_portion),
+        cmocka_unit_test(a_message_in_pieces_has_twice_its_room_at_most),
         cmocka_unit_test(memory_is_given_back_when_sessions_have_ended),
         cmocka_unit_test(a_handler_that_closes_hears_of_it_later_and_gets_no_further_message),
         cmocka_unit_test(what_comes_behind_the_close_is_dropped_for_a_while),
