@@ -31,4 +31,9 @@ void client_write(connection *c, const void *data, size_t length);
 /* The client resets the connection. */
 void client_reset(connection *c);
 
+/* httpd's input filters have bytes without end, and give as many as are asked for; or none. */
+extern bool filters_give;
+/* A transport that reads through them, for ws_filters_read_rest(). */
+void filtered_open(ws_transport *transport);
+
 #endif

@@ -1,7 +1,8 @@
 /*
  * The transports socket and tls (src/session/transport.h) on real sockets, TLS with a real client:
  * every byte arrives, in order, whatever send() and recv() say in turn, and a reader that wants no
- * more gets no more. What goes through httpd's filters the tests of a server look at.
+ * more gets no more. What goes through httpd's filters the tests of a server look at, but for how
+ * much one read takes of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include "tls_pair.h"
 
 #include "session/batch.h"
+#include "session/transport_kind.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -313,6 +315,28 @@ static void a_reader_that_wants_no_more_gets_no_more(void **state)
     end(&c, &queue);
 }
 
+static bool count_bytes(void *baton, uint8_t *data, size_t length)
+{
+    (void)data;
+    *(size_t *)baton += length;
+    return true;
+}
+
+/* However much the filters have, others have their turn. */
+static void a_read_through_filters_is_bounded(void **state)
+{
+    ws_transport filtered;
+    size_t got = 0;
+
+    (void)state;
+    filtered_open(&filtered);
+    filters_give = true;
+    assert_int_equal(ws_filters_read_rest(&filtered, scratch, count_bytes, &got, NULL),
+                     WS_READ_MORE);
+    filters_give = false;
+    assert_in_range(got, 1, 80 * 1024);
+}
+
 /*
  * Two messages come in one read, and the client has reset the connection: the answer to the first
  * finds it broken while the second is still to be read. The transport stays, though broken, until
@@ -516,6 +540,7 @@ int main(void)
         cmocka_unit_test(writing_tls),
         cmocka_unit_test(every_read_fails_in_turn),
         cmocka_unit_test(a_reader_that_wants_no_more_gets_no_more),
+        cmocka_unit_test(a_read_through_filters_is_bounded),
         cmocka_unit_test(a_connection_that_breaks_under_its_reader_stays_usable),
         cmocka_unit_test(leaving_and_the_end_of_a_connection),
         cmocka_unit_test(what_is_offered_is_not_overtaken),
