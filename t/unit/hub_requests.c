@@ -213,12 +213,17 @@ static void an_unknown_node_is_unavailable(void **state)
 
 static void a_line_that_is_too_long_is_malformed(void **state)
 {
+    static const char get[] = "[\"thermometer/i2c0-48/get\", {}]";
     bench *b = ready(state);
     char *text = calloc(1, HUB_MAX_LINE + 1);
 
     memset(text, ' ', HUB_MAX_LINE + 1);
+    memcpy(text, get, sizeof(get) - 1);
     hub_request(b->hub, BENCH_NODE, ALL_RIGHTS, 99, text, HUB_MAX_LINE + 1);
     assert_contains(bench_reply(b, 99, 0), "\"malformed\"");
+    hub_request(b->hub, BENCH_NODE, ALL_RIGHTS, 100, text, HUB_MAX_LINE);
+    bench_run(b, 1);
+    assert_null(strstr(bench_reply(b, 100, 0), "error"));
     free(text);
 }
 

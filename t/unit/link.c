@@ -198,7 +198,7 @@ static void on_log(hub_level level, int code, const char *text)
 {
     (void)level;
     (void)text;
-    assert_int_equal(code, CT_LINK_NO_DESCRIPTORS);
+    assert_true(code == CT_LINK_NO_DESCRIPTORS || code == CT_LINK_TOO_LONG);
     the_bench->logged++;
 }
 
@@ -413,6 +413,30 @@ static void requests_to_a_link_that_is_behind_stay_in_the_socket(void **state)
     close(fd);
     run(b, 250);
     talk_text_free(&last);
+}
+
+/* None of our children sends one. It takes no more memory than the longest of theirs. */
+static void a_line_that_is_too_long_is_skipped(void **state)
+{
+    bench *b = *state;
+    const int fd = (create_server(b), dumb_link(b));
+    static char part[10000];
+    talk_text last = {0};
+
+    memset(part, 'x', sizeof part);
+    for (int i = 0; i < 10; i++) { /* 100 KB */
+        assert_int_equal(send(fd, part, sizeof part, MSG_NOSIGNAL), sizeof part);
+        run(b, 10);
+    }
+    assert_int_equal(b->logged, 1);
+    assert_int_equal(send(fd, "\n", 1, MSG_NOSIGNAL), 1);
+    say(fd, 1);
+    run(b, 250);
+    assert_int_equal(fake.requests, 1);
+    assert_int_equal(take(fd, ". 1 ", &last), 1);
+    talk_text_free(&last);
+    close(fd);
+    run(b, 250);
 }
 
 static void answers_to_one_link_hold_up_no_other(void **state)
@@ -876,6 +900,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LINK_TEST(a_link_whose_answers_wait_is_not_read_and_not_cut),
         LINK_TEST(requests_to_a_link_that_is_behind_stay_in_the_socket),
+        LINK_TEST(a_line_that_is_too_long_is_skipped),
         LINK_TEST(answers_to_one_link_hold_up_no_other),
         LINK_TEST(a_link_that_is_not_read_gets_the_newest_of_each_topic),
         LINK_TEST(a_hub_without_descriptors_waits_for_one),
