@@ -216,6 +216,7 @@ static void hand_over(hub_link *link, uint64_t number, const talk_text *line)
     waiting *w = slot_of(link, number);
 
     outbox_add(&link->out, line, "\n", 1);
+    link->was_full = link->was_full || !hub_link_may_ask(link);
     w->end = link->out.passed + outbox_unsent(&link->out);
     w->since = link->seconds;
     link->bulk_at_hub += w->bulk;
@@ -233,6 +234,7 @@ static void keep_bulk(hub_link *link, uint64_t number, const talk_text *line)
     *link->bulk_last = kept;
     link->bulk_last = &kept->next;
     link->bulk_bytes += kept->length;
+    link->was_bulk_full = link->was_bulk_full || !hub_link_may_ask_much(link);
 }
 
 static void drop_bulk_line(hub_link *link)
@@ -497,8 +499,6 @@ bool hub_link_ask(hub_link *link, void *request, bool bulk, const char *node, un
     } else {
         hand_over(link, number, line);
     }
-    link->was_full = link->was_full || !hub_link_may_ask(link);
-    link->was_bulk_full = link->was_bulk_full || !hub_link_may_ask_much(link);
     watch_time(link);
     return true;
 }

@@ -141,6 +141,7 @@ typedef struct bench {
     unsigned ups, ready, published, logged;
     asked asked[MAX_ASKED];
     unsigned n_asked, n_answered, n_lost;
+    bool was_full; /* when an answer came */
 } bench;
 
 static bench *the_bench;
@@ -154,6 +155,7 @@ static void on_reply(void *request, const char *line, size_t length, bool last)
     assert_true(last);
     a->answers++;
     the_bench->n_answered++;
+    the_bench->was_full |= !hub_link_may_ask(the_bench->link);
 }
 
 static void on_lost(void *request, hub_link_loss loss)
@@ -846,6 +848,36 @@ static void others_overtake_requests_for_much(void **state)
     assert_int_equal(b->n_answered, MANY + 1 - (HUB_LINK_BULK - 1));
 }
 
+/* Askers that find the link full wait for ready(), whoever has filled it. */
+static void requests_for_much_that_fill_the_link_owe_ready(void **state)
+{
+    bench *b = *state;
+    static char message[16000];
+
+    create_server(b);
+    create_link(b);
+    fake.silent = true;
+    for (int i = 0; i < HUB_LINK_BULK; i++) {
+        assert_true(ask_for(b, true));
+    }
+    memset(message, 'x', sizeof message);
+    for (int i = 0; i < HUB_LINK_BULK; i++) {
+        assert_true(
+            hub_link_ask(b->link, &b->asked[b->n_asked++], true, NODE, 0, message, sizeof message));
+    }
+    run(b, 250);
+    assert_true(hub_link_may_ask(b->link));
+    assert_int_equal(b->ready, 0);
+    for (unsigned i = 0; i < HUB_LINK_BULK; i++) { /* for each of them another is handed over */
+        answer(fake.last - i, 20);
+    }
+    run(b, 250);
+    assert_int_equal(b->n_answered, HUB_LINK_BULK);
+    assert_true(b->was_full);
+    assert_true(hub_link_may_ask(b->link));
+    assert_int_equal(b->ready, 1);
+}
+
 static void requests_for_much_make_no_other_busy(void **state)
 {
     bench *b = *state;
@@ -918,6 +950,7 @@ int main(void)
         LINK_TEST(what_waits_for_the_hub_is_bounded),
         LINK_TEST(a_line_without_end_breaks_the_link),
         LINK_TEST(others_overtake_requests_for_much),
+        LINK_TEST(requests_for_much_that_fill_the_link_owe_ready),
         LINK_TEST(requests_for_much_make_no_other_busy),
         LINK_TEST(requests_for_much_are_lost_with_the_others),
     };
