@@ -84,21 +84,27 @@ static uint8_t told_by_output(const device *device, unsigned bank)
 }
 
 /*
- * Without directions one register tells everything: a garbled read that happens to be what was
- * expected would hide a loss of power, so there two reads have to agree in any case.
+ * A garbled read that happens to be what was expected would hide a loss of power. So two reads have
+ * to agree in any case where one register tells everything, without directions, and where the other
+ * one is as power-up leaves it.
  */
 static int observe(const device *device, unsigned bank, sight *seen)
 {
     const expander_port *port = port_of(device);
     const expander_chip *chip = device->chip;
-    const uint8_t inputs = (uint8_t)~chip->banks[bank].ours;
+    const uint8_t inputs = (uint8_t)~chip->banks[bank].ours, mask = told_by_output(device, bank);
     *seen = (sight){0, inputs};
     int result = read_surely(device, port->read_output, bank,
                              chip->taken && port->read_inputs ? &chip->banks[bank].output : NULL,
-                             told_by_output(device, bank), &seen->output);
-    if (result >= 0 && port->read_inputs) {
-        result = read_surely(device, port->read_inputs, bank, chip->taken ? &inputs : NULL,
-                             ALL_PINS, &seen->inputs);
+                             mask, &seen->output);
+    if (result < 0 || !port->read_inputs) {
+        return result;
+    }
+    result = read_surely(device, port->read_inputs, bank,
+                         chip->taken && seen->output != port->power_up ? &inputs : NULL, ALL_PINS,
+                         &seen->inputs);
+    if (result >= 0 && seen->inputs == ALL_PINS && seen->output != port->power_up) {
+        result = read_surely(device, port->read_output, bank, NULL, mask, &seen->output);
     }
     return result;
 }

@@ -400,6 +400,29 @@ static void one_garbled_read_hides_no_loss_of_power(void **state)
     }
 }
 
+/* With all relays off only the directions show it (a PCF8574 has none). */
+static void nor_while_all_are_off(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_BOARDS; i++) {
+        for (unsigned read = 0; boards[i].has_directions && read < 6; read++) {
+            bench *b = with_board(i);
+            bench_pin(b, "relay/i2c0-20-0", boards[i].driver, "power-on=on", NULL);
+            bench_pin(b, "relay/i2c0-20-1", boards[i].driver, NULL);
+            start(b);
+            ask(b, 0, false);
+            sim_unplug(b->sim[0], BOARD);
+            bench_run(b, 5); /* both have failed */
+            sim_plug(b->sim[0], BOARD);
+            garble(b, read, 0xfc); /* the directions that are ours */
+            ask(b, 1, false);
+            bench_run(b, 10);
+            assert_int_equal(levels(b) & 1, 0);
+            bench_free(b);
+        }
+    }
+}
+
 static void a_loss_of_power_without_a_hub_is_seen(void **state)
 {
     (void)state;
@@ -1028,6 +1051,7 @@ int main(void)
         cmocka_unit_test(absence_is_no_loss_of_power),
         cmocka_unit_test(a_garbled_read_is_no_loss_of_power),
         cmocka_unit_test(one_garbled_read_hides_no_loss_of_power),
+        cmocka_unit_test(nor_while_all_are_off),
         cmocka_unit_test(a_loss_of_power_without_a_hub_is_seen),
         cmocka_unit_test(relays_that_are_found_on_together_go_off),
         cmocka_unit_test(of_relays_that_come_on_the_last_commanded_stays),
