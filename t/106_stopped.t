@@ -145,7 +145,10 @@ my ($guardian, $hub) = ($server->guardian, $server->hub);
         $answered += grep { !$_->{payload}{error} } @answers;
     });
     is $answered, PINGS * (1 + VALUES), 'it is stopped: the requests of another child\'s sessions are answered, each, all the time';
-    cmp_ok ClownTalk::Process::status($hub, 'VmRSS') - $memory, '<', 4096, 'the hub keeps little for a child that does not read';
+    SKIP: {
+        skip 'a sanitizer keeps what was freed', 1 if ClownTalk::Settings->get('sanitizers');
+        cmp_ok ClownTalk::Process::status($hub, 'VmRSS') - $memory, '<', 4096, 'the hub keeps little for a child that does not read';
+    }
     is clicks('3f'), '', 'what was asked of the stopped one is not carried out';
 
     my $slept = sleeps($guardian);
@@ -188,7 +191,8 @@ my ($guardian, $hub) = ($server->guardian, $server->hub);
         'a hub dies and its guardian is stopped: requests are answered, with an error';
     kill CONT => $guardian;
     $hub = new_hub($hub);
-    is_deeply $here->wait_topic('boot', undef, 30)->{payload}, {'reason-for-reset' => 'crash'}, 'it is replaced when that goes on';
+    is_deeply $_->wait_topic('boot', undef, 30)->{payload}, {'reason-for-reset' => 'crash'}, 'it is replaced when that goes on'
+        for $here, $there;
     is_deeply $here->request(FIRST . '/get')->{payload}, {state => $false}, 'and what could not be done was not done later';
     is_deeply $there->request(SECOND . '/get')->{payload}, {state => $true}, 'while a pulse goes on';
 }
@@ -210,6 +214,7 @@ my ($guardian, $hub) = ($server->guardian, $server->hub);
     is_deeply $here->wait_topic(qr/./, sub { id_of($_[0]) eq 'late' }, 60)->{payload}, {state => $false},
         'and the next one answers';
     $hub = new_hub($hub);
+    $_->wait_topic('boot', undef, 30) for $here, $there;
 }
 
 # ---- httpd's parent is stopped ----
