@@ -196,6 +196,7 @@ void model_reconfigured(unsigned relay)
     if (w->disturbed[relays[relay].board]) { /* what power-on owes is what it says now */
         w->relays[relay].may = MAY_DO_ANY;
         w->relays[relay].expected = -1;
+        w->relays[relay].pulse_until = 0; /* which it ends, or not, as in power_on() */
     }
     upset(w->relays[relay].config.group);
 }
