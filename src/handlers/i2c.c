@@ -111,7 +111,9 @@ static request *request_create(uplink *u, client *c, const talk_message *message
     q->client = c;
     q->form = message->topic.form;
     memcpy(q->topic, message->topic.text, sizeof q->topic);
-    q->payload = json_object_get(message->payload);
+    if (message->payload && json_object_object_length(message->payload) > 0) {
+        q->payload = json_object_get(message->payload); /* an empty one has room for 16 members */
+    }
     q->id = json_object_get(message->id);
     if (c) {
         q->next = c->requests;

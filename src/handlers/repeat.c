@@ -43,6 +43,24 @@ static bool is_same(struct json_object *one, struct json_object *other)
                : json_object_equal(one, other);
 }
 
+/* Whether each member of `asked` is in the payload; of nothing, all are. */
+static bool shows(const struct json_object *payload, const struct json_object *asked)
+{
+    if (!asked) {
+        return true;
+    }
+    json_object_object_foreach((struct json_object *)asked, name, wanted)
+    {
+        struct json_object *found = NULL;
+
+        json_object_object_get_ex(payload, name, &found);
+        if (!is_same(wanted, found)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool ct_set_has_succeeded(const struct json_object *asked, const char *answer, size_t length)
 {
     talk_message message = {0};
@@ -51,16 +69,7 @@ bool ct_set_has_succeeded(const struct json_object *asked, const char *answer, s
 
     /* An answer's topic is of no form that requests have: only its payload counts. */
     talk_message_parse(&message, answer, length, why, sizeof why);
-    succeeded = message.payload != NULL;
-    json_object_object_foreach((struct json_object *)asked, name, wanted)
-    {
-        struct json_object *found = NULL;
-
-        if (succeeded) {
-            json_object_object_get_ex(message.payload, name, &found);
-            succeeded = is_same(wanted, found);
-        }
-    }
+    succeeded = message.payload && shows(message.payload, asked);
     talk_message_clear(&message);
     return succeeded;
 }

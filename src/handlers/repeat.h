@@ -17,8 +17,8 @@ ct_repetition ct_repetition_of(talk_form form);
 /* The topic that asks for what `topic` sets: its last level becomes "get". */
 void ct_topic_that_verifies(const char *topic, char out[TALK_MAX_TOPIC + 1]);
 /*
- * Whether an answer to that shows all that was to be set: each member of `asked` is in its payload,
- * and one that was to be undone (null) is not, or is null.
+ * Whether an answer to that shows all that was to be set: each member of `asked` (NULL: none) is in
+ * its payload, and one that was to be undone (null) is not, or is null.
  */
 bool ct_set_has_succeeded(const struct json_object *asked, const char *answer, size_t length);
 

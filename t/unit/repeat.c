@@ -61,6 +61,8 @@ static void it_has_succeeded_where_the_state_is_as_asked(void **state)
                               "{\"id\": 1}]\n"));
     assert_true(has_succeeded("{\"publish-interval\": 5, \"delta\": null}",
                               "[\"lux-meter/i2c0-44/config/ok\", {\"publish-interval\": 5.0}]\n"));
+    assert_true(has_succeeded("{}", "[\"relay/i2c0-3b\", {\"state\": true}]\n"));
+    assert_true(ct_set_has_succeeded(NULL, "[\"led/-\", {}]\n", 14));
     assert_false(has_succeeded("{\"delta\": null}",
                                "[\"lux-meter/i2c0-44/config/ok\", {\"delta\": 0.5}]\n"));
 }
