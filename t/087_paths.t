@@ -162,7 +162,7 @@ my ($hub, $guardian) = ($server->wait_for_hub, $server->guardian);
 is_deeply users($hub), [join ' ', ($> || $number) x 4], "all threads of the hub are the server's User's";
 is_deeply users($guardian), [join ' ', ($>) x 4], 'its guardian has the rights of who started the server';
 is scalar(listeners($server->pid)), 2, "httpd's parent listens on its ports";
-is scalar(listeners($_)), 0, 'the ' . ClownTalk::Server::comm($_) . ' does not' for $hub, $guardian;
+is scalar(listeners($_)), 0, 'the ' . ClownTalk::Process::name($_) . ' does not' for $hub, $guardian;
 
 # ---- what is found at a restart ----
 

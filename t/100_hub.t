@@ -98,7 +98,7 @@ is ClownTalk::Httpd::read_file("$led/brightness"), "255\n", 'the hub drives the 
 ok grep({ $_ eq "$led/brightness" } descriptors($hub)), 'the hub has the LED open';
 for my $pid ($server->pid, $guardian, $server->workers) {
     is join(' ', grep { m{^/dev/i2c|^\Q$led\E|^/sys/} } descriptors($pid)), '',
-        'no descriptor of hardware in ' . ClownTalk::Server::comm($pid) . " $pid";
+        'no descriptor of hardware in ' . ClownTalk::Process::name($pid) . " $pid";
 }
 
 # ---- its socket ----
@@ -195,8 +195,7 @@ is_deeply $clients[1]->forget->wait_topic('relay/i2c0-3f')->{payload}, {state =>
 # One that dies again and again
 for (1 .. 3) {
     kill KILL => $hub;
-    my $old = $hub;
-    $server->wait_until('another hub', sub { ($hub) = grep { $_ != $old } $server->hub; $hub });
+    $hub = $server->next_hub($hub);
 }
 works('after three deaths in a row', @clients);
 
@@ -238,7 +237,7 @@ $server->start;
 client(1);
 my @hardware = ($server->guardian, $server->hub);
 kill KILL => $server->pid;
-$server->wait_until('guardian and hub to end', sub { !grep { ClownTalk::Server::comm($_) =~ /^clowntalk-/ } @hardware });
+$server->wait_until('guardian and hub to end', sub { !grep { ClownTalk::Process::name($_) =~ /^clowntalk-/ } @hardware });
 pass 'when httpd is killed, guardian and hub end too';
 
 done_testing;

@@ -49,13 +49,7 @@ sub answer {
     return $client->wait_topic(qr/./, sub { ($_[0]{parameters} || {id => ''})->{id} eq $id }, 60);
 }
 
-# A hub that is not that one.
-sub new_hub {
-    my ($old) = @_;
-    my $new;
-    $server->wait_until('a new hub', sub { ($new) = grep { $_ != $old } $server->hub; $new }, 60);
-    return $new;
-}
+sub new_hub { my ($old) = @_; return $server->next_hub($old, 60) }
 
 sub wait_until_remembered { $server->remembered($server->dir . '/state/clowntalk') }
 
@@ -226,7 +220,7 @@ SKIP: {
     my @hardware = ($server->guardian, $server->hub);
     kill KILL => $server->pid;
     $server->wait_until('guardian and hub to end',
-        sub { !grep { ClownTalk::Server::comm($_) =~ /^clowntalk-/ } @hardware });
+        sub { !grep { ClownTalk::Process::name($_) =~ /^clowntalk-/ } @hardware });
     is $client->request(RELAY . '/get', {}, 60)->{payload}{error}, 'unavailable',
         'when the hub has gone for good, requests are answered all the same';
     kill KILL => $server->processes;    # no parent is left that would end them

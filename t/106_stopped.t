@@ -109,16 +109,9 @@ sub shown { my ($text) = @_; return $text =~ m{"${\DISPLAY}".*"raw": "([^"]+)"} 
 # How often a process has gone to sleep.
 sub sleeps { my ($pid) = @_; return ClownTalk::Process::status($pid, 'voluntary_ctxt_switches') }
 
-# Another hub than that one.
-sub new_hub {
-    my ($old) = @_;
-    my $new;
+sub new_hub { my ($old) = @_; return $server->next_hub($old, 60) }
 
-    $server->wait_until('a new hub', sub { ($new) = grep { $_ != $old } $server->hub; $new }, 60);
-    return $new;
-}
-
-my @children = sort { $a <=> $b } ClownTalk::Process::serving($server);
+my @children = sort { $a <=> $b } $server->workers;
 is scalar @children, 2, 'two children';
 my ($here, $there) = map { client_of($_) } @children;
 my ($guardian, $hub) = ($server->guardian, $server->hub);
@@ -235,7 +228,7 @@ my ($guardian, $hub) = ($server->guardian, $server->hub);
     is_deeply $there->wait_topic('boot', undef, 30)->{payload}, {'reason-for-reset' => 'crash'},
         'it is, and its hub, as soon as the parent goes on';
     is_deeply $there->request(FIRST . '/get')->{payload}, {state => $false}, 'states are what they were';
-    is_deeply [sort { $a <=> $b } ClownTalk::Process::serving($server)], \@children, 'the children have stayed all the time';
+    is_deeply [sort { $a <=> $b } $server->workers], \@children, 'the children have stayed all the time';
     is clicks('3b'), join(' ', 'on', (map { $_ % 2 ? 'on' : 'off' } 0 .. PINGS - 1), 'off'),
         'and its contact was moved by each request that said so, once';
 }

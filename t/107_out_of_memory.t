@@ -75,15 +75,9 @@ sub limit {
     return;
 }
 
-sub new_hub {
-    my ($old) = @_;
-    my $new;
+sub new_hub { my ($old) = @_; return $server->next_hub($old, 60) }
 
-    $server->wait_until('a new hub', sub { ($new) = grep { $_ != $old } $server->hub; $new }, 60);
-    return $new;
-}
-
-my @children = sort { $a <=> $b } ClownTalk::Process::serving($server);
+my @children = sort { $a <=> $b } $server->workers;
 my ($here, $there) = map { client_of($_) } @children;
 my $hub = $server->wait_for_hub;
 
@@ -145,8 +139,8 @@ my $hub = $server->wait_for_hub;
     kill CONT => $hub;
     ok $server->wait_log(qr/AH00052: child pid $children[0] exit signal Abort/), 'and ends';
     is $there->request(SECOND . '/get')->{payload}{state}, $true, 'the other one\'s sessions go on';
-    $server->wait_until('another child', sub { ClownTalk::Process::serving($server) == 2 });
-    my ($new) = grep { $_ != $children[1] } ClownTalk::Process::serving($server);
+    $server->wait_until('another child', sub { $server->workers == 2 });
+    my ($new) = grep { $_ != $children[1] } $server->workers;
     is client_of($new)->request(SECOND . '/get')->{payload}{state}, $true, 'clients come back';
     is_deeply [$server->hub], [$hub], 'to the same hub';
     is clicks('3f'), 'on', 'which has moved nothing';

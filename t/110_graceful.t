@@ -141,7 +141,7 @@ sub wait_for_end_of {
         select undef, undef, undef, 0.02;
         @left = grep { $old{$_} } $server->processes;
     } while @left && time < $deadline;
-    return map { "$_ " . ClownTalk::Server::comm($_) } @left;
+    return map { "$_ " . ClownTalk::Process::name($_) } @left;
 }
 
 sub end_with_clients {

@@ -57,7 +57,7 @@ sub next_hub_says {
     my ($hub) = $server->hub;
 
     kill KILL => $hub;
-    $server->wait_until('another hub', sub { my ($now) = $server->hub; $now && $now != $hub });
+    $server->next_hub($hub);
     is client()->request('relay/i2c0-3b/get')->{payload}{state}, $expected, $what;
 }
 
@@ -91,7 +91,7 @@ is_deeply [files($elsewhere)], [], 'nothing is written to where it leads';
 my ($hub) = $server->hub;
 $log = $server->log;
 $server->graceful;
-$server->wait_until('another hub', sub { my ($now) = $server->hub; $now && $now != $hub });
+$server->next_hub($hub);
 $client = client();
 ok $log->fresh(qr/CT1020.*symbolic link/), 'a restart: it is refused at the start, too';
 is_deeply [(stat $elsewhere)[2, 4, 5]], \@before, 'where it leads belongs to whom it did';
@@ -106,7 +106,7 @@ SKIP: {
     unlink $dir or die "$dir: $!";
     ($hub) = $server->hub;
     $server->graceful;
-    $server->wait_until('another hub', sub { my ($now) = $server->hub; $now && $now != $hub });
+    $server->next_hub($hub);
     $client = client();
     $client->request('relay/i2c0-3b/set', {state => $true});
     $server->wait_until('the state to be recorded', sub { recorded() });

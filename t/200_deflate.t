@@ -344,7 +344,7 @@ sub test_sixteen_mebibytes {
 # ---- a bomb: ClownTalkMaxMessage holds for what comes out ----
 
 sub test_bombs {
-    my ($child) = ClownTalk::Process::serving($server);
+    my ($child) = $server->workers;
     my $bomb = ClownTalk::Deflate::compress("\0" x 100_000_000);    # about 97,000 bytes
     my $large = $server->url($scheme, '/echo/large');
 

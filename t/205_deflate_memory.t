@@ -50,7 +50,7 @@ sub speak {
 my @clients = map { client('permessage-deflate') } 1 .. MOST;
 is scalar(grep { agreed($_) } @clients), MOST, MOST . ' sessions that may refer to 32 KiB each';
 
-my ($child) = ClownTalk::Process::serving($server);
+my ($child) = $server->workers;
 is speak('hello', @clients[0 .. 9]), 10, 'the first compressed messages come back';    # what the process itself takes
 my $before = ClownTalk::Process::status($child, 'VmRSS');
 is speak('["clown.talk/-/config/set", {}]', @clients), MOST, 'a compressed message on each comes back';

@@ -190,7 +190,7 @@ sub test_echo {
     my $other = connect_to('/echo');
     my $memory = sub {
         my $sum = 0;
-        $sum += eval { ClownTalk::Process::status($_, 'VmRSS') } // 0 for ClownTalk::Process::serving($server);
+        $sum += eval { ClownTalk::Process::status($_, 'VmRSS') } // 0 for $server->workers;
         return $sum;
     };
     my $before = $memory->();

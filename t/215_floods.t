@@ -114,7 +114,7 @@ sub memory {
     my ($field) = @_;
     my $sum = 0;
 
-    for my $pid (ClownTalk::Process::serving($server)) {
+    for my $pid ($server->workers) {
         local $_;
         $sum += eval { ClownTalk::Process::status($pid, $field) } // 0;
     }
@@ -126,7 +126,7 @@ sub measure {
     my ($name, $flood) = @_;
     my $can = $measures && $mpm ne 'prefork';
 
-    ClownTalk::Process::reset_peak($_) for $can ? ClownTalk::Process::serving($server) : ();
+    ClownTalk::Process::reset_peak($_) for $can ? $server->workers : ();
     my $before = memory('VmRSS');
     $flood->();
     return unless $can;

@@ -233,9 +233,9 @@ sub connections {
     return $status =~ ($event ? qr/^ConnsTotal: (\d+)$/m : qr/^BusyWorkers: (\d+)$/m) ? $1 - 1 : PATIENCE;
 }
 
-sub child { return join ' ', sort { $a <=> $b } ClownTalk::Process::serving($server) }
+sub child { return join ' ', sort { $a <=> $b } $server->workers }
 
-sub descriptors { return {map { $_ => ClownTalk::Process::descriptors($_) } $server->hub, ClownTalk::Process::serving($server)} }
+sub descriptors { return {map { $_ => ClownTalk::Process::descriptors($_) } $server->hub, $server->workers} }
 
 # Talks to the server as a client that stays: the server has read by then what was sent before.
 sub witness { return ClownTalk::Client->connect($server->url($_[0], '/talk/' . ClownTalk::Suite::NODE)) }
@@ -338,7 +338,7 @@ sub vanish_in_turn {
 
 # Some vanish at once, some when the server has said Close to all of them.
 for my $time (1 .. 2) {
-    my @old     = ClownTalk::Process::serving($server);
+    my @old     = $server->workers;
     my $witness = witness('ws');
     my @all     = arrive($event ? 2 * $AT_ONCE : $AT_ONCE);
 

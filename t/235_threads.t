@@ -59,7 +59,7 @@ ClownTalkRate 1000000/s 1000000
 END
 
 if ($sanitized =~ /\bthread\b/) {
-    my ($child) = ClownTalk::Process::serving($server);
+    my ($child) = $server->workers;
     my $maps = ClownTalk::Httpd::read_file("/proc/$child/maps");
     like $maps, qr/\Q$_\E/, "the child has $_ loaded" for 'tsan', 'apr_atomics.so', 'mod_ctchat.so';
 }
@@ -156,7 +156,7 @@ for my $generation (1 .. 2) {
     is $answer && $answer->{topic}, 'relay/i2c0-3b', 'the hub answers' or diag $@;
 
     # The main thread ends them, while they talk.
-    my @old = ClownTalk::Process::serving($server);
+    my @old = $server->workers;
     $server->graceful;
     for my $round (1 .. 20) {
         eval { $_->send_text("$_->{name} $round 1") } for @guests;

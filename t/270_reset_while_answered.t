@@ -64,7 +64,7 @@ END
 
 my ($server, $stays);    # $stays: sessions stay on httpd's connections
 
-sub serving { return sort { $a <=> $b } ClownTalk::Process::serving($server) }
+sub serving { return sort { $a <=> $b } $server->workers }
 
 sub is_stopped {
     my ($pid) = @_;

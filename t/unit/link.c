@@ -290,6 +290,14 @@ static bool ask_for(bench *b, bool bulk)
                         sizeof message - 1);
 }
 
+/* So many bulk requests. */
+static void ask_for_much(bench *b, int n)
+{
+    for (int i = 0; i < n; i++) {
+        assert_true(ask_for(b, true));
+    }
+}
+
 static bool ask(bench *b)
 {
     return ask_for(b, false);
@@ -687,9 +695,7 @@ static void who_waits_in_a_queue_that_moves_is_not_overdue(void **state)
     create_server(b);
     create_link(b);
     fake.silent = true;
-    for (int i = 0; i < SLOW; i++) {
-        assert_true(ask_for(b, true));
-    }
+    ask_for_much(b, SLOW);
     run(b, 1000);
     for (uint64_t first = fake.last - fake.requests + 1; b->n_answered < SLOW; first++) {
         answer(first, 20);
@@ -706,9 +712,7 @@ static void who_waits_in_a_queue_that_stands_is_overdue(void **state)
     create_server(b);
     create_link(b);
     fake.silent = true;
-    for (int i = 0; i < SLOW; i++) {
-        assert_true(ask_for(b, true));
-    }
+    ask_for_much(b, SLOW);
     run(b, 20000);
     answer(fake.last, 20);
     run(b, 20000); /* the hub has had one of those since the answer, and the others for longer */
@@ -827,9 +831,7 @@ static void others_overtake_requests_for_much(void **state)
     create_server(b);
     create_link(b);
     fake.silent = true;
-    for (int i = 0; i < MANY; i++) {
-        assert_true(ask_for(b, true));
-    }
+    ask_for_much(b, MANY);
     run(b, 250);
     assert_int_equal(fake.requests, HUB_LINK_BULK);
     assert_int_equal(hub_link_under_way(b->link), MANY);
@@ -857,9 +859,7 @@ static void requests_for_much_that_fill_the_link_owe_ready(void **state)
     create_server(b);
     create_link(b);
     fake.silent = true;
-    for (int i = 0; i < HUB_LINK_BULK; i++) {
-        assert_true(ask_for(b, true));
-    }
+    ask_for_much(b, HUB_LINK_BULK);
     memset(message, 'x', sizeof message);
     for (int i = 0; i < HUB_LINK_BULK; i++) {
         assert_true(
@@ -906,9 +906,7 @@ static void requests_for_much_are_lost_with_the_others(void **state)
     create_server(b);
     create_link(b);
     fake.silent = true;
-    for (int i = 0; i < MANY; i++) {
-        assert_true(ask_for(b, true));
-    }
+    ask_for_much(b, MANY);
     run(b, 250);
     hub_server_destroy(b->server);
     b->server = NULL;

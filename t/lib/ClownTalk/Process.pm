@@ -34,13 +34,6 @@ MaxRequestWorkers  20
 AsyncRequestWorkerFactor 100
 END
 
-# The processes of a ClownTalk::Server that serve requests.
-sub serving {
-    my ($server) = @_;
-
-    return grep { name($_) !~ /^clowntalk-/ } $server->children;
-}
-
 # A process's name for itself; empty where it is gone.
 sub name {
     my ($pid) = @_;
@@ -81,7 +74,7 @@ sub stop {
 # What $make returns that connects to the server: the child $pid alone takes connections meanwhile.
 sub with_child {
     my ($server, $pid, $make) = @_;
-    my @others = grep { $_ != $pid } serving($server);
+    my @others = grep { $_ != $pid } $server->workers;
 
     stop(@others);
     my $made = eval { $make->() };

@@ -21,6 +21,7 @@ use Time::HiRes qw(time);
 
 use ClownTalk::Httpd;
 use ClownTalk::Log;
+use ClownTalk::Process;
 use ClownTalk::Settings;
 
 use constant TIMEOUT => 30;    # seconds, for start and stop
@@ -247,18 +248,9 @@ sub children {
 }
 
 # Of these, the ones that serve requests, and the processes around the hub: its guardian, and itself.
-sub workers  { my ($self) = @_; return grep { comm($_) !~ /^clowntalk-/ } $self->children }
-sub guardian { my ($self) = @_; return grep { comm($_) eq 'clowntalk-guard' } $self->processes }
-sub hub      { my ($self) = @_; return grep { comm($_) eq 'clowntalk-hub' } $self->processes }
-
-# A process's name for itself; empty where it is gone.
-sub comm {
-    my ($pid) = @_;
-
-    open my $fh, '<', "/proc/$pid/comm" or return '';
-    my $comm = <$fh>;
-    return ($comm // '') =~ s/\n//r;
-}
+sub workers  { my ($self) = @_; return grep { ClownTalk::Process::name($_) !~ /^clowntalk-/ } $self->children }
+sub guardian { my ($self) = @_; return grep { ClownTalk::Process::name($_) eq 'clowntalk-guard' } $self->processes }
+sub hub      { my ($self) = @_; return grep { ClownTalk::Process::name($_) eq 'clowntalk-hub' } $self->processes }
 
 sub parent_of {
     my ($pid) = @_;
@@ -339,6 +331,15 @@ sub wait_for_hub {
 
     $self->wait_until('a hub', sub { (@hubs = $self->hub) == 1 });
     return $hubs[0];
+}
+
+# Another hub than that one.
+sub next_hub {
+    my ($self, $old, $timeout) = @_;
+    my $new;
+
+    $self->wait_until('another hub', sub { ($new) = grep { $_ != $old } $self->hub; $new }, $timeout);
+    return $new;
 }
 
 # What is no failed test if the log says it: a crash that a test has caused.
